@@ -1,0 +1,1 @@
+"""The generator: turns derivatives.yaml into kernels and autograd functions."""

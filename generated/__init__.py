@@ -1,0 +1,1 @@
+"""What the generator wrote; regenerate with `make generate`, never edit."""

@@ -1,0 +1,1 @@
+"""Hand-written array kernels that entries of the kernel family name."""

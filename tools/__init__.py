@@ -1,0 +1,1 @@
+"""Things a person runs; the library never imports them."""
