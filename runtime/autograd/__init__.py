@@ -1,0 +1,1 @@
+"""Gradients, gradient checks and custom functions."""
