@@ -1,0 +1,494 @@
+"""Stage four: lowered operators become the text of the generated files, all in memory."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from . import fast_path
+from .fast_path import call, unpacking, variable
+from .lower import Module, node_name
+from .lower_rowwise import LanePlan
+from .model import Argument, Entry, Specification
+from .plans import Backward, Kernel, Operator
+from .printer import literal
+from .scalars import PREAMBLE, SCALARS
+from .scalars import emit as emit_scalars
+
+IMPORTS = """\
+from rederive.door import (
+{names}
+)
+"""
+
+
+def emit(specification: Specification, modules: Sequence[Module]) -> dict[str, str]:
+    """File name -> text, for a whole generated package."""
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        undefined=StrictUndefined,
+        autoescape=False,
+    )
+    environment.filters.update(FILTERS)
+    environment.globals.update(call=_parallel_call)
+    source = Path(specification.path).name
+    files: dict[str, str] = {}
+    for module in modules:
+        family = module.operators[0].entry.family
+        common = {"title": module.name.replace("_", " "), "source": source, "family": family}
+        kernels = module.kernels
+        if kernels:
+            files[f"kernels_{module.name}.py"] = _tidy(
+                environment.get_template("kernels.py.j2").render(
+                    **common,
+                    kernels=kernels,
+                    preamble=PREAMBLE.strip(),
+                    scalars=_scalars(module).strip(),
+                )
+            )
+        body = _tidy(
+            environment.get_template("functions.py.j2").render(
+                **common, operators=module.operators, imports="IMPORTS"
+            )
+        )
+        files[f"functions_{module.name}.py"] = _with_imports(body, module)
+        template = environment.get_template("registry_group.py.j2")
+        files[f"registry_{module.name}.py"] = _tidy(
+            template.render(**common, operators=module.operators)
+        )
+    for name in ("__init__", "registry"):
+        template = environment.get_template(f"{name.strip('_')}.py.j2")
+        files[f"{name}.py"] = _tidy(template.render(source=source, modules=modules))
+    return files
+
+
+def _tidy(text: str) -> str:
+    """No trailing blanks, and at most two blank lines in a row."""
+    lines: list[str] = []
+    blank = 0
+    for line in text.splitlines():
+        line = line.rstrip()
+        blank = blank + 1 if not line else 0
+        if blank <= 2:
+            lines.append(line)
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+DOOR = (
+    "ArrayOperator",
+    "Pointwise",
+    "PointwiseNode",
+    "Rowwise",
+    "RowwiseNode",
+    "Tensor",
+    "TensorNode",
+    "View",
+    "ViewNode",
+    "array_function",
+    "bool_dtype",
+    "bool_numpy",
+    "dispatch",
+    "empty",
+    "expired",
+    "freed",
+    "hand_written",
+    "inplace",
+    "modes",
+    "ndarray",
+    "new",
+    "next_sequence",
+    "ops",
+    "pointwise",
+    "register",
+    "threads",
+    "total",
+    "unpack",
+)
+
+
+def _with_imports(body: str, module: Module) -> str:
+    import ast
+
+    tree = ast.parse(body)
+    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    wanted = [name for name in DOOR if name in used]
+    lines = f"from rederive.door import {', '.join(wanted)}"
+    if len(lines) > 100:
+        inner = "\n".join(f"    {name}," for name in wanted)
+        lines = IMPORTS.format(names=inner).strip()
+    if "kernels" in used:
+        lines += f"\n\nfrom . import kernels_{module.name} as kernels"
+    return body.replace("IMPORTS", lines if wanted else "", 1)
+
+
+def _scalars(module: Module) -> str:
+    """Source of the scalar functions that the kernels of a module call."""
+    import ast
+
+    used: set[str] = set()
+    for kernel in module.kernels:
+        for line in kernel.body:
+            tree = ast.parse(f"if True:\n {line}\n  pass" if line.endswith(":") else line.strip())
+            used |= {
+                node.func.id
+                for node in ast.walk(tree)
+                if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+            }
+    return emit_scalars(sorted(used & set(SCALARS)))
+
+
+def _parallel_call(kernel: Kernel) -> str:
+    """The body of a parallel kernel's loop: the serial kernel on one part."""
+    arguments = [f"{a}[low:high]" for a in kernel.inputs]
+    arguments += list(kernel.scalars)
+    arguments += [f"{a}[low:high]" for a in kernel.outputs]
+    return "\n".join(call(kernel.name, arguments, indent=" " * 8))
+
+
+# --- filters -----------------------------------------------------------------------------------
+
+
+def _default(argument: Argument) -> str:
+    return f"={literal(argument.default)}" if argument.has_default else ""
+
+
+def parameters(op: Operator, inplace: bool = False) -> str:
+    """The parameter list of the public function."""
+    parts: list[str] = []
+    starred = False
+    for argument in op.arguments:
+        if inplace and argument.name == "inplace":
+            continue
+        if argument.keyword_only and not starred:
+            parts.append("*")
+            starred = True
+        if argument.variadic:
+            parts.append(f"*{variable(argument.name)}")
+            starred = True
+            continue
+        parts.append(variable(argument.name) + _default(argument))
+    return ", ".join(parts)
+
+
+def arguments(op: Operator) -> str:
+    return ", ".join(variable(a.name) for a in op.arguments if a.name != "inplace")
+
+
+def docstring(op: Operator) -> str:
+    """The entry's `doc`, wrapped; the first sentence stands alone."""
+    words = " ".join(op.entry.doc.split())
+    first, _, rest = words.partition(". ")
+    head = first if first.endswith(".") else first + "."
+    lines = textwrap.wrap(head, 90)
+    if rest:
+        lines += ["", *textwrap.wrap(rest, 92)]
+    if len(lines) == 1:
+        return f'    """{lines[0]}"""'
+    body = "\n".join(f"    {line}" if line else "" for line in lines[1:])
+    return f'    """{lines[0]}\n{body}\n    """'
+
+
+def base(op: Operator) -> str:
+    if op.entry.family == "view" and op.entry.auto:
+        return "ViewNode"
+    several = len(op.differentiable_outputs) > 1
+    family = op.entry.family if not several else "several"
+    return {"pointwise": "PointwiseNode", "rowwise": "RowwiseNode"}.get(family, "TensorNode")
+
+
+def has_inplace(op: Operator) -> bool:
+    return op.operands[:1] != () and not op.operands[0].optional and op.rule != "index"
+
+
+def inplace_argument_lines(op: Operator) -> list[str]:
+    if not any(a.name == "inplace" for a in op.arguments):
+        return []
+    names = [a.name for a in op.arguments if a.name != "inplace"]
+    return ["if inplace:", f"    return {op.entry.name}_({', '.join(map(variable, names))})"]
+
+
+def reflected(op: Operator) -> bool:
+    return bool(op.entry.operator) and len(op.operands) == 2
+
+
+def unpack_lines(op: Operator) -> list[str]:
+    lines: list[str] = []
+    if op.lane:
+        plan = op.lane
+        assert isinstance(plan, LanePlan)
+        lines.append("lanes = node.general.lanes")
+        if op.saved:
+            lines += unpacking([s.name for s in op.saved], "unpack(node)")
+        outputs = [o.name for o in op.entry.signature.outputs]
+        saved = {s.name for s in op.saved}
+        for index, (name, lane) in enumerate(zip(outputs, plan.lane_outputs, strict=True)):
+            if not lane and name in saved:
+                lines.append(f"{name} = lanes.keep({name})")
+            if not lane and op.differentiable_outputs == (index,):
+                lines.append("grad = lanes.keep(grad)")
+    elif op.saved:
+        lines += unpacking([s.name for s in op.saved], "unpack(node)")
+    if len(op.differentiable_outputs) > 1:
+        names = [f"grad_{op.entry.signature.outputs[i].name}" for i in op.differentiable_outputs]
+        lines += unpacking(names, "grad")
+    return lines
+
+
+def jvp_unpack_lines(op: Operator) -> list[str]:
+    used = {name for g in (*op.jvp,) for line in g.lines for name in _words(line)}
+    used |= {name for line in op.jvp_prelude for name in _words(line)}
+    names = [a.name if a.name in used else "_" for a in op.arguments if a.name != "inplace"]
+    if all(name == "_" for name in names):
+        return []
+    return unpacking(names, "arguments")
+
+
+def _words(line: str) -> Iterable[str]:
+    import ast
+
+    tree = ast.parse(line)
+    return [node.id for node in ast.walk(tree) if isinstance(node, ast.Name)]
+
+
+def composite_lines(op: Operator) -> list[str]:
+    lines: list[str] = []
+    names = {a.name for a in op.arguments}
+    if "self" in names:
+        lines.append("self = input")
+    for condition, code in op.cases:
+        body = [*code.lines, f"return {code.values[0]}"]
+        if condition:
+            lines += [f"if {condition}:", *(f"    {line}" for line in body)]
+        else:
+            lines += body
+    return lines
+
+
+def descriptor_class(op: Operator) -> str:
+    return {
+        "pointwise": "Pointwise",
+        "rowwise": "Rowwise",
+        "view": "View",
+    }.get(op.entry.family, "ArrayOperator")
+
+
+def descriptor_lines(op: Operator) -> list[str]:
+    """Keyword arguments of the operator's descriptor."""
+    entry = op.entry
+    tensors = [a.name for a in op.arguments if a.name != "inplace"]
+    lines = [
+        f"name={literal(entry.signature.name)},",
+        f"node={op.node or 'None'},",
+        f"arguments={_text(tensors)},",
+        f"tensors={_text([a.name for a in op.operands])},",
+        f"differentiable={_text(op.differentiable)},",
+        f"outputs={_text([o.name for o in entry.signature.outputs])},",
+        f"differentiable_outputs={literal(op.differentiable_outputs)},",
+    ]
+    saved = [(s.name, s.kind, s.source, s.needed_by) for s in op.saved]
+    lines += _listed("saved", [literal(item) for item in saved])
+    lines.append(f"jvp={entry.name}_jvp," if op.jvp else "jvp=None,")
+    lines.append(f"rule={literal(op.rule)},")
+    if entry.absent:
+        lines.append(f"absent={{{', '.join(f'{literal(k)}: {v!r}' for k, v in entry.absent)}}},")
+    many = [a.name for a in op.operands if a.many]
+    if many:
+        lines.append(f"many={_text(many)},")
+    if entry.signature.outputs[0].many:
+        lines.append("listed=True,")
+    if op.forms:
+        lines += _pointwise_lines(op)
+    elif op.lane:
+        lines += _rowwise_lines(op)
+    elif entry.family == "view":
+        lines.append(f"geometry={literal(entry.target)},")
+        if entry.auto:
+            lines.append("auto=True,")
+    elif entry.family == "library":
+        lines.append(f"call=array_function({literal(entry.target)}),")
+    else:
+        lines.append(f"call=hand_written({literal(entry.target)}),")
+    return lines
+
+
+def signature_lines(op: Operator) -> list[str]:
+    """Argument names and type texts: "?" may be None, "=" may be left out."""
+    names = [a.name for a in op.arguments if a.name != "inplace"]
+    return [f"{_text(names)},", f"{_text(_types(op))},"]
+
+
+def _types(op: Operator) -> list[str]:
+    found = []
+    for a in op.arguments:
+        if a.name == "inplace":
+            continue
+        text = a.type + ("|Scalar" if a.or_scalar else "") + ("[]" if a.many else "")
+        text += "..." if a.variadic else ""
+        found.append(text + ("?" if a.optional else "") + ("=" if a.has_default else ""))
+    return found
+
+
+def _text(names: Sequence[str]) -> str:
+    return literal(tuple(names))
+
+
+def _listed(key: str, items: Sequence[str]) -> list[str]:
+    if not items:
+        return [f"{key}=(),"]
+    return [f"{key}=(", *(f"    {item}," for item in items), "),"]
+
+
+def _kernel_line(kernel: Kernel, key: str, parallel: bool = True) -> list[str]:
+    names = f"kernels.{kernel.name}"
+    second = f"kernels.{kernel.name}_parallel" if parallel else "None"
+    return [f"{key}=(", f"    {names},", f"    {second},", f"    {_text(kernel.arguments)},", "),"]
+
+
+def _pointwise_lines(op: Operator) -> list[str]:
+    assert op.full and op.strided
+    lines = [f"masks={_text(op.masks)},"]
+    lines += _kernel_line(op.full.forward, "forward")
+    strided = op.strided
+    lines += [
+        "strided=(",
+        f"    kernels.{strided.name},",
+        f"    {_text(strided.inputs)},",
+        f"    {_text(strided.scalars)},",
+        "),",
+    ]
+    return lines + _backward_lines(op.full.backward)
+
+
+def _backward_lines(backward: Sequence[Backward], parallel: bool = True) -> list[str]:
+    if not backward:
+        return ["backward={},"]
+    lines = ["backward={"]
+    for b in backward:
+        if b.kernel is None:
+            lines.append(f"    {literal(b.wanted)}: None,")
+            continue
+        second = f"kernels.{b.kernel.name}_parallel" if parallel else "None"
+        lines += [
+            f"    {literal(b.wanted)}: (",
+            f"        kernels.{b.kernel.name},",
+            f"        {second},",
+            f"        {_text(b.kernel.arguments)},",
+            f"        {literal(b.computed)},",
+            "    ),",
+        ]
+    return [*lines, "},"]
+
+
+def _rowwise_lines(op: Operator) -> list[str]:
+    plan = op.lane
+    assert isinstance(plan, LanePlan)
+    return [
+        f"over={literal(plan.over)},",
+        f"lane_outputs={literal(plan.lane_outputs)},",
+        f"lane_parameters={_text(plan.lane_parameters)},",
+        f"saved_rows={_text(plan.saved_rows)},",
+        f"nonempty={plan.nonempty},",
+        f"rules={literal(plan.rules)},",
+        *_kernel_line(plan.forward, "forward", parallel=False),
+        *_backward_lines(plan.backward, parallel=False),
+    ]
+
+
+def label(entry: Entry) -> str:
+    """The name that a node shows: overloads share it."""
+    return node_name(replace(entry, signature=replace(entry.signature, overload="")))
+
+
+def interface_lines(op: Operator) -> str:
+    e = op.entry
+    items = [
+        e.name,
+        e.signature.name,
+        e.namespace,
+        e.aliases,
+        e.method,
+        e.operator,
+    ]
+    return "\n".join(["    (", *(f"        {literal(item)}," for item in items), "    ),"])
+
+
+def registry_lines(op: Operator) -> list[str]:
+    """Keyword arguments of the operator's record in the registry."""
+    e = op.entry
+    lines = [
+        f"name={literal(e.name)},",
+        f"public={literal(e.signature.name)},",
+        f"overload={literal(e.signature.overload)},",
+        f"family={literal(e.family)},",
+        f"group={literal(e.group)},",
+        f"namespace={literal(e.namespace)},",
+        f"signature={literal(e.signature.text)},",
+        f"doc={literal(' '.join(e.doc.split()))},",
+    ]
+    fields = "type or_scalar optional many variadic keyword_only has_default default".split()
+    lines += _listed(
+        "arguments",
+        [literal((a.name, *(getattr(a, field) for field in fields))) for a in op.arguments],
+    )
+    lines += _listed("outputs", [literal((o.name, o.many)) for o in e.signature.outputs])
+    lines += _mapping("gradients", [(g.argument, g.text) for g in op.gradients])
+    lines += _mapping("jvp", [(g.argument, g.text) for g in op.jvp])
+    lines.append(f"differentiable={_text(op.differentiable)},")
+    names = [e.signature.outputs[i].name for i in op.differentiable_outputs]
+    lines.append(f"differentiable_outputs={_text(names)},")
+    lines += _mapping("samples", e.samples)
+    lines += _mapping("points", e.points)
+    lines += _listed("calls", [_dictionary(call_) for call_ in e.calls])
+    lines.append(f"reference={literal(e.reference.text if e.reference else None)},")
+    return lines
+
+
+def _mapping(key: str, items: Sequence[tuple[str, object]]) -> list[str]:
+    if not items:
+        return [f"{key}={{}},"]
+    return [f"{key}={{", *(f"    {literal(k)}: {literal(v)}," for k, v in items), "},"]
+
+
+def _dictionary(items: Iterable[tuple[str, object]]) -> str:
+    return "{" + ", ".join(f"{literal(k)}: {_plain(v)}" for k, v in items) + "}"
+
+
+def _plain(value: object) -> str:
+    """Nested lists and mappings of a sample call."""
+    if isinstance(value, dict):
+        return _dictionary(value.items())
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_plain(item) for item in value) + "]"
+    return literal(value)
+
+
+FILTERS = {
+    "apply_lines": fast_path.apply_lines,
+    "arguments": arguments,
+    "base": base,
+    "composite_lines": composite_lines,
+    "descriptor_class": descriptor_class,
+    "descriptor_lines": descriptor_lines,
+    "docstring": docstring,
+    "fast_forms": fast_path.fast_forms,
+    "fast_lines": fast_path.function_lines,
+    "has_inplace": has_inplace,
+    "inplace_argument_lines": inplace_argument_lines,
+    "interface_lines": interface_lines,
+    "jvp_unpack_lines": jvp_unpack_lines,
+    "label": label,
+    "literal": literal,
+    "parameters": parameters,
+    "reflected": reflected,
+    "registry_lines": registry_lines,
+    "reflected_lines": fast_path.reflected_lines,
+    "signature_lines": signature_lines,
+    "unpack_lines": unpack_lines,
+}

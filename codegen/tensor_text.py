@@ -1,0 +1,94 @@
+"""Formulas as Python over Tensors: the lowering for higher orders, forward mode and transforms."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Set
+
+from .model import Binary, Call, Expr, Name, Unary
+from .printer import Printer
+
+WIDTH = 74
+
+QUERIES = {"shape", "size", "ndim", "numel", "dtype_of", "len", "is_floating_point"}
+"""Functions of formulas that yield plain values."""
+
+_PLAIN = {"shape", "size", "ndim", "numel", "dtype_of", "is_floating_point"}
+
+CallRewrite = Callable[[Call, Printer], "str | None"]
+
+
+class TensorPrinter:
+    """Prints expressions in which declared operators are reached through `ops`.
+
+    `tensors` are the names that hold tensors: comparisons and `and`/`or`/`not` between them
+    are element by element, between plain values they are Python's. `rewrite_call` may print a
+    call its own way (lane reductions of the rowwise family).
+    """
+
+    def __init__(
+        self,
+        tensors: Set[str],
+        *,
+        rename: Mapping[str, str] | None = None,
+        rewrite_call: CallRewrite | None = None,
+    ) -> None:
+        self.tensors = tensors
+        self.rename = dict(rename or {})
+        self.rewrite_call = rewrite_call
+        self.printer = Printer(self._rewrite)
+
+    def is_tensor(self, node: Expr) -> bool:
+        """Whether the value of an expression is a tensor."""
+        match node:
+            case Name(name):
+                return name in self.tensors
+            case Call(function, _, _):
+                return function not in QUERIES
+            case Unary(_, operand):
+                return self.is_tensor(operand)
+            case Binary(operator, left, right):
+                return operator not in ("is", "is not") and (
+                    self.is_tensor(left) or self.is_tensor(right)
+                )
+        return False
+
+    def _rewrite(self, node: Expr) -> str | None:
+        match node:
+            case Name(name):
+                return self.rename.get(name)
+            case Call():
+                return self._call(node)
+            case Unary("not", operand) if self.is_tensor(operand):
+                return f"ops.logical_not({self.printer(operand)})"
+            case Binary("and" | "or" as word, left, right) if self.is_tensor(node):
+                return f"ops.logical_{word}({self.printer(left)}, {self.printer(right)})"
+        return None
+
+    def _call(self, node: Call) -> str:
+        own = self.rewrite_call(node, self.printer) if self.rewrite_call else None
+        if own is not None:
+            return own
+        parts = [self.printer(item) for item in node.arguments]
+        parts += [f"{key}={self.printer(value)}" for key, value in node.keywords]
+        inner = ", ".join(parts)
+        match node.function:
+            case "shape":
+                return f"{parts[0]}.shape"
+            case "size":
+                return f"{parts[0]}.shape[{parts[1]}]"
+            case "ndim":
+                return f"{parts[0]}.ndim"
+            case "numel":
+                return f"{parts[0]}.numel()"
+            case "dtype_of":
+                return f"{parts[0]}.dtype"
+            case "is_floating_point":
+                return f"{parts[0]}.dtype.is_floating_point"
+            case "len":
+                return f"len({inner})"
+        return f"ops.{node.function}({inner})"
+
+    def lines(self, target: str, tree: Expr, prefix: str = "part") -> list[str]:
+        """Assignments that end in `target = tree`."""
+        parts, text = self.printer.hoist(tree, WIDTH, prefix)
+        return [f"{name} = {value}" for name, value in parts] + [f"{target} = {text}"]

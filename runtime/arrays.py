@@ -1,0 +1,254 @@
+"""The library, kernel and view families: calls on NumPy arrays, and geometry without data."""
+
+from __future__ import annotations
+
+import importlib
+
+import numpy as np
+
+from . import dtypes, views
+from .geometry import Size
+from .graph import next_sequence
+from .modes import modes
+from .operator import General, Operator, OperatorNode, as_tensor
+from .tensor import Tensor, from_array, view_of
+
+new = object.__new__
+
+
+def array_function(path):
+    """The NumPy or SciPy function that a library entry names, looked up at first use."""
+    module, _, name = path.rpartition(".")
+
+    def call(*args):
+        nonlocal found
+        if found is None:
+            found = getattr(importlib.import_module(module), name)
+        return found(*args)
+
+    found = getattr(np, name, None) if module == "numpy" else None
+    return found if found is not None else call
+
+
+def hand_written(name):
+    """The hand-written kernel that an entry of the kernel family names."""
+    from . import kernels
+
+    return getattr(kernels, name)
+
+
+class ArrayOperator(Operator):
+    """An operator that calls a function on arrays (NumPy, SciPy or a hand-written kernel)."""
+
+    def __init__(self, *, call, **common):
+        super().__init__(**common)
+        self.function = call
+
+    def call(self, *args):
+        """Call the function on arrays, wrap what it returns and record the node."""
+        args = self._promoted(args)
+        plain = [self._plain(name, value) for name, value in zip(self.arguments, args, strict=True)]
+        try:
+            returned = self.function(*plain)
+        except (ValueError, TypeError, IndexError, np.linalg.LinAlgError) as error:
+            raise _explained(self, args, error) from error
+        several = len(self.outputs) > 1
+        results = [
+            from_array(np.asarray(value)) for value in (returned if several else (returned,))
+        ]
+        if self.needs_graph(args):
+            self.record(args, results)
+        return self.result_type(results) if several else results[0]
+
+    def _promoted(self, args):
+        """Tensor arguments in one dtype where the entry asks for promotion."""
+        from . import operators as ops
+
+        args = list(args)
+        for position, name in zip(self.tensor_positions, self.tensors, strict=True):
+            value = args[position]
+            if name in self.many:
+                args[position] = list(value)
+                _require_tensors(self, name, value)
+            elif value is not None and not isinstance(value, Tensor):
+                raise TypeError(
+                    f"{self.name}(): argument '{'input' if name == 'self' else name}' must be "
+                    f"Tensor, not {type(value).__name__}"
+                )
+        if self.rule == "same":
+            self._same_kind(args)
+        elif self.rule == "promote":
+            args = self._cast(args)
+        elif self.rule in ("float", "floating"):
+            for position in self.tensor_positions:
+                value = args[position]
+                if isinstance(value, Tensor) and not value.dtype.is_floating_point:
+                    args[position] = ops.to(value, dtypes.get_default_dtype())
+        return args
+
+    def _items(self, args):
+        """Every tensor among the arguments, with the argument's name."""
+        for position, name in zip(self.tensor_positions, self.tensors, strict=True):
+            value = args[position]
+            for item in value if name in self.many else (value,):
+                if isinstance(item, Tensor):
+                    yield name, item
+
+    def _same_kind(self, args):
+        floats = [(n, t.dtype) for n, t in self._items(args) if t.dtype.is_floating_point]
+        for name, kind in floats[1:]:
+            if kind is not floats[0][1]:
+                raise RuntimeError(
+                    f"{self.name}: {floats[0][0]} is {floats[0][1]} and {name} is {kind}; both "
+                    "must have the same dtype, convert one with .to()"
+                )
+
+    def _cast(self, args):
+        from . import operators as ops
+
+        kind = dtypes.result_type(*(t for _, t in self._items(args)))
+        for position, name in zip(self.tensor_positions, self.tensors, strict=True):
+            value = args[position]
+            if name in self.many:
+                args[position] = [t if t.dtype is kind else ops.to(t, kind) for t in value]
+            elif isinstance(value, Tensor) and value.dtype is not kind:
+                args[position] = ops.to(value, kind)
+        return args
+
+    def _plain(self, name, value):
+        if name in self.many:
+            return [item._nd() for item in value]
+        if isinstance(value, Tensor):
+            return value._nd()
+        return value.numpy if isinstance(value, dtypes.dtype) else value
+
+
+def _require_tensors(op, name, values):
+    for index, value in enumerate(values):
+        if not isinstance(value, Tensor):
+            raise TypeError(
+                f"{op.name}(): expected Tensor as element {index} in argument '{name}', but got "
+                f"{type(value).__name__}"
+            )
+
+
+def _explained(op, args, error):
+    """The error of a NumPy call, with the operator's name and the shapes it was given."""
+    given = []
+    for name, value in zip(op.arguments, args, strict=True):
+        if isinstance(value, Tensor):
+            given.append(f"{'input' if name == 'self' else name} is {tuple(value.shape)}")
+    kind = IndexError if isinstance(error, IndexError) else RuntimeError
+    return kind(f"{op.name}: {' and '.join(given)}; {error}")
+
+
+class View(Operator):
+    """A view: new geometry over the same storage."""
+
+    def __init__(self, *, geometry, auto=False, **common):
+        super().__init__(**common)
+        self.geometry = getattr(views, geometry)
+        self.auto = auto
+
+    def call(self, *args):
+        """Make the view (or the views) and record the node."""
+        base = args[0]
+        if not isinstance(base, Tensor):
+            raise TypeError(
+                f"{self.name}(): argument 'input' must be Tensor, not {type(base).__name__}"
+            )
+        made = self.geometry(base.shape, base._strides, base._offset, *args[1:])
+        pieces = made if self.listed else [made]
+        results = [view_of(base, Size(shape), *rest) for shape, *rest in pieces]
+        if base._requires_grad and modes.grad and self.node is not None:
+            for index, result in enumerate(results):
+                if self.auto:
+                    self._tie(base, args, result, index)
+                else:
+                    self.record(args, [result])
+        return tuple(results) if self.listed else results[0]
+
+    def _tie(self, base, args, result, index):
+        node = new(self.node)
+        node.sequence = next_sequence()
+        node.edges = (base._grad_fn or base, base._output_nr)
+        node.saved = ()
+        node.shape = result.shape
+        node.general = General([base.shape], [base.dtype], Recipe(self, base.shape, args[1:], index))
+        node.hooks = None
+        result._requires_grad = True
+        result._grad_fn = node
+        result._output_nr = 0
+
+
+class Recipe:
+    """A view call without its tensor: enough to make the same view of another tensor."""
+
+    __slots__ = ("args", "index", "op", "shape")
+
+    def __init__(self, op, shape, args, index):
+        self.op = op
+        self.shape = shape
+        self.args = args
+        self.index = index
+
+    def view(self, tensor):
+        """The same view of `tensor` (graph included)."""
+        from .dispatch import dispatch
+
+        result = dispatch(self.op, tensor, *self.args)
+        return result[self.index] if self.op.listed else result
+
+    def place(self, grad):
+        """Zeros of the input's shape with `grad` where the view lies."""
+        whole = np.zeros(self.shape.numel(), grad.dtype.numpy)
+        tensor = as_tensor(whole, self.shape)
+        made = self.op.geometry(tensor.shape, tensor._strides, 0, *self.args)
+        shape, strides, offset = made[self.index] if self.op.listed else made
+        view_of(tensor, Size(shape), strides, offset)._nd()[...] = grad._nd()
+        return tensor
+
+
+class ViewNode(OperatorNode):
+    """A view whose gradient is inferred: the gradient put back where the view lies."""
+
+    __slots__ = ()
+
+    def apply(self, grad):
+        if not isinstance(grad, Tensor):
+            grad = as_tensor(grad, self.shape)
+        return self.apply_differentiable(grad)
+
+    def apply_differentiable(self, grad):
+        recipe = self.general.lanes
+        result = recipe.place(grad)
+        if grad._requires_grad and modes.grad:
+            _tie_place(recipe, grad, result)
+        return result
+
+
+class PlaceBackward0(OperatorNode):
+    """Gradient of putting a gradient back into a view: the same view of its gradient."""
+
+    __slots__ = ()
+
+    def apply(self, grad):
+        if not isinstance(grad, Tensor):
+            grad = as_tensor(grad, self.shape)
+        return self.apply_differentiable(grad)
+
+    def apply_differentiable(self, grad):
+        return self.general.lanes.view(grad)
+
+
+def _tie_place(recipe, grad, result):
+    node = new(PlaceBackward0)
+    node.sequence = next_sequence()
+    node.edges = (grad._grad_fn or grad, grad._output_nr)
+    node.saved = ()
+    node.shape = result.shape
+    node.general = General([grad.shape], [grad.dtype], recipe)
+    node.hooks = None
+    result._requires_grad = True
+    result._grad_fn = node
+    result._output_nr = 0

@@ -1,0 +1,56 @@
+"""Everything that generated code may import; its only import from the runtime."""
+
+import numpy as np
+from numpy import empty, ndarray
+
+from . import dtypes, pointwise, rowwise
+from .arrays import ArrayOperator, View, ViewNode, array_function, hand_written
+from .declared import declared
+from .dispatch import dispatch
+from .graph import freed, next_sequence
+from .inplace import inplace
+from .modes import modes
+from .namespace import ops
+from .operator import TensorNode, expired, total, unpack
+from .pointwise import Pointwise, PointwiseNode
+from .register import register
+from .rowwise import Rowwise, RowwiseNode
+from .tensor import Tensor
+from .threads import threads
+
+new = object.__new__
+bool_dtype = dtypes.bool
+bool_numpy = np.dtype(bool)
+
+__all__ = [
+    "ArrayOperator",
+    "Pointwise",
+    "PointwiseNode",
+    "Rowwise",
+    "RowwiseNode",
+    "Tensor",
+    "TensorNode",
+    "View",
+    "ViewNode",
+    "array_function",
+    "bool_dtype",
+    "bool_numpy",
+    "declared",
+    "dispatch",
+    "empty",
+    "expired",
+    "freed",
+    "hand_written",
+    "inplace",
+    "modes",
+    "ndarray",
+    "new",
+    "next_sequence",
+    "ops",
+    "pointwise",
+    "register",
+    "rowwise",
+    "threads",
+    "total",
+    "unpack",
+]

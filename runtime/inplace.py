@@ -1,0 +1,86 @@
+"""In-place forms: the operator's result written into its first argument's memory."""
+
+from __future__ import annotations
+
+from . import dtypes
+from .modes import modes
+from .tensor import Tensor
+
+
+def inplace(op, function, target, *args):
+    """Compute `function(target, *args)` into `target` and rewrite its history."""
+    if not isinstance(target, Tensor):
+        raise TypeError(f"{op.name}_(): the target must be Tensor, not {type(target).__name__}")
+    check(op.name, target, args)
+    positional, keywords = _split(op, function, args)
+    result = function(target, *positional, **keywords)
+    if result.shape != target.shape:
+        raise RuntimeError(
+            f"output with shape {list(target.shape)} doesn't match the broadcast shape "
+            f"{list(result.shape)}"
+        )
+    if not dtypes.can_cast(result.dtype, target.dtype):
+        raise RuntimeError(
+            f"result type {result.dtype} can't be cast to the desired output type {target.dtype}"
+        )
+    target._nd()[...] = result._nd()
+    target._counter[0] += 1
+    if modes.grad and (result._requires_grad or target._requires_grad):
+        rebase(target, result)
+    return target
+
+
+def _split(op, function, args):
+    code = function.__code__
+    n = code.co_argcount - 1
+    names = code.co_varnames[code.co_argcount : code.co_argcount + code.co_kwonlyargcount]
+    return args[:n], dict(zip(names, args[n:], strict=False))
+
+
+def check(name, target, others=()):
+    """Errors of in-place operations that autograd cannot follow."""
+    if not modes.grad:
+        return
+    wants = target._requires_grad or any(
+        isinstance(o, Tensor) and o._requires_grad for o in others
+    )
+    if target._requires_grad and target._grad_fn is None:
+        raise RuntimeError(
+            "a leaf Variable that requires grad is being used in an in-place operation."
+        )
+    if wants and target._is_view():
+        base = target._base
+        if base._requires_grad and base._grad_fn is None:
+            raise RuntimeError(
+                "a view of a leaf Variable that requires grad is being used in an in-place "
+                "operation."
+            )
+        if base._requires_grad or target._requires_grad:
+            raise NotImplementedError(
+                f"{name}_: in-place on a view whose base takes part in a graph is not supported "
+                "yet; write it out of place"
+            )
+
+
+def rebase(target, result):
+    """Give `target` the history of `result`; what its node saved of `result` is now `target`."""
+    node = result._grad_fn
+    if node is None:
+        target._requires_grad = False
+        target._grad_fn = None
+        return
+    target._requires_grad = True
+    target._grad_fn = node
+    target._output_nr = result._output_nr
+    if not node.saved or node.op is None:
+        return
+    saved = list(node.saved)
+    for index, (_, kind, _, _) in enumerate(node.op.saved):
+        if kind == "output" and saved[3 * index + 1] is result._counter:
+            held = target._flat
+            if held is None or node.general is not None:
+                from .operator import shell
+
+                held = shell(target)
+            saved[3 * index : 3 * index + 3] = held, target._counter, target._counter[0]
+    node.saved = tuple(saved)
