@@ -24,6 +24,9 @@ def lay_out_packages() -> None:
         package.__path__ = [str(ROOT / folder)]
         package.__file__ = str(ROOT / folder / "__init__.py")
         sys.modules[name] = package
+        parent, _, child = name.rpartition(".")
+        if parent:
+            setattr(sys.modules[parent], child, package)
 
 
 if __name__ == "__main__":

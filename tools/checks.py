@@ -17,6 +17,7 @@ import rederive
 from rederive import autograd
 from rederive.autograd import forward_ad
 from rederive.tools import reference, samples
+from rederive.tools.binding import Bound, rounded, to_numpy
 from rederive.tools.samples import Sample
 
 # Finite differences in float64 with this step are good to about 1e-9 of the function's size, so a
@@ -26,6 +27,8 @@ EPS, ATOL, RTOL = 1e-6, 2e-6, 2e-5
 ULPS = 200
 # Second order needs a column for each input element; above this many a random projection is used.
 FULL_SECOND_ORDER = 12
+# Messages of `gradcheck` print whole Jacobians; this many characters of them are enough.
+MAX_MESSAGE = 300
 
 
 class Failed(Exception):
@@ -45,97 +48,6 @@ class Outcome:
     seconds: float
     error: float = 0.0  # the worst relative error, where the check measures one
     message: str = ""
-
-
-class Bound:
-    """An operator and one sample, as a function of the leaf tensors that get gradients."""
-
-    def __init__(self, operator: Any, sample: Sample, dtype: str = "float64") -> None:
-        self.operator = operator
-        self.sample = sample
-        self.dtype = dtype
-        self.leaves: list[Any] = []
-        self.owners: list[str] = []  # the argument that each leaf belongs to
-        self.template = {name: self._place(name, value) for name, value in sample.values.items()}
-
-    def _place(self, name: str, value: Any) -> Any:
-        if isinstance(value, np.ndarray):
-            return self._tensor(name, value)
-        if samples.is_arrays(value):
-            return [self._tensor(name, item) for item in value]
-        kind = next(a for a in self.operator.arguments if a.name == name)
-        if kind.type == "Dtype" and isinstance(value, str):
-            return getattr(rederive, value)
-        return value
-
-    def _tensor(self, name: str, array: np.ndarray) -> Any:
-        if array.dtype.kind == "f":
-            array = array.astype(self.dtype)
-        memory = samples.lay_out(array, name in self.sample.strided)
-        tensor = rederive.from_numpy(memory)
-        if array.dtype.kind == "f" and name in self.operator.differentiable:
-            tensor.requires_grad_()
-            self.leaves.append(tensor)
-            self.owners.append(name)
-            return _Leaf(len(self.leaves) - 1)
-        return tensor
-
-    def outputs(self, *leaves: Any) -> tuple[Any, ...]:
-        """All outputs, flat, as a function of the leaves."""
-
-        def fill(value: Any) -> Any:
-            if isinstance(value, _Leaf):
-                return leaves[value.index]
-            return [fill(item) for item in value] if isinstance(value, list) else value
-
-        given = {name: fill(value) for name, value in self.template.items()}
-        positional = []
-        for argument in self.operator.arguments:
-            if argument.keyword_only or argument.name not in given:
-                break
-            positional.append(given.pop(argument.name))
-        result = self.operator.function(*positional, **given)
-        return tuple(result) if isinstance(result, tuple | list) else (result,)
-
-    def differentiable(self, *leaves: Any) -> tuple[Any, ...]:
-        """The outputs that have gradients."""
-        outputs = self.outputs(*leaves)
-        declared = self.operator.outputs
-        if len(declared) == 1:
-            return outputs
-        names = self.operator.differentiable_outputs
-        return tuple(o for o, d in zip(outputs, declared, strict=True) if d.name in names)
-
-    def cotangents(self, outputs: tuple[Any, ...], requires_grad: bool = False) -> list[Any]:
-        """A random tensor for each output; never ones, which cannot see a missing transpose."""
-        generator = np.random.default_rng(self.sample.seed + 1)
-        drawn = []
-        for output in outputs:
-            array = np.asarray(generator.normal(size=tuple(output.shape)), self.dtype)
-            drawn.append(rederive.from_numpy(array).requires_grad_(requires_grad))
-        return drawn
-
-    def gradients(self, **options: Any) -> list[np.ndarray]:
-        """J'g for the random cotangent, zeros where there is none."""
-        outputs = self.differentiable(*self.leaves)
-        found = autograd.grad(
-            outputs, self.leaves, self.cotangents(outputs), allow_unused=True, **options
-        )
-        return [
-            np.zeros(tuple(leaf.shape), self.dtype) if g is None else to_numpy(g)
-            for g, leaf in zip(found, self.leaves, strict=True)
-        ]
-
-
-@dataclass(frozen=True)
-class _Leaf:
-    """Stands in `Bound.template` for the leaf tensor of that number."""
-
-    index: int
-
-
-def to_numpy(tensor: Any) -> np.ndarray:
-    return np.array(tensor.detach().numpy())
 
 
 def compare(found: np.ndarray, wanted: np.ndarray, dtype: str, what: str, scale: float) -> float:
@@ -179,7 +91,7 @@ def forward(bound: Bound) -> float:
     elif bound.dtype == "float64":
         return 0.0
     else:
-        rounded = Bound(bound.operator, _rounded(bound.sample, bound.dtype))
+        rounded = Bound(bound.operator, rounded(bound.sample, bound.dtype))
         wanted = [to_numpy(output) for output in rounded.outputs(*rounded.leaves)]
     if len(found) != len(wanted):
         raise Failed(f"{len(found)} outputs; the reference gives {len(wanted)}")
@@ -193,23 +105,11 @@ def forward(bound: Bound) -> float:
 
 
 def _expected(bound: Bound) -> list[np.ndarray]:
-    sample = _rounded(bound.sample, bound.dtype)
+    sample = rounded(bound.sample, bound.dtype)
     values = {a.name: a.default for a in bound.operator.arguments if a.has_default or a.optional}
     result = reference.evaluate(bound.operator.reference, values | sample.values)
     parts = result if isinstance(result, tuple | list) else (result,)
     return [np.asarray(part) for part in parts]
-
-
-def _rounded(sample: Sample, dtype: str) -> Sample:
-    """The sample with its floating values rounded to `dtype`, kept in float64."""
-
-    def rounded(value: Any) -> Any:
-        if isinstance(value, np.ndarray) and value.dtype.kind == "f":
-            return value.astype(dtype).astype(np.float64)
-        return [rounded(item) for item in value] if samples.is_arrays(value) else value
-
-    values = {name: rounded(value) for name, value in sample.values.items()}
-    return Sample(sample.label, values, sample.seed, sample.strided, sample.kink)
 
 
 def _names(bound: Bound, found: list[np.ndarray]) -> list[str]:
@@ -221,8 +121,39 @@ def _names(bound: Bound, found: list[np.ndarray]) -> list[str]:
 
 def gradient(bound: Bound) -> float:
     """The gradients agree with central differences."""
-    _numerically(bound, lambda f, leaves: autograd.gradcheck(f, leaves, **_tolerances()))
+    try:
+        _numerically(bound, lambda f, leaves: autograd.gradcheck(f, leaves, **_tolerances()))
+    except Failed as failure:
+        raise Failed(_located(bound) or str(failure)) from None
     return 0.0
+
+
+def _located(bound: Bound) -> str:
+    """Where the gradient of <g, f> is furthest from its central differences, g being random."""
+    worst, message = 0.0, ""
+    for position, (owner, formula) in enumerate(zip(bound.owners, bound.gradients(), strict=True)):
+        leaves = [leaf.detach() for leaf in bound.leaves]
+        values = to_numpy(leaves[position])
+        for at in np.ndindex(values.shape):
+            sides = []
+            for step in (EPS, -EPS):
+                moved = values.copy()
+                moved[at] += step
+                leaves[position] = rederive.from_numpy(moved)
+                outputs = bound.differentiable(*leaves)
+                cotangents = bound.cotangents(outputs)
+                pairs = zip(cotangents, outputs, strict=True)
+                sides.append(sum(float((to_numpy(g) * to_numpy(f)).sum()) for g, f in pairs))
+            numeric = (sides[0] - sides[1]) / (2 * EPS)
+            error = abs(formula[at] - numeric) / (ATOL + RTOL * abs(numeric))
+            if not error <= max(worst, 1.0):
+                worst = float("inf") if np.isnan(error) else error
+                place = f" at {at}" if at else ""
+                message = (
+                    f"gradient of {owner}: {formula[at]:.9g}{place}; "
+                    f"finite differences give {numeric:.9g}"
+                )
+    return message
 
 
 def second_order(bound: Bound, fast: bool = False) -> float:
@@ -265,6 +196,7 @@ def _numerically(bound: Bound, run: Callable) -> None:
         if not alright and owner not in blamed:
             blamed.append(owner)
     text = " ".join(message.split())
+    text = text if len(text) <= MAX_MESSAGE else text[:MAX_MESSAGE] + " ..."
     raise Failed(f"gradient of {', '.join(blamed or bound.owners)}: {text}")
 
 
@@ -308,7 +240,7 @@ def lowerings(bound: Bound) -> float:
 def single_precision(bound: Bound) -> float:
     """The float32 gradients agree with the float64 ones."""
     narrow = Bound(bound.operator, bound.sample, "float32")
-    exact = Bound(bound.operator, _rounded(bound.sample, "float32"))
+    exact = Bound(bound.operator, rounded(bound.sample, "float32"))
     worst = 0.0
     pairs = zip(narrow.owners, narrow.gradients(), exact.gradients(), strict=True)
     for owner, found, wanted in pairs:
@@ -324,28 +256,41 @@ def single_precision(bound: Bound) -> float:
 
 def check_operator(operator: Any, fast: bool = False) -> Iterator[Outcome]:
     """Run every check that applies on every sample of an operator."""
-    for sample in samples.draw(operator):
+    try:
+        drawn = samples.draw(operator)
+    except Exception as error:  # a declaration that cannot be drawn fails, and others go on
+        nothing = Sample("none drawn", {}, 0)
+        yield _outcome(operator, nothing, "samples", lambda error=error: _raise(error))
+        return
+    for sample in drawn:
         for name, run in _plan(operator, sample, fast):
-            begin = time.perf_counter()
-            error, message = 0.0, ""
-            try:
-                error = run()
-            except Failed as failure:
-                message = str(failure)
-            except Exception as unexpected:  # an operator that raises has failed, and others go on
-                message = f"{type(unexpected).__name__}: {unexpected}"
-            seconds = time.perf_counter() - begin
-            yield Outcome(
-                operator=operator.name,
-                family=operator.family,
-                check=name,
-                sample=sample.label,
-                seed=sample.seed,
-                passed=not message,
-                seconds=seconds,
-                error=error,
-                message=message,
-            )
+            yield _outcome(operator, sample, name, run)
+
+
+def _raise(error: Exception) -> float:
+    raise error
+
+
+def _outcome(operator: Any, sample: Sample, check: str, run: Callable[[], float]) -> Outcome:
+    begin = time.perf_counter()
+    error, message = 0.0, ""
+    try:
+        error = run()
+    except Failed as failure:
+        message = str(failure)
+    except Exception as unexpected:  # an operator that raises has failed, and others go on
+        message = f"{type(unexpected).__name__}: {unexpected}"
+    return Outcome(
+        operator=operator.name,
+        family=operator.family,
+        check=check,
+        sample=sample.label,
+        seed=sample.seed,
+        passed=not message,
+        seconds=time.perf_counter() - begin,
+        error=error,
+        message=message,
+    )
 
 
 def _plan(operator: Any, sample: Sample, fast: bool) -> Iterator[tuple[str, Callable[[], float]]]:
@@ -356,7 +301,7 @@ def _plan(operator: Any, sample: Sample, fast: bool) -> Iterator[tuple[str, Call
 
     yield "forward float64", lambda: forward(bound())
     yield "forward float32", lambda: forward(bound("float32"))
-    if not (operator.differentiable and bound().leaves):
+    if not samples.floating(sample, operator.differentiable):
         return
     yield "lowerings", lambda: lowerings(bound())
     if sample.kink:

@@ -13,7 +13,7 @@ from rederive.tools import progress, specification
 from rederive.tools.checks import Outcome, check_operator
 from rederive.tools.specification import Places
 
-MAX_PRINTED = 40  # failures written out; the summary counts the others
+MAX_PRINTED = 8  # failures of one operator written out; the others are counted
 
 
 def run(
@@ -33,15 +33,14 @@ def run(
     for operator in progress.steps(operators, "gradcheck", lambda o: o.name):
         outcomes.extend(check_operator(operator, fast))
     seconds = time.perf_counter() - begin
-    by_name = {operator.name: operator for operator in operators}
     failures = [outcome for outcome in outcomes if not outcome.passed]
     if as_json:
         print(json.dumps(_document(package, operators, outcomes, places, seconds), indent=2))
         return 1 if failures else 0
-    for failure in failures[:MAX_PRINTED]:
-        print(explain(failure, by_name[failure.operator], places))
-    if len(failures) > MAX_PRINTED:
-        print(f"... and {len(failures) - MAX_PRINTED} failures more")
+    for operator in operators:
+        found = [outcome for outcome in outcomes if outcome.operator == operator.name]
+        if not all(outcome.passed for outcome in found):
+            print(explain(found, operator, places))
     summary(outcomes).show()
     verdict = f"{len(failures)} failed, " if failures else ""
     print(
@@ -51,24 +50,40 @@ def run(
     return 1 if failures else 0
 
 
-def explain(failure: Outcome, operator: Any, places: Places) -> str:
-    """The message of a failure: where, which check on which sample, what, and the formulas."""
+def explain(outcomes: Sequence[Outcome], operator: Any, places: Places) -> str:
+    """The failures of one operator: where it stands, what was found, and the formulas to blame."""
+    failures = [outcome for outcome in outcomes if not outcome.passed]
     place = places.entry(operator.name)
-    prefix = f"{place}: " if place else ""
-    lines = [f"{prefix}{operator.name}: {failure.check} ({failure.sample}): {failure.message}"]
-    if not failure.check.startswith("forward float"):
-        blamed = [a for a in operator.differentiable if _blames(failure.message, a)]
-        for argument in blamed or operator.differentiable:
-            at = places.gradient(operator.name, argument)
-            formula = operator.gradients.get(argument) or "(derived from the forward formula)"
-            lines.append(f"    {argument}: {formula}" + (f"    [{at}]" if at else ""))
-    elif operator.reference:
-        lines.append(f"    reference: {operator.reference}")
+    lines = [
+        (f"{place}: " if place else "")
+        + f"{operator.name}: {len(failures)} of {len(outcomes)} checks failed"
+    ]
+    for failure in failures[:MAX_PRINTED]:
+        lines.append(f"    {failure.check} ({failure.sample}): {failure.message}")
+    if len(failures) > MAX_PRINTED:
+        lines.append(f"    ... and {len(failures) - MAX_PRINTED} more")
+    if any(failure.check.startswith("forward float") for failure in failures):
+        lines.append(f"  reference: {operator.reference or 'none; float64 is compared'}")
+    lines.extend(_formulas(failures, operator, places))
     lines.append(
-        f"    samples are drawn with seed {failure.seed}; "
+        f"  samples are drawn with seed {failures[0].seed}; "
         f"repeat with: rederive gradcheck --op {operator.name}"
     )
     return "\n".join(lines)
+
+
+def _formulas(failures: Sequence[Outcome], operator: Any, places: Places) -> list[str]:
+    """The gradient formulas that the failures are about, each with its place."""
+    about = [f for f in failures if not f.check.startswith("forward float")]
+    if not about:
+        return []
+    blamed = [a for a in operator.differentiable if any(_blames(f.message, a) for f in about)]
+    lines = []
+    for argument in blamed or operator.differentiable:
+        place = places.gradient(operator.name, argument)
+        formula = operator.gradients.get(argument) or "derived from the forward formula"
+        lines.append(f"  gradient of {argument}: {formula}" + (f"    ({place})" if place else ""))
+    return lines
 
 
 def _blames(message: str, argument: str) -> bool:

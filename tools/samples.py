@@ -53,6 +53,13 @@ def is_arrays(value: object) -> bool:
     return isinstance(value, list) and any(isinstance(item, np.ndarray) for item in value)
 
 
+def floating(sample: Sample, names: Sequence[str]) -> bool:
+    """Whether one of the arguments `names` holds a floating tensor."""
+    given = (sample.values.get(name) for name in names)
+    arrays = (item for value in given for item in (value if isinstance(value, list) else [value]))
+    return any(isinstance(array, np.ndarray) and array.dtype.kind == "f" for array in arrays)
+
+
 def lay_out(array: np.ndarray, strided: bool) -> np.ndarray:
     """A copy of `array` in memory of its own, dense, or with gaps and reversed dimensions.
 

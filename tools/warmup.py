@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rederive.tools import progress, samples
-from rederive.tools.checks import Bound
+from rederive.tools.binding import Bound
 
 DTYPES = ("float32", "float64")
 
