@@ -1,4 +1,4 @@
-"""Turns a sample into tensors and a call of its operator, with the gradients that checks compare."""
+"""Turns a sample into tensors and a call of its operator, and takes gradients through it."""
 
 from __future__ import annotations
 

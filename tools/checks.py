@@ -91,8 +91,8 @@ def forward(bound: Bound) -> float:
     elif bound.dtype == "float64":
         return 0.0
     else:
-        rounded = Bound(bound.operator, rounded(bound.sample, bound.dtype))
-        wanted = [to_numpy(output) for output in rounded.outputs(*rounded.leaves)]
+        exact = Bound(bound.operator, rounded(bound.sample, bound.dtype))
+        wanted = [to_numpy(output) for output in exact.outputs(*exact.leaves)]
     if len(found) != len(wanted):
         raise Failed(f"{len(found)} outputs; the reference gives {len(wanted)}")
     worst = 0.0
