@@ -7,14 +7,14 @@ not train on, and draws both, with a few predictions, into out/digits.png.
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import rederive as torch
 from rich.progress import track
 from sklearn.datasets import load_digits
-
-import rederive as torch
 
 BATCH = 64
 HIDDEN = 128
@@ -97,7 +97,9 @@ def fit(
     generator = np.random.default_rng(seed)
     count = len(digits.train_images)
     losses: list[float] = []
-    for epoch in track(range(epochs), "training", transient=True, disable=quiet):
+    for epoch in track(
+        range(epochs), "training", transient=True, disable=quiet or not sys.stdout.isatty()
+    ):
         order = generator.permutation(count)
         batches = [order[i : i + BATCH] for i in range(0, count, BATCH)]
         for batch in batches:

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rederive.tools import progress, specification
+from rederive.tools.bench import options as bench_options
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -215,21 +216,20 @@ def _add_bench(commands) -> None:
     command = commands.add_parser(
         "bench",
         help="compare speed with PyTorch",
-        description="Compare speed with PyTorch, in one process, alternating.",
-        add_help=False,
+        description="Compare speed with PyTorch: both in one process, alternating, medians.",
     )
-    command.add_argument("rest", nargs=argparse.REMAINDER)
+    bench_options.add(command)
     command.set_defaults(run=_bench)
 
 
 def _bench(options: argparse.Namespace) -> int:
-    if importlib.util.find_spec("torch") is None and not {"-h", "--help"} & set(options.rest):
+    if importlib.util.find_spec("torch") is None:
         raise specification.Mistake(
             "PyTorch is not installed; `make bench` does it, or: pip install 'rederive[bench]'"
         )
-    from rederive.tools.bench.command import main as bench
+    from rederive.tools.bench import command
 
-    return bench(options.rest)
+    return command.run(options)
 
 
 def _add_warmup(commands) -> None:
