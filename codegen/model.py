@@ -117,7 +117,7 @@ class Argument:
     variadic: bool = False  # a trailing "..."
     keyword_only: bool = False
     has_default: bool = False
-    default: int | float | str | bool | tuple[int, ...] | None = None
+    default: int | float | str | bool | None | tuple[int, ...] = None
 
     @property
     def is_tensor(self) -> bool:
