@@ -96,12 +96,11 @@ def _generate(options: argparse.Namespace) -> int:
     assert spec is not None
     if not spec.is_file():
         raise specification.Mistake(f"{spec}: no such file")
+    is_own = own is not None and spec.resolve() == own.resolve()
     if options.out is not None:
         out = Path(options.out)
-    elif own is not None and spec.resolve() == own.resolve():
-        out = own.parent / "generated"
     else:
-        out = spec.with_suffix("")
+        out = spec.parent / "generated" if is_own else spec.with_suffix("")
     if out.exists() and not out.is_dir():
         raise specification.Mistake(f"{out}: is not a folder")
     if out.resolve() == spec.resolve().parent:
@@ -110,15 +109,10 @@ def _generate(options: argparse.Namespace) -> int:
         raise specification.Mistake(f"{out}: the folder's name must be a Python identifier")
     from rederive.codegen import command
 
-    return command.generate(_shown(spec), str(out), check=options.check)
-
-
-def _shown(path: Path) -> str:
-    """The path relative to the working directory where that is shorter: messages quote it."""
-    try:
-        return str(path.resolve().relative_to(Path.cwd()))
-    except ValueError:
-        return str(path)
+    # The formulas of a user's specification may call the operators of rederive.
+    builtin = None if is_own else specification.built_in_specification()
+    spec, out = specification.shown(spec), specification.shown(out)
+    return command.generate(spec, out, check=options.check, builtin=builtin)
 
 
 # --- gradcheck -------------------------------------------------------------------------------

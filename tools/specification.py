@@ -127,15 +127,15 @@ def places(package: str, given: str | None = None) -> Places:
     try:
         from rederive.codegen.load import load
 
-        loaded = load(str(found))
-        return Places(_shown(found), {entry.name: entry for entry in loaded.entries})
+        loaded = load(found)
+        return Places(str(shown(found)), {entry.name: entry for entry in loaded.entries})
     except Exception:  # places only decorate messages: a file that cannot be read adds none
         return Places("", {})
 
 
-def _shown(path: Path) -> str:
-    """The path as the user would type it."""
+def shown(path: Path) -> Path:
+    """The path relative to the working directory, where it lies within: messages quote it."""
     try:
-        return str(path.resolve().relative_to(Path.cwd()))
+        return path.resolve().relative_to(Path.cwd())
     except ValueError:
-        return str(path)
+        return path

@@ -129,3 +129,33 @@ def test_user_package_is_found_by_its_folder(tmp_path, monkeypatch):
     (package / "__init__.py").write_text("")
     (package / "registry.py").write_text("OPERATORS = [1, 2]\n")
     assert specification.operators_of(str(package)) == (1, 2)
+
+
+@pytest.fixture
+def generated(monkeypatch):
+    """The calls of the generator, which does nothing."""
+    calls = []
+    module = ModuleType("rederive.codegen.command")
+    module.generate = lambda spec, out, **options: calls.append((str(spec), str(out), options)) or 0
+    monkeypatch.setitem(sys.modules, "rederive.codegen.command", module)
+    monkeypatch.setattr(rederive.codegen, "command", module, raising=False)
+    return calls
+
+
+def test_users_package_is_named_after_its_specification(tmp_path, monkeypatch, generated):
+    monkeypatch.chdir(tmp_path)
+    builtin = tmp_path / "elsewhere" / "derivatives.yaml"
+    monkeypatch.setattr(specification, "built_in_specification", lambda: builtin)
+    (tmp_path / "my_ops.yaml").write_text("")
+    assert cli.main(["generate", str(tmp_path / "my_ops.yaml"), "--check"]) == 0
+    assert generated == [("my_ops.yaml", "my_ops", {"check": True, "builtin": builtin})]
+
+
+def test_own_specification_goes_to_generated_and_imports_nothing(tmp_path, monkeypatch, generated):
+    monkeypatch.chdir(tmp_path)
+    own = tmp_path / "derivatives.yaml"
+    own.write_text("")
+    monkeypatch.setattr(specification, "checkout_specification", lambda: own)
+    for arguments in (["generate"], ["generate", "derivatives.yaml"]):
+        assert cli.main(arguments) == 0
+    assert generated == [("derivatives.yaml", "generated", {"check": False, "builtin": None})] * 2

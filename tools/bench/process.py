@@ -49,7 +49,7 @@ def regeneration(rounds: int) -> float | None:
     for _ in range(rounds):
         begin = time.perf_counter()
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-            command.generate(str(spec), str(spec.parent / "generated"), check=True)
+            command.generate(spec, spec.parent / "generated", check=True)
         times.append(time.perf_counter() - begin)
     return statistics.median(times)
 
