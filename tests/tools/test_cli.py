@@ -5,6 +5,7 @@ import sys
 from types import ModuleType
 
 import pytest
+import rederive.codegen
 from rederive.codegen.model import Argument
 from rederive.tools import cli, specification
 
@@ -136,7 +137,12 @@ def generated(monkeypatch):
     """The calls of the generator, which does nothing."""
     calls = []
     module = ModuleType("rederive.codegen.command")
-    module.generate = lambda spec, out, **options: calls.append((str(spec), str(out), options)) or 0
+
+    def generate(spec, out, **options):
+        calls.append((str(spec), str(out), options))
+        return 0
+
+    module.generate = generate
     monkeypatch.setitem(sys.modules, "rederive.codegen.command", module)
     monkeypatch.setattr(rederive.codegen, "command", module, raising=False)
     return calls
