@@ -1,0 +1,26 @@
+"""The examples run, and learn what they are meant to learn."""
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+
+
+def load(name):
+    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_digits_are_learnt():
+    assert load("digits").train(epochs=10, seed=0) >= 0.97
+
+
+def test_digits_script_prints_and_draws(tmp_path):
+    command = [sys.executable, str(EXAMPLES / "digits.py"), "--epochs", "1", "--out", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "test accuracy" in done.stdout
+    assert (tmp_path / "digits.png").read_bytes().startswith(b"\x89PNG")

@@ -1,0 +1,24 @@
+"""Every declared operator passes every check, with the samples that its entry declares.
+
+The same checks as `rederive gradcheck`; an operator is a test, so none can be left out.
+"""
+
+import pytest
+from rederive.generated.registry import OPERATORS
+from rederive.tools.checks import check_operator
+from rederive.tools.gradcheck import explain
+from rederive.tools.specification import places
+
+PLACES = places("rederive")
+
+
+@pytest.mark.parametrize("operator", OPERATORS, ids=lambda operator: operator.name)
+def test_operator(operator):
+    outcomes = list(check_operator(operator))
+    if not all(outcome.passed for outcome in outcomes):
+        pytest.fail(explain(outcomes, operator, PLACES), pytrace=False)
+
+
+def test_registry_names_are_unique():
+    names = [operator.name for operator in OPERATORS]
+    assert len(names) == len(set(names)) > 0

@@ -1,0 +1,1 @@
+"""Speed against PyTorch: `make bench`."""

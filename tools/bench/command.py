@@ -1,0 +1,58 @@
+"""`rederive bench`: measures against PyTorch, prints tables, writes docs/performance.md."""
+
+from __future__ import annotations
+
+import argparse
+import warnings
+
+import rederive
+from rederive.tools import specification
+from rederive.tools.bench import operators, process, report
+from rederive.tools.bench.options import SECTIONS
+
+SMALL, LARGE = 8, 1_000_000
+
+
+def run(options: argparse.Namespace) -> int:
+    """Measure what was asked for and print it; the status is 0 whatever the figures say."""
+    if options.threads < 1 or options.rounds < 1:
+        raise specification.Mistake("--threads and --rounds: at least 1")
+    declared = specification.select(
+        specification.operators_of(specification.BUILT_IN), list(options.op)
+    )
+    sections = options.only or SECTIONS
+    import torch
+
+    torch.set_num_threads(options.threads)
+    rederive.set_num_threads(options.threads)
+    parts = [report.machine(options.threads)]
+    print(parts[0])
+    for section, size, at_least in (("small", SMALL, 2e-3), ("large", LARGE, 5e-3)):
+        if section in sections:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # PyTorch's deprecations are not ours to show
+                measured = operators.measure(
+                    declared, rederive, torch, size, options.rounds, at_least
+                )
+            parts += _show_operators(measured)
+    start = process.start_up(options.rounds) if "start" in sections else None
+    regeneration = process.regeneration(3) if "generate" in sections else None
+    compilation = process.compilation() if "compile" in sections else None
+    table = report.process_table(start, regeneration, compilation)
+    if table.rows:
+        table.show()
+        parts += [f"### {table.title}", table.markdown()]
+    if options.write is not None:
+        report.write(options.write, "\n\n".join(parts))
+        print(f"{options.write} written")
+    return 0
+
+
+def _show_operators(measured: operators.Measured) -> list[str]:
+    """Print the table and its summary; returns them for the page."""
+    table, summary = report.operators_table(measured), report.operators_summary(measured)
+    table.show()
+    print(summary)
+    for name, reason in measured.skipped.items():
+        print(f"  {name} is left out: {reason}")
+    return [f"### {table.title}", summary, table.markdown()]
