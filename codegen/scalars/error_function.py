@@ -1,0 +1,150 @@
+# mypy: ignore-errors
+"""erf and erfc: text for the generator, not imported.
+
+Near 0, erf(x) is x times a polynomial in x**2; further out it is 1 - exp(P(x)) with P a polynomial
+for log(erfc(x)). erfc(x) for x >= 0 is exp(-x**2) times the scaled function erfcx, which changes
+slowly.
+"""
+
+import numpy as np
+
+from .exponential import (
+    exp_float32,
+    exp_float64,
+    exp_parts_float64,
+)
+from .primitives import (
+    fused,
+    magnitude,
+    polynomial,
+    scalar,
+    scale_float64,
+    with_sign,
+)
+
+# erf(x) / x - 1 in powers of x**2 for |x| <= 1: minimax (tools/minimax.py), 2**-29 and 2**-56.
+ERF_NEAR_FLOAT32 = (
+    np.float32(0.12837916612625122),
+    np.float32(-0.3761262893676758),
+    np.float32(0.11283618211746216),
+    np.float32(-0.02685512602329254),
+    np.float32(0.005190733820199966),
+    np.float32(-0.000803076196461916),
+    np.float32(7.920374628156424e-05),
+)
+
+ERF_NEAR_FLOAT64 = (
+    0.12837916709551256,
+    -0.3761263890318334,
+    0.11283791670936541,
+    -0.026866170641870045,
+    0.005223977595844043,
+    -0.0008548325435906245,
+    0.00012055278873575507,
+    -1.4924432051783906e-05,
+    1.644371223321512e-06,
+    -1.6180488176602137e-07,
+    1.3601049074473383e-08,
+    -7.577877146419059e-10,
+)
+
+# log(erfc(x)) for 1 <= x <= 4 in powers of x, and for 1 <= x <= 6 in powers of x - 5/2: minimax
+# with the weight erfc, so that the error of erf is 2**-35 and 2**-59.
+ERF_FAR_FLOAT32 = (
+    np.float32(0.0001880348427221179),
+    np.float32(-1.1295783519744873),
+    np.float32(-0.6332201361656189),
+    np.float32(-0.10841819643974304),
+    np.float32(0.02520793117582798),
+    np.float32(-0.0042044054716825485),
+    np.float32(0.00044129675370641053),
+    np.float32(-2.168274477298837e-05),
+)
+
+ERF_FAR_FLOAT64 = (
+    -7.806815272727265,
+    -5.352680750986401,
+    -0.9438937335241231,
+    -0.010858072738139766,
+    0.002165476899655323,
+    -0.00042093256373649385,
+    7.703079848258893e-05,
+    -1.2755838466395365e-05,
+    1.7690001416879065e-06,
+    -1.5595516507769178e-07,
+    -1.2622430718279327e-08,
+    1.0911205874367311e-08,
+    -3.511931651445928e-09,
+    8.524834669992104e-10,
+    -1.603527355549924e-10,
+    2.0064009580891518e-11,
+    -2.0877349285763146e-12,
+    3.6818338598315047e-13,
+    3.836541399268099e-13,
+    -1.8744061310495987e-13,
+)
+
+# (1 + 2 x) exp(x**2) erfc(x) in powers of t = (x - 4) / (x + 4), for 0 <= x <= 28: 2**-53.
+ERFCX_FLOAT64 = (
+    1.2329951186255526,
+    -0.13962111684056316,
+    0.015379652102604903,
+    0.06809705425476113,
+    -0.10103906603549687,
+    0.0937328349963212,
+    -0.06633036582950692,
+    0.03716751556354402,
+    -0.01619773386683717,
+    0.005031969809546882,
+    -0.0007577745209220828,
+    -0.00019925614937109522,
+    0.0001506266103308945,
+    -2.439977877298592e-05,
+    -1.1234559646431714e-05,
+    5.707995655133361e-06,
+    3.137713912059108e-07,
+    -8.186856070064779e-07,
+    5.5683893334734914e-08,
+    1.006515857648407e-07,
+    -8.483057391226898e-09,
+    -8.216250456281957e-09,
+    1.0254331365048887e-10,
+)
+
+
+@scalar
+def erf_float32(x):
+    y = magnitude(x)
+    z = y * y
+    near = y + y * polynomial(z, ERF_NEAR_FLOAT32)
+    far = np.float32(4.0) if y > np.float32(4.0) else y
+    far = np.float32(1.0) - exp_float32(polynomial(far, ERF_FAR_FLOAT32))
+    return with_sign(far if y > np.float32(1.0) else near, x)
+
+
+@scalar
+def erf_float64(x):
+    y = magnitude(x)
+    z = y * y
+    near = y + y * polynomial(z, ERF_NEAR_FLOAT64)
+    far = 6.0 if y > 6.0 else y
+    far = 1.0 - exp_float64(polynomial(far - 2.5, ERF_FAR_FLOAT64))
+    return with_sign(far if y > 1.0 else near, x)
+
+
+@scalar
+def erfc_float64(x):
+    y = magnitude(x)
+    y = 28.0 if y > 28.0 else y
+    square = -y * y
+    lost = fused(-y, y, -square)
+    t = (y - 4.0) / (y + 4.0)
+    q, n = exp_parts_float64(-746.0 if square < -746.0 else square)
+    value = (1.0 + (q + lost * (1.0 + q))) * (polynomial(t, ERFCX_FLOAT64) / (1.0 + 2.0 * y))
+    value = scale_float64(value, n)
+    return 2.0 - value if x < 0.0 else value
+
+
+@scalar
+def erfc_float32(x):
+    return np.float32(erfc_float64(np.float64(x)))

@@ -1,0 +1,170 @@
+# mypy: ignore-errors
+"""pow, sqrt, rsqrt, reciprocal, square, hypot: text for the generator, not imported.
+
+x**y = exp(y log(x)), with the logarithm to about 65 bits, since the exponential turns an absolute
+error of its argument into a relative one. The special cases are those of IEEE 754 and C99.
+"""
+
+import numpy as np
+
+from .exponential import LN2_HIGH, LN2_LOW, exp_parts_float64
+from .logarithm import split_float64
+from .primitives import (
+    bits_of,
+    converted,
+    exact,
+    fused,
+    magnitude,
+    ordered_sum,
+    polynomial,
+    round_to_zero,
+    scalar,
+    scale_float64,
+    square_root,
+    two_sum,
+)
+
+# (2 atanh(s) - 2 s - 2 s**3 / 3) / s**5 in powers of s**2: minimax (tools/minimax.py), 2**-73.
+LOG_REST = (
+    0.3999999999999998,
+    0.28571428571444124,
+    0.2222222221767641,
+    0.18181818861686935,
+    0.15384557032786417,
+    0.13336323694098384,
+    0.11674492133250622,
+    0.11993062123962242,
+)
+
+TWO_THIRDS_HIGH = 0.6666666666666666
+
+TWO_THIRDS_LOW = 3.700743415417188e-17
+
+
+@exact
+def log_precise(x):
+    """(high, low) with log(x) = high + low to about 2**-65 of it, for 0 < x < infinity."""
+    k, m = split_float64(x)
+    f = m - 1.0
+    below, below_low = two_sum(2.0, f)
+    s = f / below
+    s_low = (fused(-s, below, f) - s * below_low) / below
+    z = s * s
+    z_low = fused(s, s, -z) + 2.0 * s * s_low
+    cube = s * z
+    cube_low = fused(s, z, -cube) + (s * z_low + s_low * z)
+    third = cube * TWO_THIRDS_HIGH
+    third_low = fused(cube, TWO_THIRDS_HIGH, -third)
+    third_low = third_low + (cube * TWO_THIRDS_LOW + cube_low * TWO_THIRDS_HIGH)
+    third_low = third_low + (cube * z) * polynomial(z, LOG_REST)
+    high, low = two_sum(2.0 * s, third)
+    low = low + (2.0 * s_low + third_low)
+    total, rest = two_sum(k * LN2_HIGH, high)
+    return ordered_sum(total, rest + (low + k * LN2_LOW))
+
+
+@scalar
+def pow_limits_float64(x, y, result):
+    """The sign and the special cases of x**y, given |x|**y for ordinary arguments."""
+    a = magnitude(x)
+    whole = round_to_zero(y) == y
+    odd = whole and round_to_zero(0.5 * y) != 0.5 * y
+    grows = (a > 1.0) == (y > 0.0)
+    limit = a == 0.0 or a == np.inf or magnitude(y) == np.inf
+    value = (np.inf if grows else 0.0) if limit else result
+    value = -value if bits_of(x) < 0 and odd else value
+    value = np.nan if x < 0.0 and a != np.inf and not whole else value
+    value = x + y if x != x or y != y else value
+    return 1.0 if x == 1.0 or y == 0.0 or (x == -1.0 and magnitude(y) == np.inf) else value
+
+
+@scalar
+def pow_float64(x, y):
+    high, low = log_precise(magnitude(x))
+    # A larger exponent changes nothing, and cannot overflow in the products.
+    z = 1e300 if y > 1e300 else (-1e300 if y < -1e300 else y)
+    product = z * high
+    product_low = fused(z, high, -product) + z * low
+    outside = not (magnitude(product) < 746.0)
+    edge = 746.0 if product > 0.0 else -746.0
+    q, n = exp_parts_float64(edge if outside else product)
+    value = scale_float64(1.0 + (q + (0.0 if outside else product_low) * (1.0 + q)), n)
+    return pow_limits_float64(x, y, value)
+
+
+@scalar
+def pow_float32(x, y):
+    return np.float32(pow_float64(np.float64(x), np.float64(y)))
+
+
+@scalar
+def pow_integer(x, y):
+    """x**y by repeated squaring, modulo the width; a negative y gives 1 / x**-y rounded to zero."""
+    result, base, rest = 1, np.int64(x), np.int64(y)
+    if y < 0:
+        # Only 1 and -1 have a power that is not rounded to 0.
+        result = 1 if base == 1 or base == -1 else 0
+        rest = rest & 1
+    while rest > 0:
+        if rest & 1:
+            result = result * base
+        base = base * base
+        rest = rest >> 1
+    return converted(result, x)
+
+
+@scalar
+def sqrt_any(x):
+    return square_root(x)
+
+
+@scalar
+def square_any(x):
+    return x * x
+
+
+@scalar
+def reciprocal_float32(x):
+    return np.float32(1.0) / x
+
+
+@scalar
+def reciprocal_float64(x):
+    return 1.0 / x
+
+
+@scalar
+def rsqrt_float32(x):
+    # One step of Newton's method takes away the rounding errors of the root and the quotient.
+    y = np.float32(1.0) / square_root(x)
+    better = y + np.float32(0.5) * y * fused(-(x * y), y, np.float32(1.0))
+    return better if x > np.float32(0.0) and x < np.float32(np.inf) else y
+
+
+@scalar
+def rsqrt_float64(x):
+    y = 1.0 / square_root(x)
+    better = y + 0.5 * y * fused(-(x * y), y, 1.0)
+    return better if x > 0.0 and x < np.inf else y
+
+
+@scalar
+def hypot_float32(x, y):
+    a, b = np.float64(x), np.float64(y)
+    value = np.float32(square_root(a * a + b * b))
+    infinite = magnitude(x) == np.float32(np.inf) or magnitude(y) == np.float32(np.inf)
+    return np.float32(np.inf) if infinite else value
+
+
+@scalar
+def hypot_float64(x, y):
+    # Scaling by a power of 2 keeps the squares in range.
+    a, b = magnitude(x), magnitude(y)
+    larger, smaller = (a, b) if a > b else (b, a)
+    up = larger < 1e-140
+    down = larger > 1e140
+    scale = 1.3407807929942597e154 if up else (7.458340731200207e-155 if down else 1.0)
+    back = 7.458340731200207e-155 if up else (1.3407807929942597e154 if down else 1.0)
+    larger, smaller = larger * scale, smaller * scale
+    value = square_root(fused(larger, larger, smaller * smaller)) * back
+    return np.inf if a == np.inf or b == np.inf else value
