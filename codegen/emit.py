@@ -11,19 +11,15 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from . import fast_path
 from .fast_path import call, unpacking, variable
+from .layout import lay_out, listed
 from .lower import Module, node_name
-from .lower_rowwise import LanePlan
+from .lower_rowwise import Lane, LanePlan
 from .model import Argument, Entry, Specification
 from .plans import Backward, Kernel, Operator
 from .printer import literal
-from .scalars import PREAMBLE, SCALARS
+from .scalars import SCALARS
 from .scalars import emit as emit_scalars
-
-IMPORTS = """\
-from rederive.door import (
-{names}
-)
-"""
+from .scalars import preamble as scalar_preamble
 
 
 def emit(specification: Specification, modules: Sequence[Module]) -> dict[str, str]:
@@ -37,7 +33,7 @@ def emit(specification: Specification, modules: Sequence[Module]) -> dict[str, s
         autoescape=False,
     )
     environment.filters.update(FILTERS)
-    environment.globals.update(call=_parallel_call)
+    environment.globals.update(call=_parallel_call, row_call=_row_call)
     source = Path(specification.path).name
     files: dict[str, str] = {}
     for module in modules:
@@ -45,40 +41,32 @@ def emit(specification: Specification, modules: Sequence[Module]) -> dict[str, s
         common = {"title": module.name.replace("_", " "), "source": source, "family": family}
         kernels = module.kernels
         if kernels:
-            files[f"kernels_{module.name}.py"] = _tidy(
+            scalars = _scalars(module)
+            files[f"kernels_{module.name}.py"] = lay_out(
                 environment.get_template("kernels.py.j2").render(
                     **common,
                     kernels=kernels,
-                    preamble=PREAMBLE.strip(),
-                    scalars=_scalars(module).strip(),
+                    preamble=_preamble(family, scalars),
+                    scalars=emit_scalars(scalars).strip(),
                 )
             )
-        body = _tidy(
+        body = lay_out(
             environment.get_template("functions.py.j2").render(
                 **common, operators=module.operators, imports="IMPORTS"
             )
         )
-        files[f"functions_{module.name}.py"] = _with_imports(body, module)
+        files[f"functions_{module.name}.py"] = lay_out(_with_imports(body, module))
         template = environment.get_template("registry_group.py.j2")
-        files[f"registry_{module.name}.py"] = _tidy(
+        files[f"registry_{module.name}.py"] = lay_out(
             template.render(**common, operators=module.operators)
         )
+    ordered = sorted(modules, key=lambda module: module.name)
     for name in ("__init__", "registry"):
         template = environment.get_template(f"{name.strip('_')}.py.j2")
-        files[f"{name}.py"] = _tidy(template.render(source=source, modules=modules))
+        files[f"{name}.py"] = lay_out(
+            template.render(source=source, modules=modules, ordered=ordered)
+        )
     return files
-
-
-def _tidy(text: str) -> str:
-    """No trailing blanks, and at most two blank lines in a row."""
-    lines: list[str] = []
-    blank = 0
-    for line in text.splitlines():
-        line = line.rstrip()
-        blank = blank + 1 if not line else 0
-        if blank <= 2:
-            lines.append(line)
-    return "\n".join(lines).rstrip("\n") + "\n"
 
 
 DOOR = (
@@ -106,7 +94,9 @@ DOOR = (
     "next_sequence",
     "ops",
     "pointwise",
+    "queries",
     "register",
+    "spread",
     "threads",
     "total",
     "unpack",
@@ -121,15 +111,41 @@ def _with_imports(body: str, module: Module) -> str:
     wanted = [name for name in DOOR if name in used]
     lines = f"from rederive.door import {', '.join(wanted)}"
     if len(lines) > 100:
-        inner = "\n".join(f"    {name}," for name in wanted)
-        lines = IMPORTS.format(names=inner).strip()
+        lines = listed("from rederive.door import (", wanted, ")")
     if "kernels" in used:
         lines += f"\n\nfrom . import kernels_{module.name} as kernels"
     return body.replace("IMPORTS", lines if wanted else "", 1)
 
 
-def _scalars(module: Module) -> str:
-    """Source of the scalar functions that the kernels of a module call."""
+def _preamble(family: str, scalars: Sequence[str]) -> str:
+    """The imports of a kernels file: what the scalar functions need, and Numba's decorators."""
+    wanted = {"numba": {"njit", "prange"}, "numba.extending": set[str]()}
+    plain = {"import numpy as np"}
+    if family == "rowwise":
+        wanted["numba.extending"] |= {"overload", "register_jitable"}
+        wanted["numba.core"] = {"types"}
+    for line in scalar_preamble(scalars).splitlines():
+        if not line.startswith("from "):
+            plain.add(line)
+            continue
+        module, _, names = line.removeprefix("from ").partition(" import ")
+        wanted.setdefault(module, set()).update(name.strip() for name in names.split(","))
+    grouped = [
+        f"from {module} import {', '.join(sorted(names, key=_isort))}"
+        for module, names in sorted(wanted.items())
+        if names
+    ]
+    return "\n".join([*sorted(plain), *grouped])
+
+
+def _isort(name: str) -> tuple[int, str]:
+    """ruff's order of imported members: constants, classes, then the rest."""
+    kind = 0 if name.isupper() else 1 if name[:1].isupper() else 2
+    return kind, name
+
+
+def _scalars(module: Module) -> list[str]:
+    """The scalar functions that the kernels of a module call."""
     import ast
 
     used: set[str] = set()
@@ -141,7 +157,7 @@ def _scalars(module: Module) -> str:
                 for node in ast.walk(tree)
                 if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
             }
-    return emit_scalars(sorted(used & set(SCALARS)))
+    return sorted(used & set(SCALARS))
 
 
 def _parallel_call(kernel: Kernel) -> str:
@@ -149,6 +165,23 @@ def _parallel_call(kernel: Kernel) -> str:
     arguments = [f"{a}[low:high]" for a in kernel.inputs]
     arguments += list(kernel.scalars)
     arguments += [f"{a}[low:high]" for a in kernel.outputs]
+    return "\n".join(call(kernel.name, arguments, indent=" " * 8))
+
+
+def _row_call(kernel: Kernel) -> str:
+    """The same for a rowwise kernel: the parts are blocks of rows."""
+    lane = kernel.lane
+    assert isinstance(lane, Lane)
+
+    def part(name: str) -> str:
+        if name in lane.lanes:
+            return f"{name}[low * n : high * n]"
+        if name in lane.rows:
+            return f"{name}[low:high]"
+        return f"partial_{name}[part]" if name in lane.parameter_outputs else name
+
+    arguments = [part(a) for a in (*kernel.inputs, *kernel.scalars)]
+    arguments += ["high - low", "n", *(part(a) for a in kernel.outputs)]
     return "\n".join(call(kernel.name, arguments, indent=" " * 8))
 
 
@@ -160,7 +193,13 @@ def _default(argument: Argument) -> str:
 
 
 def parameters(op: Operator, inplace: bool = False) -> str:
-    """The parameter list of the public function."""
+    """The parameter list of the public function, on a line of its own when it is long."""
+    text = ", ".join(_parameters(op, inplace))
+    start = len(f"def {op.entry.name}{'_' if inplace else ''}(")
+    return text if start + len(text) + 2 <= 100 else f"\n    {text}\n"
+
+
+def _parameters(op: Operator, inplace: bool) -> list[str]:
     parts: list[str] = []
     starred = False
     for argument in op.arguments:
@@ -174,7 +213,16 @@ def parameters(op: Operator, inplace: bool = False) -> str:
             starred = True
             continue
         parts.append(variable(argument.name) + _default(argument))
-    return ", ".join(parts)
+    return parts
+
+
+def signature(kernel: Kernel, names: Sequence[str], ending: str = "") -> str:
+    """`name(a, b)` of a kernel's definition, its arguments on a line of their own if long."""
+    text = ", ".join(names)
+    start = f"{kernel.name}{ending}("
+    if len("def ") + len(start) + len(text) + 2 <= 100:
+        return f"{start}{text})"
+    return f"{start}\n    {text}\n)"
 
 
 def arguments(op: Operator) -> str:
@@ -195,6 +243,11 @@ def docstring(op: Operator) -> str:
     return f'    """{lines[0]}\n{body}\n    """'
 
 
+def comment(text: str, indent: str = "") -> list[str]:
+    """A formula as comment lines."""
+    return [f"# {indent}{line}" for line in textwrap.wrap(text, 80)]
+
+
 def base(op: Operator) -> str:
     if op.entry.family == "view" and op.entry.auto:
         return "ViewNode"
@@ -207,7 +260,13 @@ def has_inplace(op: Operator) -> bool:
     return op.operands[:1] != () and not op.operands[0].optional and op.rule != "index"
 
 
-def inplace_argument_lines(op: Operator) -> list[str]:
+def argument_lines(op: Operator) -> list[str]:
+    """What comes first in a function: varargs in one tuple, `inplace=True` handed on."""
+    lines = [f"{a.name} = spread({a.name})" for a in op.arguments if a.variadic]
+    return lines + _inplace_argument(op)
+
+
+def _inplace_argument(op: Operator) -> list[str]:
     if not any(a.name == "inplace" for a in op.arguments):
         return []
     names = [a.name for a in op.arguments if a.name != "inplace"]
@@ -218,14 +277,20 @@ def reflected(op: Operator) -> bool:
     return bool(op.entry.operator) and len(op.operands) == 2
 
 
+def second(op: Operator) -> str:
+    """The name of a binary operator's second operand."""
+    return op.operands[1].name
+
+
 def unpack_lines(op: Operator) -> list[str]:
     lines: list[str] = []
+    names = [s.name for s in op.saved if s.kind != "row"]
     if op.lane:
         plan = op.lane
         assert isinstance(plan, LanePlan)
         lines.append("lanes = node.general.lanes")
-        if op.saved:
-            lines += unpacking([s.name for s in op.saved], "unpack(node)")
+        if names:
+            lines += unpacking(names, "unpack(node)")
         outputs = [o.name for o in op.entry.signature.outputs]
         saved = {s.name for s in op.saved}
         for index, (name, lane) in enumerate(zip(outputs, plan.lane_outputs, strict=True)):
@@ -233,11 +298,11 @@ def unpack_lines(op: Operator) -> list[str]:
                 lines.append(f"{name} = lanes.keep({name})")
             if not lane and op.differentiable_outputs == (index,):
                 lines.append("grad = lanes.keep(grad)")
-    elif op.saved:
-        lines += unpacking([s.name for s in op.saved], "unpack(node)")
+    elif names:
+        lines += unpacking(names, "unpack(node)")
     if len(op.differentiable_outputs) > 1:
-        names = [f"grad_{op.entry.signature.outputs[i].name}" for i in op.differentiable_outputs]
-        lines += unpacking(names, "grad")
+        parts = [f"grad_{op.entry.signature.outputs[i].name}" for i in op.differentiable_outputs]
+        lines += unpacking(parts, "grad")
     return lines
 
 
@@ -245,9 +310,10 @@ def jvp_unpack_lines(op: Operator) -> list[str]:
     used = {name for g in (*op.jvp,) for line in g.lines for name in _words(line)}
     used |= {name for line in op.jvp_prelude for name in _words(line)}
     names = [a.name if a.name in used else "_" for a in op.arguments if a.name != "inplace"]
+    lines = [f"lanes = {op.constant}.lanes(arguments)"] if "lanes" in used else []
     if all(name == "_" for name in names):
-        return []
-    return unpacking(names, "arguments")
+        return lines
+    return lines + unpacking(names, "arguments")
 
 
 def _words(line: str) -> Iterable[str]:
@@ -342,13 +408,15 @@ def _text(names: Sequence[str]) -> str:
 def _listed(key: str, items: Sequence[str]) -> list[str]:
     if not items:
         return [f"{key}=(),"]
+    if len(items) == 1:
+        return [f"{key}=({items[0]},),"]
     return [f"{key}=(", *(f"    {item}," for item in items), "),"]
 
 
-def _kernel_line(kernel: Kernel, key: str, parallel: bool = True) -> list[str]:
-    names = f"kernels.{kernel.name}"
-    second = f"kernels.{kernel.name}_parallel" if parallel else "None"
-    return [f"{key}=(", f"    {names},", f"    {second},", f"    {_text(kernel.arguments)},", "),"]
+def _kernel_line(kernel: Kernel, key: str) -> list[str]:
+    name = f"kernels.{kernel.name}"
+    arguments = _text(kernel.arguments)
+    return [f"{key}=(", f"    {name},", f"    {name}_parallel,", f"    {arguments},", "),"]
 
 
 def _pointwise_lines(op: Operator) -> list[str]:
@@ -366,7 +434,7 @@ def _pointwise_lines(op: Operator) -> list[str]:
     return lines + _backward_lines(op.full.backward)
 
 
-def _backward_lines(backward: Sequence[Backward], parallel: bool = True) -> list[str]:
+def _backward_lines(backward: Sequence[Backward]) -> list[str]:
     if not backward:
         return ["backward={},"]
     lines = ["backward={"]
@@ -374,11 +442,10 @@ def _backward_lines(backward: Sequence[Backward], parallel: bool = True) -> list
         if b.kernel is None:
             lines.append(f"    {literal(b.wanted)}: None,")
             continue
-        second = f"kernels.{b.kernel.name}_parallel" if parallel else "None"
         lines += [
             f"    {literal(b.wanted)}: (",
             f"        kernels.{b.kernel.name},",
-            f"        {second},",
+            f"        kernels.{b.kernel.name}_parallel,",
             f"        {_text(b.kernel.arguments)},",
             f"        {literal(b.computed)},",
             "    ),",
@@ -396,8 +463,8 @@ def _rowwise_lines(op: Operator) -> list[str]:
         f"saved_rows={_text(plan.saved_rows)},",
         f"nonempty={plan.nonempty},",
         f"rules={literal(plan.rules)},",
-        *_kernel_line(plan.forward, "forward", parallel=False),
-        *_backward_lines(plan.backward, parallel=False),
+        *_kernel_line(plan.forward, "forward"),
+        *_backward_lines(plan.backward),
     ]
 
 
@@ -445,9 +512,20 @@ def registry_lines(op: Operator) -> list[str]:
     lines.append(f"differentiable_outputs={_text(names)},")
     lines += _mapping("samples", e.samples)
     lines += _mapping("points", e.points)
-    lines += _listed("calls", [_dictionary(call_) for call_ in e.calls])
+    lines += _calls(e)
     lines.append(f"reference={literal(e.reference.text if e.reference else None)},")
     return lines
+
+
+def _calls(entry: Entry) -> list[str]:
+    """Sample calls, one a line; `#` forms keep ruff from joining them."""
+    if not entry.calls:
+        return ["calls=(),"]
+    lines = ["calls=["]
+    for given in entry.calls:
+        items = [f"{literal(k)}: {_plain(v)}" for k, v in given]
+        lines.append("    " + listed("{", items, "},"))
+    return [*lines, "],"]
 
 
 def _mapping(key: str, items: Sequence[tuple[str, object]]) -> list[str]:
@@ -457,6 +535,7 @@ def _mapping(key: str, items: Sequence[tuple[str, object]]) -> list[str]:
 
 
 def _dictionary(items: Iterable[tuple[str, object]]) -> str:
+    """A mapping; `lay_out` breaks it when it is a list item of its own that is too long."""
     return "{" + ", ".join(f"{literal(k)}: {_plain(v)}" for k, v in items) + "}"
 
 
@@ -471,8 +550,10 @@ def _plain(value: object) -> str:
 
 FILTERS = {
     "apply_lines": fast_path.apply_lines,
+    "argument_lines": argument_lines,
     "arguments": arguments,
     "base": base,
+    "comment": comment,
     "composite_lines": composite_lines,
     "descriptor_class": descriptor_class,
     "descriptor_lines": descriptor_lines,
@@ -480,7 +561,6 @@ FILTERS = {
     "fast_forms": fast_path.fast_forms,
     "fast_lines": fast_path.function_lines,
     "has_inplace": has_inplace,
-    "inplace_argument_lines": inplace_argument_lines,
     "interface_lines": interface_lines,
     "jvp_unpack_lines": jvp_unpack_lines,
     "label": label,
@@ -489,6 +569,8 @@ FILTERS = {
     "reflected": reflected,
     "registry_lines": registry_lines,
     "reflected_lines": fast_path.reflected_lines,
+    "second": second,
+    "signature": signature,
     "signature_lines": signature_lines,
     "unpack_lines": unpack_lines,
 }

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from .layout import condition, listed
 from .model import Argument
 from .plans import Backward, Form, Kernel, Operator, Saved
 from .printer import literal
 
-LINE = 88
-
+UNPACKED = 84
 
 def variable(name: str) -> str:
     """Functions call their receiver `input`, as PyTorch's do."""
@@ -50,20 +50,18 @@ def _run(kernel: Kernel, arguments: Sequence[str], size: str = "n") -> list[str]
 
 def call(function: str, arguments: Sequence[str], indent: str = "") -> list[str]:
     """A call statement, one argument a line when it would be too long."""
-    one = f"{indent}{function}({', '.join(arguments)})"
-    if len(one) <= LINE:
-        return [one]
-    return [f"{indent}{function}(", *(f"{indent}    {a}," for a in arguments), f"{indent})"]
+    return [listed(f"{indent}{function}(", arguments, ")")]
 
 
 def unpacking(names: Sequence[str], value: str) -> list[str]:
-    """`a, b = value`, one name a line when it would be too long."""
+    """`a, b = value`; many names are read by position instead."""
     if len(names) == 1:
         return [f"({names[0]},) = {value}"]
     one = f"{', '.join(names)} = {value}"
-    if len(one) <= LINE:
+    if len(one) <= UNPACKED:
         return [one]
-    return ["(", *(f"    {name}," for name in names), f") = {value}"]
+    lines = [f"values = {value}"]
+    return lines + [f"{n} = values[{i}]" for i, n in enumerate(names) if n != "_"]
 
 
 # --- the function ------------------------------------------------------------------------------
@@ -79,7 +77,7 @@ def function_lines(op: Operator) -> list[str]:
     folded = [a for a in parameters if op.forms[0].folded and a.type == "Scalar"]
     conditions = [f"type({first}) is Tensor", "not modes.active"]
     conditions += [f"{a.name} == {literal(a.default)}" for a in folded]
-    lines = [f"if {' and '.join(conditions)}:"]
+    lines = [condition(conditions)]
     lines += [f"    flat_{first} = {first}._flat", f"    if flat_{first} is not None:"]
     indent = " " * 8
     reference = next(a.name for a in op.operands if a.name not in op.masks)
@@ -99,6 +97,8 @@ def _tensor_branch(
     lines = [f"dtype = {reference}.dtype"]
     if reference != first:
         lines = [f"dtype = {reference}.dtype if type({reference}) is Tensor else None"]
+    if op.rule == "bool" and not others and not floating:
+        lines = []
     tests = []
     if others:
         tests += [f"type({o}) is Tensor" for o in others]
@@ -115,24 +115,17 @@ def _tensor_branch(
         done = [f"flat_{other} = {other}._flat", f"if flat_{other} is not None:", *_in(done)]
     if not tests:
         return lines + done
-    return lines + _condition(tests) + _in(done)
+    return [*lines, condition(tests), *_in(done)]
 
 
 def _in(lines: Sequence[str], depth: int = 1) -> list[str]:
     return ["    " * depth + line for line in lines]
 
 
-def _condition(tests: Sequence[str], word: str = "if") -> list[str]:
-    one = f"{word} {' and '.join(tests)}:"
-    if len(one) <= LINE - 8:
-        return [one]
-    return [f"{word} (", f"    {tests[0]}", *(f"    and {t}" for t in tests[1:]), "):"]
-
-
 def _scalar_branch(op: Operator, form: Form, first: str) -> list[str]:
     name = variable(form.scalar)
-    tests = [f"dtype.is_floating_point and (type({name}) is float or type({name}) is int)"]
-    return _condition(tests) + _in(_form_lines(op, form, given=first))
+    tests = ["dtype.is_floating_point", f"(type({name}) is float or type({name}) is int)"]
+    return [condition(tests), *_in(_form_lines(op, form, given=first))]
 
 
 def reflected_lines(op: Operator) -> list[str]:
@@ -141,11 +134,11 @@ def reflected_lines(op: Operator) -> list[str]:
     if form is None or not fits(op):
         return []
     other = variable(op.operands[1].name)
-    tests = ["type(input) is float or type(input) is int"]
     lines = [f"if type({other}) is Tensor and not modes.active:"]
     lines += [f"    flat_{other} = {other}._flat", f"    dtype = {other}.dtype"]
-    lines += ["    if flat_{0} is not None and dtype.is_floating_point and (".format(other)]
-    lines += [f"        {tests[0]}", "    ):"]
+    tests = [f"flat_{other} is not None", "dtype.is_floating_point"]
+    tests.append("(type(input) is float or type(input) is int)")
+    lines.append("    " + condition(tests))
     body = _form_lines(op, form, given=other)
     for parameter in numbers(op):
         text = literal(parameter.default)
@@ -170,7 +163,7 @@ def _form_lines(op: Operator, form: Form, given: str = "") -> list[str]:
     lines += [
         "result = new(Tensor)",
         "result._data = result._flat = out",
-        "result._counter = counter = [0]",
+        f"result._counter ={' counter =' if _keeps_result(op, form) else ''} [0]",
         f"result.shape = {first}.shape",
         f"result._strides = {first}._strides",
         "result._offset = 0",
@@ -181,6 +174,11 @@ def _form_lines(op: Operator, form: Form, given: str = "") -> list[str]:
     if not op.node or not differentiable or op.rule == "bool":
         return [*lines, "result._requires_grad = False", "result._grad_fn = None", "return result"]
     return [*lines, *_record(op, form, differentiable), "return result"]
+
+
+def _keeps_result(op: Operator, form: Form) -> bool:
+    differentiable = [d for d in op.differentiable if d != form.scalar]
+    return bool(op.node and differentiable) and any(s.kind == "output" for s in op.saved)
 
 
 def _typed(op: Operator, form: Form) -> str:
@@ -227,10 +225,7 @@ def _edges(op: Operator, form: Form, differentiable: list[str]) -> list[str]:
             items += [f"({v}._grad_fn or {v}) if need_{v} else None", f"{v}._output_nr"]
         else:
             items += [f"{v}._grad_fn or {v}", f"{v}._output_nr"]
-    one = f"node.edges = ({', '.join(items)})"
-    if len(one) <= LINE - 8:
-        return [one]
-    return ["node.edges = (", *(f"    {item}," for item in items), ")"]
+    return [listed("node.edges = (", items, ")")]
 
 
 def _save(op: Operator, form: Form, differentiable: list[str]) -> list[str]:
@@ -239,12 +234,7 @@ def _save(op: Operator, form: Form, differentiable: list[str]) -> list[str]:
     wanted = {positions[d] for d in differentiable}
     for s in op.saved:
         items += _saved_items(op, form, s, wanted, len(differentiable) > 1)
-    one = f"node.saved = ({', '.join(items)})"
-    if not items:
-        return ["node.saved = ()"]
-    if len(one) <= LINE - 8:
-        return [one]
-    return ["node.saved = (", *(f"    {item}," for item in items), ")"]
+    return [listed("node.saved = (", items, ")")]
 
 
 def _saved_items(

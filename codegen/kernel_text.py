@@ -8,7 +8,7 @@ from .expressions import names, substitute, transform
 from .model import Binary, Call, Constant, Entry, Expr, Formula, Name, Unary
 from .printer import Printer, literal
 
-WIDTH = 74
+WIDTH = 60
 
 _POWERS = {2: "square", -1: "reciprocal"}
 

@@ -61,6 +61,10 @@ def node_name(entry: Entry) -> str:
     return "".join(part[:1].upper() + part[1:] for part in parts) + "Backward0"
 
 
+def _constant(name: str) -> str:
+    return f"{name.upper()}_VIEW" if len(name) == 1 else name.upper()
+
+
 class _Lowering:
     def __init__(self, entry: Entry, context: Context) -> None:
         self.entry = entry
@@ -80,7 +84,7 @@ class _Lowering:
         saved = self._saved()
         base = Operator(
             entry=entry,
-            constant=entry.name.upper(),
+            constant=_constant(entry.name),
             node=node_name(entry) if self.differentiable else "",
             arguments=entry.signature.arguments,
             operands=entry.signature.tensors,
@@ -124,7 +128,9 @@ class _Lowering:
     def _rowwise(self, base: Operator) -> Operator:
         plan = RowLowering(self.entry, self.context, self.differentiable).plan()
         kernels = (plan.forward, *(b.kernel for b in plan.backward if b.kernel))
-        return replace(base, lane=plan, kernels=kernels)
+        every = tuple(range(len(self.differentiable)))
+        rows = tuple(Saved(name, "row", name, every) for name in plan.saved_rows)
+        return replace(base, lane=plan, kernels=kernels, saved=(*base.saved, *rows))
 
     # --- tensor lowering ---------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from .expressions import calls, count, names, simplify, transform, walk
+from .expressions import calls, children, count, names, simplify, transform, walk
 from .kernel_text import KernelPrinter, used_lets
 from .lower_pointwise import Context
 from .model import Call, Entry, Expr, Formula, Name
@@ -70,8 +70,6 @@ class RowLowering:
             return False
         if isinstance(tree, Name):
             return self.kinds.get(tree.id, False)
-        from .expressions import children
-
         return any(self._is_lane(child) for child in children(tree))
 
     # --- kernels -------------------------------------------------------------------------
@@ -87,9 +85,7 @@ class RowLowering:
         trees = {
             d: simplify(self.context.inline(gradients[d].tree)) for d in self.differentiable
         }
-        used = set().union(*(names(t) for t in trees.values())) if trees else set()
-        row_lets = {n for n, _ in self.let if not self.kinds[n]}
-        saved_rows = tuple(n for n, _ in self.let if n in used & row_lets)
+        saved_rows = self._saved_rows(list(trees.values()), set(lane_grads))
         forward = self._forward(saved_rows)
         backward = []
         groups: list[tuple[str, ...]] = [tuple(trees)] if len(trees) > 1 else []
@@ -109,6 +105,21 @@ class RowLowering:
             rules=tuple(self._rule(tree) for _, tree in self.results),
         )
 
+    def _saved_rows(self, trees: list[Expr], grads: set[str]) -> tuple[str, ...]:
+        """Numbers of a lane that gradients read again and that the forward pass knows.
+
+        Only those that cost a reduction: the rest is cheaper to compute again.
+        """
+        needed = used_lets(trees, tuple((n, Formula("", t)) for n, t in self.let))
+        late = grads | set(self.outputs)
+        rows: list[str] = []
+        for name, formula in needed:
+            if names(formula.tree) & late:
+                late.add(name)
+            elif not self.kinds[name] and calls(formula.tree) & REDUCTIONS:
+                rows.append(name)
+        return tuple(rows)
+
     def _rule(self, tree: Expr) -> str:
         if isinstance(tree, Call) and tree.function in ("argmax", "argmin"):
             return "index"
@@ -124,7 +135,6 @@ class RowLowering:
 
     def _forward(self, saved_rows: Sequence[str]) -> Kernel:
         outs = {n: ("out" if len(self.results) == 1 else f"out_{n}") for n, _ in self.results}
-        lane_outs = [outs[n] for (n, _), lane in zip(self.results, self.lane_outputs, strict=True)]
         assignments = [
             (outs[n], tree, "lane" if lane else "row")
             for (n, tree), lane in zip(self.results, self.lane_outputs, strict=True)
@@ -133,7 +143,6 @@ class RowLowering:
         comments = [f"{self.entry.signature.name}:"]
         comments += [f"  {n} = {f.text}" for n, f in self.entry.let]
         comments += [f"  {f.text}" for _, f in self.entry.results]
-        del lane_outs
         return self._kernel(
             f"{self.entry.name}_forward",
             comments,
@@ -207,6 +216,7 @@ class RowLowering:
         for out, tree, kind in assignments:
             emitter.assign(out, tree, kind)
         number_from = (lane_in or parameters or row_in or [a[0] for a in assignments])[0]
+        lines = emitter.lines()
         header = [f"{n}_lane = {n}[start:stop]" for n in lane_in]
         header += [f"{out}_lane = {out}[start:stop]" for out, _, k in assignments if k == "lane"]
         spans = ["start = row * n", "stop = start + n"] if header else []
@@ -216,9 +226,10 @@ class RowLowering:
             inputs=(*lane_in, *parameters, *row_in),
             scalars=tuple(scalars),
             outputs=tuple(a[0] for a in assignments),
-            body=(*spans, *header, *emitter.lines()),
-            number_from=number_from,
+            body=(*spans, *header, *lines),
+            number_from=number_from if _uses_number(lines, scalars) else "",
             lane=Lane(
+                like=number_from,
                 scratch=tuple(emitter.scratch),
                 lanes=(*lane_in, *(o for o, _, k in assignments if k == "lane")),
                 rows=(*row_in, *(o for o, _, k in assignments if k == "row")),
@@ -228,10 +239,15 @@ class RowLowering:
         )
 
 
+def _uses_number(lines: Sequence[str], scalars: Sequence[str]) -> bool:
+    return bool(scalars) or any("number(" in line for line in lines)
+
+
 @dataclass(frozen=True)
 class Lane:
     """How the arrays of a rowwise kernel are laid out, for the template."""
 
+    like: str  # the array whose dtype scratch lanes get
     scratch: tuple[str, ...]
     lanes: tuple[str, ...]
     rows: tuple[str, ...]

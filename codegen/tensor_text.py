@@ -7,12 +7,29 @@ from collections.abc import Callable, Mapping, Set
 from .model import Binary, Call, Expr, Name, Unary
 from .printer import Printer
 
-WIDTH = 74
+WIDTH = 66
 
-QUERIES = {"shape", "size", "ndim", "numel", "dtype_of", "len", "is_floating_point"}
-"""Functions of formulas that yield plain values."""
-
-_PLAIN = {"shape", "size", "ndim", "numel", "dtype_of", "is_floating_point"}
+QUERIES = {
+    "shape": 1,
+    "size": 2,
+    "ndim": 1,
+    "numel": 1,
+    "dtype_of": 1,
+    "len": 1,
+    "is_floating_point": 1,
+    "viewable": 2,
+    "is_contiguous": 1,
+    "flat_shape": 3,
+    "kept_shape": 2,
+    "lane_shape": 2,
+    "inverse_permutation": 1,
+    "lengths": 2,
+    "quotients": 2,
+    "class_dim": 1,
+    "dims": 1,
+    "refuse": 3,
+}
+"""Functions of formulas that yield plain values, and how many arguments each takes."""
 
 CallRewrite = Callable[[Call, Printer], "str | None"]
 
@@ -86,6 +103,10 @@ class TensorPrinter:
                 return f"{parts[0]}.dtype.is_floating_point"
             case "len":
                 return f"len({inner})"
+            case "is_contiguous":
+                return f"queries.dense({inner})"
+            case query if query in QUERIES:
+                return f"queries.{query}({inner})"
         return f"ops.{node.function}({inner})"
 
     def lines(self, target: str, tree: Expr, prefix: str = "part") -> list[str]:

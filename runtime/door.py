@@ -3,7 +3,7 @@
 import numpy as np
 from numpy import empty, ndarray
 
-from . import dtypes, pointwise, rowwise
+from . import dtypes, pointwise, queries, rowwise
 from .arrays import ArrayOperator, View, ViewNode, array_function, hand_written
 from .declared import declared
 from .dispatch import dispatch
@@ -11,7 +11,7 @@ from .graph import freed, next_sequence
 from .inplace import inplace
 from .modes import modes
 from .namespace import ops
-from .operator import TensorNode, expired, total, unpack
+from .operator import TensorNode, expired, spread, total, unpack
 from .pointwise import Pointwise, PointwiseNode
 from .register import register
 from .rowwise import Rowwise, RowwiseNode
@@ -48,8 +48,10 @@ __all__ = [
     "next_sequence",
     "ops",
     "pointwise",
+    "queries",
     "register",
     "rowwise",
+    "spread",
     "threads",
     "total",
     "unpack",

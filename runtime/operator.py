@@ -15,7 +15,7 @@ from . import dtypes, graph
 from .geometry import Size
 from .graph import Node, next_sequence
 from .modes import modes
-from .tensor import Tensor, from_flat, view_of
+from .tensor import Tensor, from_flat
 
 new = object.__new__
 
@@ -158,7 +158,18 @@ def _shapes(value):
 
 def shell(tensor):
     """The same memory without graph: what a node may keep without keeping the tensor."""
-    return view_of(tensor, tensor.shape, tensor._strides, tensor._offset)
+    copy = new(Tensor)
+    copy._data = tensor._data
+    copy._flat = tensor._flat
+    copy._counter = tensor._counter
+    copy.shape = tensor.shape
+    copy._strides = tensor._strides
+    copy._offset = tensor._offset
+    copy.dtype = tensor.dtype
+    copy._requires_grad = False
+    copy._grad_fn = None
+    copy._output_nr = 0
+    return copy
 
 
 def return_type(name, outputs):
@@ -187,9 +198,13 @@ def unpack(node):
         graph.freed(node)
     values = []
     for index, (name, kind, source, _) in enumerate(op.saved):
+        if kind == "row":
+            continue
         value, counter, version = saved[3 * index : 3 * index + 3]
         if counter is not None and counter[0] != version:
             expired(node)
+        if value is None and name in op.absent:
+            value = op.absent[name]
         if kind == "input" and value is not None and counter is not None:
             value = _input(node, op, source, value)
         elif kind == "output" and counter is not None:
@@ -328,6 +343,13 @@ class TensorNode(OperatorNode):
 
 def as_tensor(flat, shape):
     return from_flat(flat, shape, dtypes.from_numpy_dtype(flat.dtype))
+
+
+def spread(values):
+    """Sizes given one by one or as one sequence, as a tuple."""
+    if len(values) == 1 and isinstance(values[0], list | tuple):
+        return tuple(values[0])
+    return values
 
 
 def total(terms):

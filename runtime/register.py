@@ -107,7 +107,7 @@ def _export(package, space, name, function, inplace):
         setattr(ops, spelling, value)
         if space == "torch":
             exported[spelling] = value
-        elif space != "Tensor":
+        elif space not in ("Tensor", "internal"):
             setattr(importlib.import_module(f"rederive.{space}"), spelling, value)
 
 
@@ -161,10 +161,7 @@ def overloaded(public, candidates):
         given = ", ".join(
             [type(a).__name__ for a in args] + [f"{k}={type(v).__name__}" for k, v in kwargs.items()]
         )
-        options = "\n".join(
-            f" * ({', '.join(f'{t.rstrip("=")} {n}' for n, t in zip(*signature, strict=True))})"
-            for _, signature in candidates
-        )
+        options = "\n".join(f" * ({_spelled(*signature)})" for _, signature in candidates)
         raise TypeError(
             f"{public}() received an invalid combination of arguments - got ({given}), but "
             f"expected one of:\n{options}"
@@ -173,6 +170,10 @@ def overloaded(public, candidates):
     choose.__name__ = choose.__qualname__ = public
     choose.__doc__ = "\n\n".join(f.__doc__ or "" for f, _ in candidates)
     return choose
+
+
+def _spelled(names, types):
+    return ", ".join(f"{t.rstrip('=')} {n}" for n, t in zip(names, types, strict=True))
 
 
 def _matches(names, types, args, kwargs):

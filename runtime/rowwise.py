@@ -8,6 +8,7 @@ from . import dtypes, graph
 from .geometry import Size, normalize_dim
 from .operator import Operator, OperatorNode, as_tensor, expired, numel
 from .tensor import Tensor, from_flat
+from .threads import threads
 
 
 class Lanes:
@@ -84,7 +85,7 @@ class Rowwise(Operator):
         self.saved_rows = saved_rows
         self.nonempty = nonempty
         self.rules = rules
-        self.forward, _, self.forward_arguments = forward
+        self.forward, self.forward_parallel, self.forward_arguments = forward
         self.backward = backward
 
     def call(self, *args):
@@ -106,7 +107,10 @@ class Rowwise(Operator):
         arrays = self._arrays(first, lanes, values)
         outs, rows = self._allocate(first, lanes)
         names = self.forward_arguments
-        self.forward(
+        run = self.forward
+        if lanes.rows * lanes.count >= threads.minimum:
+            run = self.forward_parallel
+        run(
             *(arrays[n] if n in arrays else _number(values[n]) for n in names),
             lanes.rows,
             lanes.count,
@@ -220,7 +224,9 @@ def backward(node, grad):
     groups = [wanted] if wanted in op.backward else [(i,) for i in wanted]
     gradients = [None] * len(op.differentiable)
     for group in groups:
-        kernel, _, names, computed = op.backward[group]
+        kernel, parallel, names, computed = op.backward[group]
+        if lanes.rows * lanes.count >= threads.minimum:
+            kernel = parallel
         outs = [_gradient_array(op, i, lanes, kind) for i in computed]
         kernel(*(_number(arrays[n]) for n in names), lanes.rows, lanes.count, *outs)
         for i, out in zip(computed, outs, strict=True):

@@ -1,0 +1,59 @@
+"""Line breaking: what does not fit on a line is laid out as `ruff format` would.
+
+Statements are built without knowing how far they will be indented. Where one may be broken it
+carries marks, and `lay_out` decides once the whole text stands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+WIDTH = 100
+
+_OPEN, _NEXT, _CLOSE = "\x01", "\x02", "\x03"  # a bracketed list
+_IF, _AND, _THEN = "\x04", "\x05", "\x06"  # a conjunction
+
+
+def listed(prefix: str, items: Sequence[str], suffix: str) -> str:
+    """`prefix items suffix` in one line, or one item a line; the ends hold the brackets."""
+    return f"{prefix}{_OPEN}{_NEXT.join(items)}{_CLOSE}{suffix}" if items else prefix + suffix
+
+
+def condition(tests: Sequence[str]) -> str:
+    """`if a and b:`, one test a line in parentheses when it is long."""
+    return f"if {_IF}{_AND.join(tests)}{_THEN}:"
+
+
+def lay_out(text: str) -> str:
+    """Break marked lines where needed; no trailing blanks, two blank lines in a row at most."""
+    lines: list[str] = []
+    blank = 0
+    for line in text.splitlines():
+        line = line.rstrip()
+        blank = blank + 1 if not line else 0
+        if blank <= 2:
+            lines += _broken(line)
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def _broken(line: str) -> list[str]:
+    indent = line[: len(line) - len(line.lstrip())]
+    if _OPEN in line:
+        before, _, rest = line.partition(_OPEN)
+        inner, _, after = rest.rpartition(_CLOSE)
+        items = inner.split(_NEXT)
+        single = f"{items[0]}," if len(items) == 1 and before.endswith("= (") else ""
+        flat = before + (single or ", ".join(items)) + after
+        if len(flat) <= WIDTH:
+            return [flat]
+        return [before, *(f"{indent}    {item}," for item in items), indent + after]
+    if _IF in line:
+        before, _, rest = line.partition(_IF)
+        inner, _, after = rest.rpartition(_THEN)
+        tests = inner.split(_AND)
+        flat = before + " and ".join(tests) + after
+        if len(flat) <= WIDTH:
+            return [flat]
+        more = [f"{indent}    and {test}" for test in tests[1:]]
+        return [f"{before}(", f"{indent}    {tests[0]}", *more, f"{indent}){after}"]
+    return [line]

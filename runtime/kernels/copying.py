@@ -1,0 +1,85 @@
+"""Copies, conversions and joins."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def copy(self):
+    return np.array(self, order="C")
+
+
+def cast(self, dtype):
+    return np.ascontiguousarray(self.astype(dtype)).reshape(self.shape)
+
+
+def new_zeros(self, size):
+    return np.zeros(tuple(size), self.dtype)
+
+
+def cat(tensors, dim):
+    """Join along `dim`; as PyTorch does, empty vectors join with anything."""
+    kept = [t for t in tensors if t.shape != (0,)] or tensors[:1]
+    return np.concatenate(kept, axis=dim)
+
+
+def stack(tensors, dim):
+    return np.ascontiguousarray(np.stack(tensors, axis=dim))
+
+
+def _dims(dims):
+    return tuple(dims[0]) if len(dims) == 1 and isinstance(dims[0], list | tuple) else tuple(dims)
+
+
+def flip(self, dims):
+    return np.array(np.flip(self, _dims(dims)), order="C")
+
+
+def repeat(self, repeats):
+    repeats = _dims(repeats)
+    if len(repeats) < self.ndim:
+        raise ValueError(
+            f"repeats {list(repeats)} has fewer entries than the input has dimensions; give one "
+            "for each, and more in front to add dimensions"
+        )
+    return np.tile(self, repeats)
+
+
+def fold_repeats(self, size):
+    """Sum the copies that `repeat` laid out, back to `size`."""
+    size = tuple(size)
+    missing = self.ndim - len(size)
+    padded = (1,) * missing + size
+    split = [part for n, own in zip(self.shape, padded, strict=True) for part in (n // max(own, 1), own)]
+    folded = self.reshape(split).sum(axis=tuple(range(0, 2 * self.ndim, 2)))
+    return np.ascontiguousarray(folded.reshape(size))
+
+
+def sum_to_size(self, size):
+    """Sum over the dimensions along which `size` would broadcast to the input's shape."""
+    size = _dims(size)
+    extra = self.ndim - len(size)
+    if extra < 0 or any(
+        n not in (1, own) for n, own in zip(size, self.shape[extra:], strict=True)
+    ):
+        raise ValueError(f"size {list(size)} does not broadcast to {list(self.shape)}")
+    axes = tuple(range(extra)) + tuple(
+        extra + d for d, n in enumerate(size) if n == 1 and self.shape[extra + d] != 1
+    )
+    total = self.sum(axis=axes, keepdims=True, dtype=self.dtype) if axes else self
+    return np.array(total.reshape(size), order="C")
+
+
+def shift(self, n, dim, fill):
+    """Move elements `n` places along `dim`; what comes in is `fill`."""
+    result = np.full(self.shape, fill, self.dtype)
+    if self.ndim == 0 or abs(n) >= self.shape[dim]:
+        return result if n else np.array(self)
+    target = np.moveaxis(result, dim, 0)
+    source = np.moveaxis(self, dim, 0)
+    length = self.shape[dim]
+    if n >= 0:
+        target[n:] = source[: length - n]
+    else:
+        target[:n] = source[-n:]
+    return result

@@ -1,0 +1,1 @@
+"""Linear algebra; the declared operators with this namespace are put here."""

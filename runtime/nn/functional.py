@@ -1,0 +1,1 @@
+"""Functions of neural networks; the declared operators with this namespace are put here."""

@@ -1,0 +1,100 @@
+"""Questions that formulas ask about tensors; the answers are plain values, never tensors."""
+
+from __future__ import annotations
+
+import math
+
+from .geometry import Size, is_contiguous, normalize_dim
+from .tensor import Tensor
+
+
+def _shape(subject):
+    return subject.shape if isinstance(subject, Tensor) else subject
+
+
+def viewable(tensor, shape):
+    """Whether `tensor` can be seen in another shape without moving data."""
+    from . import views
+
+    if tensor._flat is not None:
+        return True
+    try:
+        views.view(tensor.shape, tensor._strides, tensor._offset, _sizes(shape))
+    except RuntimeError as error:
+        if "not compatible with input tensor's size and stride" in str(error):
+            return False
+        raise
+    return True
+
+
+def _sizes(shape):
+    if len(shape) == 1 and isinstance(shape[0], list | tuple):
+        return tuple(shape[0])
+    return tuple(shape)
+
+
+def dense(tensor):
+    """Whether the elements lie densely in row-major order."""
+    return is_contiguous(tensor.shape, tensor._strides)
+
+
+def flat_shape(subject, start_dim, end_dim):
+    """The shape with the dimensions from `start_dim` to `end_dim` as one."""
+    shape = tuple(_shape(subject))
+    if not shape:
+        return Size((1,))
+    start, end = normalize_dim(start_dim, len(shape)), normalize_dim(end_dim, len(shape))
+    if start > end:
+        raise RuntimeError("flatten() has invalid args: start_dim cannot come after end_dim")
+    return Size((*shape[:start], math.prod(shape[start : end + 1]), *shape[end + 1 :]))
+
+
+def kept_shape(subject, dim):
+    """The shape with one dimension of size one in the place of `dim`."""
+    shape = list(_shape(subject))
+    if shape:
+        shape[normalize_dim(dim, len(shape))] = 1
+    return Size(shape)
+
+
+def lane_shape(subject, dim):
+    """All ones but for `dim`: how a vector along `dim` broadcasts."""
+    shape = _shape(subject)
+    dim = normalize_dim(dim, len(shape))
+    return Size(n if d == dim else 1 for d, n in enumerate(shape))
+
+
+def inverse_permutation(dims):
+    """The permutation that undoes `dims`."""
+    dims = _sizes(dims)
+    order = [0] * len(dims)
+    for position, dim in enumerate(dims):
+        order[normalize_dim(dim, len(dims))] = position
+    return tuple(order)
+
+
+def lengths(shapes, dim):
+    """The size along `dim` of each shape of a list."""
+    return [shape[dim] for shape in shapes]
+
+
+def quotients(shape, size):
+    """How often `shape` fits into `size`, dimension by dimension, from the last."""
+    missing = len(size) - len(shape)
+    padded = (1,) * missing + tuple(shape)
+    return tuple(n // own if own else 1 for n, own in zip(size, padded, strict=True))
+
+
+def class_dim(tensor):
+    """The dimension of the classes: 1, or 0 of a vector."""
+    return 0 if len(_shape(tensor)) == 1 else 1
+
+
+def dims(dim):
+    """A `dim` argument as a list: None is no dimension, which reductions take for all."""
+    return [] if dim is None else dim
+
+
+def refuse(argument, value, wanted):
+    """An error for an argument whose value no case of a composite takes."""
+    raise ValueError(f"{value!r} is not a valid value for {argument}; it must be {wanted}")

@@ -1,0 +1,1 @@
+"""Special functions; the declared operators with this namespace are put here."""
