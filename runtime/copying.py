@@ -1,0 +1,50 @@
+"""Copies of tensors that keep their identity: deepcopy and pickle."""
+
+import copy
+
+from .tensor import alias, from_array
+
+_NO_DEEPCOPY = (
+    "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at "
+    "the moment."
+)
+
+
+def deep_copy(t, memo):
+    """A leaf with copied memory; tensors of one storage still share one afterwards."""
+    if t._grad_fn is not None:
+        raise RuntimeError(_NO_DEEPCOPY)
+    out = object.__new__(type(t))
+    memo[id(t)] = out
+    out._data = data = copy.deepcopy(t._data, memo)
+    out._counter = copy.deepcopy(t._counter, memo)
+    for slot in ("shape", "_strides", "_offset", "dtype", "_requires_grad"):
+        setattr(out, slot, getattr(t, slot))
+    out._grad_fn = None
+    out._output_nr = 0
+    if t._flat is None:
+        out._flat = None
+    elif t._flat is t._data:
+        out._flat = data
+    else:
+        out._flat = data[t._offset : t._offset + t.shape.numel()]
+    grad = getattr(t, "_grad", None)
+    if grad is not None:
+        out._grad = copy.deepcopy(grad, memo)
+    if hasattr(t, "__dict__"):
+        out.__dict__.update(copy.deepcopy(t.__dict__, memo))
+    return out
+
+
+def take_apart(t):
+    """What pickle stores of a leaf: its class, its elements, whether it requires gradients."""
+    if t._grad_fn is not None:
+        raise RuntimeError("pickle: the tensor has a grad_fn; pickle tensor.detach() instead")
+    return (put_together, (type(t), t._nd().copy(order="C"), t._requires_grad))
+
+
+def put_together(cls, array, requires_grad):
+    """The inverse of `take_apart`."""
+    out = alias(from_array(array), [0], cls)
+    out._requires_grad = requires_grad
+    return out
