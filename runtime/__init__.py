@@ -1,1 +1,80 @@
-"""The public names of rederive."""
+"""Automatic differentiation on NumPy buffers, with operators declared in one YAML file.
+
+`import rederive as torch` runs ordinary PyTorch CPU programs as far as the features exist here.
+"""
+
+from . import autograd, conversion, indexing, linalg, nn, operators, printing, special
+from .autograd import (
+    enable_grad,
+    inference_mode,
+    is_grad_enabled,
+    no_grad,
+    set_grad_enabled,
+)
+from .device import device, strided
+from .dtypes import (
+    bool,
+    can_cast,
+    double,
+    dtype,
+    finfo,
+    float,
+    float32,
+    float64,
+    get_default_dtype,
+    iinfo,
+    int,
+    int32,
+    int64,
+    long,
+    promote_types,
+    result_type,
+    set_default_dtype,
+)
+from .factories import (
+    arange,
+    as_tensor,
+    empty,
+    empty_like,
+    eye,
+    from_numpy,
+    full,
+    full_like,
+    linspace,
+    logspace,
+    ones,
+    ones_like,
+    tensor,
+    zeros,
+    zeros_like,
+)
+from .geometry import Size
+from .printing import set_printoptions
+from .random import (
+    Generator,
+    default_generator,
+    get_rng_state,
+    initial_seed,
+    manual_seed,
+    normal,
+    rand,
+    rand_like,
+    randint,
+    randn,
+    randn_like,
+    randperm,
+    seed,
+    set_rng_state,
+)
+from .register import exported
+from .tensor import Tensor, is_tensor
+from .threads import get_num_threads, set_num_threads
+
+conversion.attach()
+indexing.attach()
+globals().update(exported)
+
+from math import e, inf, nan, pi  # noqa: E402
+
+newaxis = None
+__version__ = "0.1.0"

@@ -8,7 +8,7 @@ from .modes import modes
 def dispatch(op, *args):
     """Compute an operator on any arguments, under whatever modes are active."""
     if modes.active and modes.dual_level >= 0:
-        from .autograd import forward_ad
+        from .forward import call
 
-        return forward_ad.call(op, args)
+        return call(op, args)
     return op.call(*args)

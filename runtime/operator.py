@@ -320,7 +320,7 @@ class OperatorNode(Node):
         else:
             shapes, kinds = general.input_shapes, general.input_dtypes
         if self.op.many:
-            gradients = [g for part in gradients for g in (part if type(part) is list else (part,))]
+            gradients = [g for part in gradients for g in (part if isinstance(part, list | tuple) else (part,))]
         fitted = tuple(fit(*item) for item in zip(gradients, shapes, kinds, strict=True))
         return fitted if len(fitted) > 1 else fitted[0]
 

@@ -1,0 +1,64 @@
+"""Conversions of dtype as methods of Tensor: `to`, `float`, `double`, `long`, ..."""
+
+from __future__ import annotations
+
+from . import dtypes
+from .device import device as device_type
+from .tensor import Tensor
+
+
+def to(self, *args, dtype=None, device=None, non_blocking=False, copy=False):
+    """The tensor in another dtype; itself where nothing changes, unless `copy` is asked for.
+
+    Call it as `to(dtype)`, `to(other)` (its dtype), `to("cpu")` or with keywords.
+    """
+    for value in args:
+        if isinstance(value, dtypes.dtype):
+            dtype = value
+        elif isinstance(value, Tensor):
+            dtype = value.dtype
+        elif isinstance(value, str | device_type):
+            device = value
+        elif isinstance(value, bool):
+            pass  # non_blocking, copy: by position as PyTorch allows
+        else:
+            raise TypeError(
+                f"to() received an invalid argument of type {type(value).__name__}; give a dtype, "
+                "a tensor or a device"
+            )
+    if device is not None and str(device) != "cpu":
+        raise RuntimeError(f"to: device is {device}; rederive computes on the cpu")
+    from . import operators as ops
+
+    if dtype is None or dtype is self.dtype:
+        return ops.clone(self) if copy else self
+    return ops.to(self, dtype)
+
+
+def _converter(kind, name):
+    def convert(self):
+        return to(self, kind)
+
+    convert.__name__ = convert.__qualname__ = name
+    convert.__doc__ = f"The tensor as {kind}."
+    return convert
+
+
+def type_as(self, other):
+    """The tensor in the dtype of `other`."""
+    return to(self, other.dtype)
+
+
+def attach():
+    """Make the conversions methods of Tensor."""
+    Tensor.to = to
+    Tensor.type_as = type_as
+    names = {
+        "float": dtypes.float32,
+        "double": dtypes.float64,
+        "int": dtypes.int32,
+        "long": dtypes.int64,
+        "bool": dtypes.bool,
+    }
+    for name, kind in names.items():
+        setattr(Tensor, name, _converter(kind, name))

@@ -1,0 +1,113 @@
+"""Operators under forward mode: the value as usual, and the tangent by the entry's jvp."""
+
+from __future__ import annotations
+
+from .modes import modes
+from .tensor import Tensor
+
+
+def call(op, args):
+    """Compute an operator whose arguments may be dual tensors."""
+    from .autograd import forward_ad
+
+    tangents = [_tangents(forward_ad, op, args[p], p) for p in op.differentiable_positions]
+    with _plain_mode():
+        result = op.call(*args)
+        if all(_missing(t) for t in tangents):
+            return result
+        if op.jvp is not None:
+            moved = (_along(op, args, result, tangents),)
+        else:
+            moved = _by_gradients(op, args, tangents)
+    outputs = result if isinstance(result, tuple) else (result,)
+    chosen = outputs if op.listed else [outputs[i] for i in op.differentiable_outputs]
+    for output, tangent in zip(chosen, moved, strict=True):
+        if tangent is not None:
+            forward_ad.set_tangent(output, tangent)
+    return result
+
+
+class _plain_mode:
+    """The level stays open, but calls inside compute values only."""
+
+    def __enter__(self):
+        self.active, self.level = modes.active, modes.dual_level
+        modes.active, modes.dual_level = False, -1
+
+    def __exit__(self, *error):
+        modes.active, modes.dual_level = self.active, self.level
+
+
+def _missing(tangent):
+    return tangent is None or (isinstance(tangent, list) and all(t is None for t in tangent))
+
+
+def _tangents(forward_ad, op, value, position):
+    if op.arguments[position] in op.many:
+        return [forward_ad.tangent_of(item) for item in value]
+    return forward_ad.tangent_of(value) if isinstance(value, Tensor) else None
+
+
+def _along(op, args, result, tangents):
+    """The tangent by the entry's own formulas."""
+    from .operator import fit
+
+    filled = []
+    for position, tangent in zip(op.differentiable_positions, tangents, strict=True):
+        if isinstance(tangent, list) and not _missing(tangent):
+            from . import operators as ops
+
+            primals = args[position]
+            tangent = [
+                ops.new_zeros(p, p.shape) if t is None else t
+                for p, t in zip(primals, tangent, strict=True)
+            ]
+        filled.append(None if _missing(tangent) else tangent)
+    if op.listed:
+        raise AssertionError(f"{op.name}: a jvp formula cannot return a list")
+    tangent = op.jvp(args, result, filled)
+    return fit(tangent, result.shape, result.dtype)
+
+
+def _by_gradients(op, args, tangents):
+    """The tangents of an operator without jvp formulas: twice reverse mode.
+
+    The gradient formulas are linear in the incoming gradient u, so the derivative of
+    <gradient(u), tangent> with respect to u is the tangent of the result.
+    """
+    from . import autograd
+    from .factories import zeros_like
+
+    with autograd.enable_grad():
+        inputs = list(args)
+        sources, along = [], []
+        for position, tangent in zip(op.differentiable_positions, tangents, strict=True):
+            many = op.arguments[position] in op.many
+            primals = args[position] if many else [args[position]]
+            given = tangent if many else [tangent]
+            fresh = []
+            for primal, t in zip(primals, given, strict=True):
+                if t is not None:
+                    primal = primal if primal._requires_grad else primal.detach().requires_grad_()
+                    primal = primal if primal._grad_fn is None else _alias(primal)
+                    sources.append(primal)
+                    along.append(t)
+                fresh.append(primal)
+            inputs[position] = fresh if many else fresh[0]
+        result = op.call(*inputs)
+        outputs = result if isinstance(result, tuple) else (result,)
+        chosen = outputs if op.listed else [outputs[i] for i in op.differentiable_outputs]
+        dummies = [zeros_like(o).requires_grad_() for o in chosen]
+        gradients = autograd.grad(
+            chosen, sources, dummies, create_graph=True, allow_unused=True
+        )
+        pairs = [(g, t) for g, t in zip(gradients, along, strict=True) if g is not None]
+        if not pairs:
+            return [None] * len(chosen)
+        first, second = zip(*pairs, strict=True)
+        return autograd.grad(first, dummies, second, create_graph=modes.grad, allow_unused=True)
+
+
+def _alias(primal):
+    """The same values as an input of its own, with the history kept behind it."""
+    return primal.view(primal.shape) if primal._flat is not None else primal.clone()

@@ -1,0 +1,222 @@
+"""Nodes of the graph, hooks on nodes and tensors, and the errors a node raises.
+
+A node is made by a generated function, by hand-written code or by a custom Function; the engine
+only knows what stands here.
+"""
+
+from __future__ import annotations
+
+import itertools
+import weakref
+from collections import OrderedDict
+
+next_sequence = itertools.count().__next__
+
+_FREED = (
+    "Trying to backward through the graph a second time (or directly access saved tensors after "
+    "they have already been freed). Saved intermediate values of the graph are freed when you "
+    "call .backward() or autograd.grad(). Specify retain_graph=True if you need to backward "
+    "through the graph a second time or if you need to access saved tensors after calling backward."
+)
+
+
+class Node:
+    """One operation of the recorded graph.
+
+    Attributes
+    ----------
+    sequence : int
+        Grows with creation, so that falling order is a valid order for the backward pass.
+    edges : tuple
+        (target, output number) pairs, flat, one for each differentiable input. The target is a
+        Node, the leaf Tensor itself, or None where no gradient is needed.
+    saved : tuple or None
+        What the gradients read; None once released.
+    shape : Size, or tuple of Size where n_outputs > 1
+    general, hooks
+        None on the fast path.
+    """
+
+    __slots__ = ("__weakref__", "edges", "general", "hooks", "saved", "sequence", "shape")
+
+    n_outputs = 1
+    operator = ""
+
+    def name(self):
+        return type(self).__name__
+
+    def __repr__(self):
+        return f"<{self.name()} object at {id(self):#x}>"
+
+    def apply(self, grad):
+        raise NotImplementedError(f"{self.name()} has no gradients")
+
+    def apply_differentiable(self, grad):
+        raise NotImplementedError(f"{self.name()} cannot be differentiated twice")
+
+    @property
+    def next_functions(self):
+        """((node, output number), ...): where the gradients of this node go."""
+        edges = self.edges
+        pairs = zip(edges[::2], edges[1::2], strict=True)
+        return tuple((_shown(target), number) for target, number in pairs)
+
+    def register_hook(self, hook):
+        """Call `hook(grad_inputs, grad_outputs)` after this node ran; returns a handle."""
+        return _hooks_of(self).add("after", hook)
+
+    def register_prehook(self, hook):
+        """Call `hook(grad_outputs)` before this node runs; returns a handle."""
+        return _hooks_of(self).add("before", hook)
+
+
+class AccumulateGrad:
+    """What the graph shows in the place of a leaf: where its gradient is accumulated."""
+
+    __slots__ = ("variable",)
+
+    next_functions = ()
+
+    def __init__(self, variable):
+        self.variable = variable
+
+    def name(self):
+        return "AccumulateGrad"
+
+    def __eq__(self, other):
+        return isinstance(other, AccumulateGrad) and other.variable is self.variable
+
+    def __hash__(self):
+        return hash((AccumulateGrad, id(self.variable)))
+
+    def __repr__(self):
+        return f"<AccumulateGrad object at {id(self.variable):#x}>"
+
+
+def _shown(target):
+    return target if target is None or isinstance(target, Node) else AccumulateGrad(target)
+
+
+# --- errors --------------------------------------------------------------------------------------
+
+
+def freed(node):
+    """Raise: the values that `node` saved are gone."""
+    raise RuntimeError(_FREED)
+
+
+def stale(node, name, shape, dtype, saved_version, version):
+    """Raise: an in-place operation has changed a value that `node` saved."""
+    raise RuntimeError(
+        "one of the variables needed for gradient computation has been modified by an inplace "
+        f"operation: [{dtype} {list(shape)}], which {node.name()} saved as '{name}', is at version "
+        f"{version}; expected version {saved_version} instead. Hint: write the operation out of "
+        "place, or clone the tensor before it is changed."
+    )
+
+
+# --- hooks ---------------------------------------------------------------------------------------
+
+
+class Extra:
+    """What few tensors have: hooks, a retained gradient, a tangent, a name."""
+
+    __slots__ = ("accumulated", "hooks", "name", "retains_grad", "tangent")
+
+    def __init__(self):
+        self.hooks = None
+        self.accumulated = None
+        self.retains_grad = False
+        self.tangent = None
+        self.name = None
+
+
+def extra_of(tensor):
+    """The tensor's Extra, made when it has none yet."""
+    try:
+        return tensor._extra
+    except AttributeError:
+        tensor._extra = Extra()
+        return tensor._extra
+
+
+class Hooks:
+    """Hooks of a node: before and after it, and on the gradient of each output."""
+
+    __slots__ = ("after", "before", "outputs", "retained")
+
+    def __init__(self):
+        self.before = OrderedDict()
+        self.after = OrderedDict()
+        self.outputs = {}  # output number -> OrderedDict of tensor hooks
+        self.retained = {}  # output number -> weak reference to the tensor
+
+    def add(self, where, hook):
+        return RemovableHandle(getattr(self, where), hook)
+
+
+class RemovableHandle:
+    """Removes a hook: `handle.remove()`, or on leaving `with handle:`."""
+
+    _next_id = itertools.count().__next__
+
+    def __init__(self, hooks, hook):
+        if not callable(hook):
+            raise TypeError(f"a hook must be callable, not {type(hook).__name__}")
+        self.id = RemovableHandle._next_id()
+        self.hooks = weakref.ref(hooks)
+        hooks[self.id] = hook
+
+    def remove(self):
+        hooks = self.hooks()
+        if hooks is not None:
+            hooks.pop(self.id, None)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.remove()
+
+
+def _hooks_of(node):
+    if node.hooks is None:
+        node.hooks = Hooks()
+    return node.hooks
+
+
+def register_hook(tensor, hook):
+    """Call `hook(grad)` with the tensor's gradient; what it returns replaces the gradient."""
+    if not tensor._requires_grad:
+        raise RuntimeError(
+            "cannot register a hook on a tensor that doesn't require gradient"
+        )
+    if tensor._grad_fn is None:
+        extra = extra_of(tensor)
+        if extra.hooks is None:
+            extra.hooks = OrderedDict()
+        return RemovableHandle(extra.hooks, hook)
+    outputs = _hooks_of(tensor._grad_fn).outputs
+    return RemovableHandle(outputs.setdefault(tensor._output_nr, OrderedDict()), hook)
+
+
+def register_post_accumulate_grad_hook(tensor, hook):
+    """Call `hook(tensor)` after a leaf's `.grad` was accumulated."""
+    if tensor._grad_fn is not None or not tensor._requires_grad:
+        raise RuntimeError(
+            "post accumulate grad hooks cannot be registered on non-leaf tensors"
+        )
+    extra = extra_of(tensor)
+    if extra.accumulated is None:
+        extra.accumulated = OrderedDict()
+    return RemovableHandle(extra.accumulated, hook)
+
+
+def retain_grad(tensor):
+    """Keep the gradient of a non-leaf tensor in its `.grad`."""
+    if not tensor._requires_grad:
+        raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
+    if tensor._grad_fn is None:
+        return
+    extra_of(tensor).retains_grad = True
+    _hooks_of(tensor._grad_fn).retained[tensor._output_nr] = weakref.ref(tensor)

@@ -1,0 +1,49 @@
+"""How many threads kernels use, and from which size on they use them."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import numba
+
+MINIMUM = 32768
+
+# omp starts a kernel in 1.5 us and may be called from several threads; workqueue may not.
+numba.config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]
+
+
+class Threads:
+    """`minimum`: from so many elements on a kernel runs on several threads."""
+
+    __slots__ = ("minimum",)
+
+    def __init__(self):
+        self.minimum = MINIMUM if numba.config.NUMBA_NUM_THREADS > 1 else sys.maxsize
+
+
+threads = Threads()
+
+
+def get_num_threads():
+    """The number of threads that kernels use."""
+    return 1 if threads.minimum == sys.maxsize else numba.get_num_threads()
+
+
+def set_num_threads(number):
+    """Let kernels use `number` threads; 1 keeps them in the calling thread."""
+    if not isinstance(number, int) or number < 1:
+        raise RuntimeError(f"set_num_threads expects a positive integer, got {number!r}")
+    if number == 1:
+        threads.minimum = sys.maxsize
+        return
+    numba.set_num_threads(min(number, numba.config.NUMBA_NUM_THREADS))
+    threads.minimum = MINIMUM
+
+
+def _after_fork():
+    """The OpenMP threads did not survive the fork: a parallel kernel would kill the child."""
+    threads.minimum = sys.maxsize
+
+
+os.register_at_fork(after_in_child=_after_fork)
