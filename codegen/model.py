@@ -6,6 +6,7 @@ no string of the YAML travels further than this module's leaves (names, numbers,
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 
@@ -117,7 +118,8 @@ class Argument:
     variadic: bool = False  # a trailing "..."
     keyword_only: bool = False
     has_default: bool = False
-    default: int | float | str | bool | None | tuple[int, ...] = None
+    default: int | float | str | bool | tuple[int, ...] | None = None
+    mark: Mark | None = field(default=None, compare=False)
 
     @property
     def is_tensor(self) -> bool:
@@ -130,6 +132,7 @@ class Output:
 
     name: str
     many: bool = False
+    mark: Mark | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -139,6 +142,12 @@ class Signature:
     arguments: tuple[Argument, ...]
     outputs: tuple[Output, ...]
     text: str
+    mark: Mark | None = field(default=None, compare=False)
+
+    @property
+    def label(self) -> str:
+        """The name as declared, "max.dim"."""
+        return f"{self.name}.{self.overload}" if self.overload else self.name
 
     def argument(self, name: str) -> Argument:
         return next(a for a in self.arguments if a.name == name)
@@ -146,6 +155,29 @@ class Signature:
     @property
     def tensors(self) -> tuple[Argument, ...]:
         return tuple(a for a in self.arguments if a.is_tensor)
+
+
+# --- places --------------------------------------------------------------------------------
+
+Path = tuple[str | int, ...]  # ("gradients", "self"), ("linear", 0)
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where the parts of an entry stand in the file, for messages only."""
+
+    keys: Mapping[Path, Mark] = field(default_factory=dict)
+    values: Mapping[Path, Mark] = field(default_factory=dict)
+
+    def key(self, *path: str | int) -> Mark | None:
+        """The key of a mapping's item; what holds it if there is none."""
+        return self.keys.get(path) or self.value(*path)
+
+    def value(self, *path: str | int) -> Mark | None:
+        """A value; what holds it if there is none."""
+        while path and path not in self.values:
+            path = path[:-1]
+        return self.values.get(path)
 
 
 # --- entries -------------------------------------------------------------------------------
@@ -196,6 +228,7 @@ class Entry:
     calls: tuple[tuple[tuple[str, object], ...], ...] = ()  # explicit sample calls
     reference: Formula | None = None
     mark: Mark | None = field(default=None, compare=False)
+    places: Places = field(default_factory=Places, compare=False, repr=False)
 
     @property
     def name(self) -> str:
@@ -209,3 +242,4 @@ class Specification:
     path: str
     entries: tuple[Entry, ...]
     imported: tuple[Entry, ...] = ()  # operators of rederive that a user's file may call
+    lines: tuple[str, ...] = field(default=(), compare=False, repr=False)  # for messages

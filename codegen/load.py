@@ -1,0 +1,312 @@
+"""Specification file -> model: the first stage of the generator.
+
+Owns the meaning of the keys. Every mistake of reading (YAML, shape, syntax of signatures and
+formulas) is collected; what names and functions mean is left to `check`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+
+from rederive.codegen import document, formula, signature, structure
+from rederive.codegen.document import Listing, Mapping, Node, Scalar
+from rederive.codegen.errors import Mistake, Problems
+from rederive.codegen.model import (
+    FAMILIES,
+    Case,
+    Constant,
+    Entry,
+    Formula,
+    Mark,
+    Path,
+    Places,
+    Signature,
+    Specification,
+)
+
+WIDEST = 72  # columns of a formula
+_LIST_HINT = "a specification is a list: - op: name(Tensor self) -> Tensor"
+
+
+def load(
+    source: str | os.PathLike[str],
+    name: str = "derivatives.yaml",
+    imported: tuple[Entry, ...] = (),
+) -> Specification:
+    """Read a specification: a path (os.PathLike) or the text itself (str).
+
+    name: what messages call the file when text is given. imported: operators of other files that
+    this one may call. Raises `SpecError` with every mistake.
+    """
+    specification, problems, _ = read(source, name, imported)
+    problems.raise_if_any()
+    return specification
+
+
+def read(
+    source: str | os.PathLike[str],
+    name: str = "derivatives.yaml",
+    imported: tuple[Entry, ...] = (),
+) -> tuple[Specification, Problems, frozenset[str]]:
+    """As `load`, but hands back the mistakes, and the operators whose entries are unusable."""
+    text, problems = document.read_text(source, name)
+    root = None if problems.found else document.read_tree(text, problems)
+    entries: list[Entry] = []
+    damaged: set[str] = set()
+    if isinstance(root, Listing) and root.items:
+        for number, node in enumerate(root.items, 1):
+            entry = _entry(node, f"entry {number}", problems, damaged)
+            if entry is not None:
+                entries.append(entry)
+    elif not problems.found:
+        problems.add("a list of operators is expected", root and root.mark, _LIST_HINT)
+    specification = Specification(problems.path, tuple(entries), imported, problems.lines)
+    return specification, problems, frozenset(damaged)
+
+
+def _entry(node: Node, context: str, problems: Problems, damaged: set[str]) -> Entry | None:
+    if not isinstance(node, Mapping):
+        problems.add(f"{context}: must be a mapping", node.mark, _LIST_HINT)
+        return None
+    op = node.values.get("op")
+    declared: Signature | None = None
+    if isinstance(op, Scalar) and op.text.strip():
+        name = op.text.partition("(")[0].strip()
+        if name.replace(".", "_").isidentifier() and len(name) < 130:
+            context = f"op '{name}'"
+            damaged.add(name.partition(".")[0])
+        text, locate = document.trace(op)
+        try:
+            declared = signature.parse(text, op.mark, locate)
+        except Mistake as mistake:
+            problems.take(mistake, context)
+    sound = structure.check_entry(node, context, problems)
+    if declared is None or not sound:
+        return None
+    damaged.discard(declared.name)
+    return _Reader(node, declared, context, problems).entry()
+
+
+class _Reader:
+    """Reads one entry whose shape is right."""
+
+    def __init__(
+        self, node: Mapping, declared: Signature, context: str, problems: Problems
+    ) -> None:
+        self.node = node
+        self.signature = declared
+        self.context = context
+        self.problems = problems
+
+    def entry(self) -> Entry:
+        family = next(key for key in FAMILIES if key in self.node.values)
+        body = self.node.values[family]
+        let = self.formulas(self.node.values.get("let"), "let '{}'")
+        results: tuple[tuple[str, Formula], ...] = ()
+        cases: tuple[Case, ...] = ()
+        over = target = ""
+        if family == "pointwise":
+            results = self.results(body, family)
+        elif family == "rowwise":
+            assert isinstance(body, Mapping)
+            over = self.text(body.values["over"])
+            let += self.formulas(body.values.get("let"), "let '{}'")
+            results = self.results(body.values["result"], family)
+        elif family == "composite":
+            cases = tuple(self.cases(body))
+        else:
+            target = self.text(body)
+        namespace = self.namespace()
+        gradients = self.node.values.get("gradients")
+        return Entry(
+            signature=self.signature,
+            doc=self.doc(),
+            family=family,
+            group=self.text(self.node.values.get("group")),
+            let=let,
+            results=results,
+            over=over,
+            cases=cases,
+            target=target,
+            gradients=self.formulas(gradients, "gradient of '{}'"),
+            auto=isinstance(gradients, Scalar),
+            jvp=self.formulas(self.node.values.get("jvp"), "jvp of '{}'"),
+            linear=self.names("linear"),
+            not_differentiable=self.not_differentiable(),
+            not_implemented=self.reasons(),
+            namespace=namespace,
+            aliases=self.names("aliases"),
+            operator=self.text(self.node.values.get("operator")),
+            method=self.method(namespace),
+            dtype=self.text(self.node.values.get("dtype")),
+            absent=tuple((k, _float(v)) for k, v in self.items("absent")),
+            samples=tuple((k, _pair(v)) for k, v in self.items("samples")),
+            points=tuple((k, _floats(v)) for k, v in self.items("points")),
+            calls=self.calls(),
+            reference=self.reference(),
+            mark=self.signature.mark,
+            places=places(self.node),
+        )
+
+    # -- small values -----------------------------------------------------------------------
+
+    def text(self, node: Node | None) -> str:
+        return node.text.strip() if isinstance(node, Scalar) else ""
+
+    def items(self, key: str) -> Iterator[tuple[str, Node]]:
+        node = self.node.values.get(key)
+        if isinstance(node, Mapping):
+            yield from node.values.items()
+
+    def names(self, key: str) -> tuple[str, ...]:
+        node = self.node.values.get(key)
+        return tuple(self.text(item) for item in node.items) if isinstance(node, Listing) else ()
+
+    def doc(self) -> str:
+        node = self.node.values["doc"]
+        doc = self.text(node)
+        where = f"{self.context}, doc"
+        if not doc:
+            self.problems.add(f"{where}: must not be empty", node.mark)
+        for part in ('"""', "\\"):
+            if part in doc:
+                message = f"{where}: {part} is not allowed"
+                self.problems.add(message, node.mark, "the text becomes a docstring")
+        if doc.endswith('"'):
+            self.problems.add(f"{where}: must not end with a quotation mark", node.mark)
+        return doc
+
+    def namespace(self) -> tuple[str, ...]:
+        node = self.node.values.get("namespace")
+        if isinstance(node, Scalar):
+            return (self.text(node),)
+        return self.names("namespace") or ("torch",)
+
+    def method(self, namespace: tuple[str, ...]) -> bool:
+        node = self.node.values.get("method")
+        if isinstance(node, Scalar):
+            return bool(document.plain(node))
+        first = self.signature.arguments[:1]
+        on_self = bool(first) and first[0].name == "self" and first[0].is_tensor
+        return on_self and not first[0].many and "torch" in namespace
+
+    def not_differentiable(self) -> tuple[str, ...]:
+        if isinstance(self.node.values.get("not_differentiable"), Scalar):  # all
+            tensors = tuple(argument.name for argument in self.signature.tensors)
+            return tensors + tuple(output.name for output in self.signature.outputs)
+        return self.names("not_differentiable")
+
+    def reasons(self) -> tuple[tuple[str, str], ...]:
+        found = tuple((key, self.text(node)) for key, node in self.items("not_implemented"))
+        for (key, reason), (_, node) in zip(found, self.items("not_implemented"), strict=True):
+            if not reason or '"""' in reason or "\\" in reason:
+                message = f"{self.context}, not_implemented '{key}': a plain reason is required"
+                self.problems.add(message, node.mark)
+        return found
+
+    def calls(self) -> tuple[tuple[tuple[str, object], ...], ...]:
+        node = self.node.values.get("calls")
+        if not isinstance(node, Listing):
+            return ()
+        mappings = (item for item in node.items if isinstance(item, Mapping))
+        return tuple(
+            tuple((key, document.data(value)) for key, value in item.values.items())
+            for item in mappings
+        )
+
+    # -- formulas ---------------------------------------------------------------------------
+
+    def formulas(self, node: Node | None, label: str) -> tuple[tuple[str, Formula], ...]:
+        if not isinstance(node, Mapping):
+            return ()
+        return tuple(
+            (key, self.formula(value, label.format(key))) for key, value in node.values.items()
+        )
+
+    def results(self, node: Node, family: str) -> tuple[tuple[str, Formula], ...]:
+        if isinstance(node, Mapping):
+            return self.formulas(node, f"{family} '{{}}'")
+        return (("result", self.formula(node, family)),)
+
+    def cases(self, node: Node) -> Iterator[Case]:
+        if not isinstance(node, Listing):
+            yield Case(None, (), self.formula(node, "composite"))
+            return
+        for number, item in enumerate(node.items, 1):
+            assert isinstance(item, Mapping)
+            label = f"composite case {number}"
+            condition = item.values.get("if")
+            yield Case(
+                None if condition is None else self.formula(condition, f"{label}, if"),
+                self.formulas(item.values.get("let"), f"{label}, let '{{}}'"),
+                self.formula(item.values["result"], label),
+            )
+
+    def reference(self) -> Formula | None:
+        node = self.node.values.get("reference")
+        if node is None:
+            return None
+        return self.formula(node, "reference", formula.parse_reference)
+
+    def formula(
+        self,
+        node: Node,
+        label: str,
+        parser: Callable[[str, Mark, formula.Locate], Formula] = formula.parse,
+    ) -> Formula:
+        assert isinstance(node, Scalar)
+        text, locate = document.trace(node)
+        where = f"{self.context}, {label}"
+        try:
+            if parser is formula.parse:
+                self.check_width(node, where)
+            return parser(text, node.mark, locate)
+        except Mistake as mistake:
+            self.problems.take(mistake, where)
+        # Stands in for the formula, so that the rest of the entry can still be checked.
+        return Formula(text, Constant(0, mark=node.mark), node.mark)
+
+    def check_width(self, node: Scalar, where: str) -> None:
+        lines = [line.strip() for line in node.source.split("\n")]
+        if node.style in ("|", ">"):
+            lines = lines[1:]
+        widest = max(map(len, lines), default=0)
+        if widest > WIDEST + (2 if node.style in ("'", '"') else 0):
+            message = f"{where}: {widest} columns wide; at most {WIDEST} are allowed"
+            self.problems.add(message, node.mark, "name a shared part in 'let:'")
+
+
+def _float(node: Node) -> float:
+    value = document.data(node)
+    assert isinstance(value, int | float)
+    return float(value)
+
+
+def _floats(node: Node) -> tuple[float, ...]:
+    assert isinstance(node, Listing)
+    return tuple(_float(item) for item in node.items)
+
+
+def _pair(node: Node) -> tuple[float, float]:
+    low, high = _floats(node)
+    return low, high
+
+
+def places(node: Mapping) -> Places:
+    """Where the parts of an entry stand."""
+    keys: dict[Path, Mark] = {}
+    values: dict[Path, Mark] = {(): next(iter(node.keys.values())).mark if node.keys else node.mark}
+    todo: list[tuple[Path, Node]] = [((), node)]
+    while todo:
+        path, part = todo.pop()
+        if isinstance(part, Mapping):
+            for key, value in part.values.items():
+                keys[(*path, key)] = part.keys[key].mark
+                values[(*path, key)] = value.mark
+                todo.append(((*path, key), value))
+        elif isinstance(part, Listing):
+            for index, item in enumerate(part.items):
+                values[(*path, index)] = item.mark
+                todo.append(((*path, index), item))
+    return Places(keys, values)

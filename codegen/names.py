@@ -1,0 +1,65 @@
+"""Which names a specification may give to arguments, outputs, parts and operators.
+
+The names become Python identifiers of generated code, so they must not be keywords, must not hide
+what that code relies on, and must not look like Python's own machinery.
+"""
+
+from __future__ import annotations
+
+import builtins
+import keyword
+import string
+
+RESERVED = frozenset({"grad", "grads", "result", "tangent", "position", "out"})
+# Constants of the formula language.
+CONSTANTS = {"inf": float("inf"), "nan": float("nan"), "pi": 3.141592653589793}
+# PyTorch names arguments so; generated code does not rely on these builtins. Notably absent:
+# len, range, type, tuple, isinstance, int, float, bool.
+ARGUMENT_BUILTINS = frozenset(
+    {"abs", "all", "any", "id", "input", "max", "min", "pow", "round", "sum"}
+)
+# PyTorch names operators so.
+OPERATOR_BUILTINS = frozenset(
+    {"abs", "all", "any", "complex", "divmod", "max", "min", "pow", "range", "round", "sum"}
+)
+LONGEST = 64
+_BUILTINS = frozenset(dir(builtins))
+_FIRST = frozenset(string.ascii_letters)
+_LATER = frozenset(string.ascii_letters + string.digits + "_")
+
+
+def lexical_problem(name: str) -> str:
+    """Why `name` cannot be an identifier of a specification, or ""."""
+    if name.startswith("_"):
+        return "may not start with an underscore"
+    if not name or name[0] not in _FIRST or not _LATER.issuperset(name):
+        return "is not a name (ASCII letters, digits and underscores)"
+    if len(name) > LONGEST:
+        return f"is longer than {LONGEST} characters"
+    if keyword.iskeyword(name):
+        return "is a Python keyword"
+    return ""
+
+
+def variable_problem(name: str) -> str:
+    """Why an argument, an output or a `let` part cannot be called `name`, or ""."""
+    problem = lexical_problem(name)
+    if problem:
+        return problem
+    if name in RESERVED:
+        return "is reserved"
+    if name in CONSTANTS:
+        return "is a constant of the formula language"
+    if name in _BUILTINS and name not in ARGUMENT_BUILTINS:
+        return "hides a Python builtin"
+    return ""
+
+
+def operator_problem(name: str) -> str:
+    """Why an operator cannot be called `name`, or ""."""
+    problem = lexical_problem(name)
+    if problem:
+        return problem
+    if name in _BUILTINS and name not in OPERATOR_BUILTINS:
+        return "hides a Python builtin"
+    return ""

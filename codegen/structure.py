@@ -1,0 +1,141 @@
+"""The shape of a specification: which keys there are and what kind of value each takes.
+
+Validates the plain data against schema.json (the same file that editors use) and rewords what
+jsonschema says, at the place where it is wrong. Knows nothing of formulas and signatures.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from importlib import resources
+from typing import Any
+
+import jsonschema
+from rederive.codegen import document
+from rederive.codegen.document import Mapping, Node, Scalar
+from rederive.codegen.errors import Problems, hints, nearest
+from rederive.codegen.model import FAMILIES, Mark
+
+_KINDS = {
+    "array": "a list",
+    "object": "a mapping",
+    "string": "text",
+    "number": "a number",
+    "boolean": "true or false",
+}
+
+
+@functools.cache
+def _validator() -> Any:
+    text = resources.files("rederive.codegen").joinpath("schema.json").read_text("utf-8")
+    return jsonschema.Draft7Validator(json.loads(text))
+
+
+@functools.cache
+def _entry_validator() -> Any:
+    whole = _validator().schema
+    entry = {"definitions": whole["definitions"], **whole["definitions"]["entry"]}
+    return jsonschema.Draft7Validator(entry)
+
+
+def entry_keys() -> tuple[str, ...]:
+    """The keys that an entry may have."""
+    return tuple(_entry_validator().schema["properties"])
+
+
+def check_entry(node: Mapping, context: str, problems: Problems) -> bool:
+    """Report what is wrong with the shape of one entry; whether nothing is."""
+    before = len(problems.found)
+    for error in _entry_validator().iter_errors(document.data(node)):
+        _report(error, node, context, problems)
+    return len(problems.found) == before
+
+
+def _report(error: Any, root: Mapping, context: str, problems: Problems) -> None:
+    path = list(error.absolute_path)
+    node = document.descend(root, path)
+    what = f"{context}, {_shown(path)}" if path else context
+    match error.validator:
+        case "additionalProperties":
+            _unknown_keys(error, node, what, problems)
+        case "required":
+            missing = [key for key in error.validator_value if key not in error.instance]
+            for key in missing:
+                if error.message.startswith(f"'{key}'"):
+                    problems.add(f"{what}: '{key}' is missing", _head(node))
+        case "oneOf":
+            _family(node, what, problems)
+        case "type":
+            kinds = error.validator_value
+            kinds = [kinds] if isinstance(kinds, str) else kinds
+            wanted = " or ".join(_KINDS.get(kind, kind) for kind in kinds)
+            problems.add(f"{what}: must be {wanted}", node.mark)
+        case "enum":
+            allowed = error.validator_value
+            hint = hints(nearest(str(error.instance), allowed), f"one of: {', '.join(allowed)}")
+            problems.add(f"{what}: '{error.instance}' is not known", node.mark, hint)
+        case "minItems" | "maxItems" | "minProperties":
+            problems.add(f"{what}: {_count(error)}", node.mark)
+        case "uniqueItems":
+            problems.add(f"{what}: an item stands there twice", node.mark)
+        case "pattern":
+            problems.add(f"{what}: {_pattern(error)}", node.mark)
+        case _:
+            problems.add(f"{what}: {error.message}", node.mark)
+
+
+def _shown(path: list[str | int]) -> str:
+    """("samples", "self", 0) as a person says it: samples of 'self', item 1."""
+    shown = f"'{path[0]}'" if isinstance(path[0], str) else f"item {path[0] + 1}"
+    for step in path[1:]:
+        shown += f", item {step + 1}" if isinstance(step, int) else f", '{step}'"
+    return shown
+
+
+def _unknown_keys(error: Any, node: Node, what: str, problems: Problems) -> None:
+    known = tuple(error.schema.get("properties", ()))
+    assert isinstance(node, Mapping)
+    for key, scalar in node.keys.items():
+        if key not in known:
+            hint = hints(nearest(key, known), f"the keys are {', '.join(known)}")
+            problems.add(f"{what}: unknown key '{key}'", scalar.mark, hint)
+
+
+def _family(node: Node, what: str, problems: Problems) -> None:
+    assert isinstance(node, Mapping)
+    found = [key for key in node.keys if key in FAMILIES]
+    if not found:
+        hint = f"give one of {', '.join(FAMILIES)}"
+        problems.add(f"{what}: no family", _head(node), hint)
+    for key in found[1:]:
+        message = f"{what}: a second family '{key}', beside '{found[0]}'"
+        problems.add(message, node.keys[key].mark, "an operator has one family")
+
+
+def _count(error: Any) -> str:
+    limit = error.validator_value
+    if error.validator != "minProperties" and error.schema.get("maxItems") == limit:
+        return f"must have {limit} items"
+    return "must not be empty" if limit == 1 else f"must have at least {limit} items"
+
+
+def _pattern(error: Any) -> str:
+    match error.validator_value:
+        case "^auto$":
+            return "must be 'auto' or a formula for each tensor argument"
+        case "^all$":
+            return "must be 'all' or a list of arguments and outputs"
+        case "^[a-z][a-z_]*$":
+            return f"'{error.instance}' must be lower-case letters and underscores"
+        case pattern if "nn" in pattern:
+            return f"'{error.instance}' is not one of torch, nn.functional, special, linalg, fft"
+    return f"'{error.instance}' is not a name"
+
+
+def _head(node: Node) -> Mark:
+    """The first key of an entry, where a missing key is reported."""
+    if isinstance(node, Mapping) and node.keys:
+        first: Scalar = next(iter(node.keys.values()))
+        return first.mark
+    return node.mark
