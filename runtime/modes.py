@@ -16,6 +16,7 @@ class Modes(threading.local):
     inference = False
     active = False
     dual_level = -1
+    dual_opening = 0
     anomaly = None
 
 
