@@ -362,6 +362,8 @@ def descriptor_lines(op: Operator) -> list[str]:
     lines += _listed("saved", [literal(item) for item in saved])
     lines.append(f"jvp={entry.name}_jvp," if op.jvp else "jvp=None,")
     lines.append(f"rule={literal(op.rule)},")
+    if entry.shapes:
+        lines += _mapping("shapes", entry.shapes)
     if entry.absent:
         lines.append(f"absent={{{', '.join(f'{literal(k)}: {v!r}' for k, v in entry.absent)}}},")
     many = [a.name for a in op.operands if a.many]

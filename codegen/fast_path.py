@@ -60,8 +60,8 @@ def unpacking(names: Sequence[str], value: str) -> list[str]:
     one = f"{', '.join(names)} = {value}"
     if len(one) <= UNPACKED:
         return [one]
-    lines = [f"values = {value}"]
-    return lines + [f"{n} = values[{i}]" for i, n in enumerate(names) if n != "_"]
+    lines = [f"kept = {value}"]
+    return lines + [f"{n} = kept[{i}]" for i, n in enumerate(names) if n != "_"]
 
 
 # --- the function ------------------------------------------------------------------------------

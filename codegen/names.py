@@ -10,7 +10,10 @@ import builtins
 import keyword
 import string
 
-RESERVED = frozenset({"grad", "grads", "result", "tangent", "position", "out"})
+RESERVED = frozenset(
+    """count grad grads i kept kernels lanes n needed node number ops out position queries result
+    row rows run saved tangent tangents term terms threads""".split()
+)
 # Constants of the formula language.
 CONSTANTS = {"inf": float("inf"), "nan": float("nan"), "pi": 3.141592653589793}
 # PyTorch names arguments so; generated code does not rely on these builtins. Notably absent:
@@ -20,7 +23,7 @@ ARGUMENT_BUILTINS = frozenset(
 )
 # PyTorch names operators so.
 OPERATOR_BUILTINS = frozenset(
-    {"abs", "all", "any", "complex", "divmod", "max", "min", "pow", "range", "round", "sum"}
+    {"abs", "all", "any", "complex", "divmod", "max", "min", "pow", "range", "round", "slice", "sum"}
 )
 LONGEST = 64
 _BUILTINS = frozenset(dir(builtins))

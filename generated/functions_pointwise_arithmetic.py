@@ -1865,16 +1865,16 @@ class PowBackward0(PointwiseNode):
             freed(node)
         if type(grad) is not ndarray:
             grad = grad._dense()
-        values = saved
-        self = values[0]
-        self_counter = values[1]
-        self_version = values[2]
-        exponent = values[3]
-        exponent_counter = values[4]
-        exponent_version = values[5]
-        result = values[6]
-        result_counter = values[7]
-        result_version = values[8]
+        kept = saved
+        self = kept[0]
+        self_counter = kept[1]
+        self_version = kept[2]
+        exponent = kept[3]
+        exponent_counter = kept[4]
+        exponent_version = kept[5]
+        result = kept[6]
+        result_counter = kept[7]
+        result_version = kept[8]
         n = len(grad)
         edges = node.edges
         if edges[0] is None:
@@ -1943,14 +1943,14 @@ class PowBackward0_self(PowBackward0):
             freed(node)
         if type(grad) is not ndarray:
             grad = grad._dense()
-        values = saved
-        self = values[0]
-        exponent = values[3]
-        exponent_counter = values[4]
-        exponent_version = values[5]
-        result = values[6]
-        result_counter = values[7]
-        result_version = values[8]
+        kept = saved
+        self = kept[0]
+        exponent = kept[3]
+        exponent_counter = kept[4]
+        exponent_version = kept[5]
+        result = kept[6]
+        result_counter = kept[7]
+        result_version = kept[8]
         n = len(grad)
         if exponent_counter[0] != exponent_version:
             expired(node)

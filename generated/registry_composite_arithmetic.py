@@ -26,7 +26,7 @@ OPERATORS = [
         differentiable=(),
         differentiable_outputs=("result",),
         samples={
-            "other": (0.5, 3),
+            "other": (0.5, 3.0),
         },
         points={},
         calls=[

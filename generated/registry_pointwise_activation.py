@@ -26,7 +26,7 @@ OPERATORS = [
         differentiable=("self",),
         differentiable_outputs=("result",),
         samples={
-            "self": (-8, 8),
+            "self": (-8.0, 8.0),
         },
         points={},
         calls=(),
@@ -56,7 +56,7 @@ OPERATORS = [
         differentiable_outputs=("result",),
         samples={},
         points={
-            "self": (0,),
+            "self": (0.0,),
         },
         calls=(),
         reference="numpy.maximum(self, 0)",
@@ -86,7 +86,7 @@ OPERATORS = [
         differentiable_outputs=("result",),
         samples={},
         points={
-            "self": (0,),
+            "self": (0.0,),
         },
         calls=(),
         reference="numpy.where(self > 0, self, self * negative_slope)",
@@ -114,7 +114,7 @@ OPERATORS = [
         differentiable=("self",),
         differentiable_outputs=("result",),
         samples={
-            "self": (-6, 6),
+            "self": (-6.0, 6.0),
         },
         points={},
         calls=(),

@@ -120,7 +120,7 @@ OPERATORS = [
         differentiable=("self", "other"),
         differentiable_outputs=("result",),
         samples={
-            "other": (0.5, 3),
+            "other": (0.5, 3.0),
         },
         points={},
         calls=(),
@@ -151,7 +151,7 @@ OPERATORS = [
         differentiable=("self", "other"),
         differentiable_outputs=("result",),
         samples={
-            "other": (0.5, 3),
+            "other": (0.5, 3.0),
         },
         points={},
         calls=(),
@@ -182,7 +182,7 @@ OPERATORS = [
         differentiable=("self", "other"),
         differentiable_outputs=("result",),
         samples={
-            "other": (0.5, 3),
+            "other": (0.5, 3.0),
         },
         points={},
         calls=(),
@@ -214,7 +214,7 @@ OPERATORS = [
         differentiable_outputs=("result",),
         samples={
             "self": (0.1, 0.9),
-            "other": (1, 3),
+            "other": (1.0, 3.0),
         },
         points={},
         calls=(),
@@ -245,8 +245,8 @@ OPERATORS = [
         differentiable=("self", "exponent"),
         differentiable_outputs=("result",),
         samples={
-            "self": (0.3, 2),
-            "exponent": (-2, 2.5),
+            "self": (0.3, 2.0),
+            "exponent": (-2.0, 2.5),
         },
         points={},
         calls=(),
@@ -297,7 +297,7 @@ OPERATORS = [
         differentiable_outputs=("result",),
         samples={},
         points={
-            "self": (0,),
+            "self": (0.0,),
         },
         calls=(),
         reference="numpy.abs(self)",
@@ -323,7 +323,7 @@ OPERATORS = [
         differentiable_outputs=("result",),
         samples={},
         points={
-            "self": (0,),
+            "self": (0.0,),
         },
         calls=(),
         reference="numpy.sign(self)",
@@ -372,7 +372,7 @@ OPERATORS = [
         differentiable=("self",),
         differentiable_outputs=("result",),
         samples={
-            "self": (0.3, 3),
+            "self": (0.3, 3.0),
         },
         points={},
         calls=(),
@@ -404,8 +404,8 @@ OPERATORS = [
         differentiable_outputs=("result",),
         samples={},
         points={
-            "self": (1,),
-            "other": (1,),
+            "self": (1.0,),
+            "other": (1.0,),
         },
         calls=(),
         reference="numpy.maximum(self, other)",
@@ -436,8 +436,8 @@ OPERATORS = [
         differentiable_outputs=("result",),
         samples={},
         points={
-            "self": (1,),
-            "other": (1,),
+            "self": (1.0,),
+            "other": (1.0,),
         },
         calls=(),
         reference="numpy.minimum(self, other)",
@@ -468,8 +468,8 @@ OPERATORS = [
         differentiable_outputs=("result",),
         samples={},
         points={
-            "self": (1,),
-            "min": (1,),
+            "self": (1.0,),
+            "min": (1.0,),
         },
         calls=(),
         reference="numpy.maximum(self, min)",
@@ -500,8 +500,8 @@ OPERATORS = [
         differentiable_outputs=("result",),
         samples={},
         points={
-            "self": (1,),
-            "max": (1,),
+            "self": (1.0,),
+            "max": (1.0,),
         },
         calls=(),
         reference="numpy.minimum(self, max)",
@@ -600,7 +600,7 @@ OPERATORS = [
         differentiable=("self", "tensor1", "tensor2"),
         differentiable_outputs=("result",),
         samples={
-            "tensor2": (0.5, 3),
+            "tensor2": (0.5, 3.0),
         },
         points={},
         calls=(),

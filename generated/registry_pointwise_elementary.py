@@ -98,7 +98,7 @@ OPERATORS = [
         differentiable=("self",),
         differentiable_outputs=("result",),
         samples={
-            "self": (0.2, 5),
+            "self": (0.2, 5.0),
         },
         points={},
         calls=(),
@@ -124,7 +124,7 @@ OPERATORS = [
         differentiable=("self",),
         differentiable_outputs=("result",),
         samples={
-            "self": (-0.7, 4),
+            "self": (-0.7, 4.0),
         },
         points={},
         calls=(),
@@ -150,7 +150,7 @@ OPERATORS = [
         differentiable=("self",),
         differentiable_outputs=("result",),
         samples={
-            "self": (0.2, 5),
+            "self": (0.2, 5.0),
         },
         points={},
         calls=(),
@@ -176,7 +176,7 @@ OPERATORS = [
         differentiable=("self",),
         differentiable_outputs=("result",),
         samples={
-            "self": (0.2, 5),
+            "self": (0.2, 5.0),
         },
         points={},
         calls=(),
@@ -202,7 +202,7 @@ OPERATORS = [
         differentiable=("self",),
         differentiable_outputs=("result",),
         samples={
-            "self": (0.2, 5),
+            "self": (0.2, 5.0),
         },
         points={},
         calls=(),

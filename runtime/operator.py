@@ -50,6 +50,7 @@ class Operator:
         absent=None,
         many=(),
         listed=False,
+        shapes=None,
     ):
         self.name = name
         self.node = node
@@ -64,12 +65,39 @@ class Operator:
         self.absent = absent or {}
         self.many = many
         self.listed = listed
+        self.shapes = tuple((shapes or {}).items())
         self.positions = {argument: i for i, argument in enumerate(arguments)}
         self.differentiable_positions = tuple(self.positions[d] for d in differentiable)
         self.tensor_positions = tuple(self.positions[t] for t in tensors)
         self.result_type = return_type(name, outputs) if len(outputs) > 1 else None
         if node is not None:
             node.op = self
+
+    def check_shapes(self, args):
+        """Compare the sizes of tensor arguments with the letters that the entry gives them."""
+        sizes = {}
+        for name, letters in self.shapes:
+            value = args[self.positions[name]]
+            if value is None:
+                continue
+            shape = value.shape
+            open_ended = letters[0] == "..."
+            letters = letters[1:] if open_ended else letters
+            if len(shape) < len(letters) or (not open_ended and len(shape) > len(letters)):
+                wanted = f"at least {len(letters)}" if open_ended else str(len(letters))
+                raise RuntimeError(
+                    f"{self.name}: {_public(name)} is {tuple(shape)}; it must have {wanted} "
+                    f"dimension{'s' * (len(letters) != 1)}"
+                )
+            for letter, size in zip(letters[::-1], shape[::-1], strict=False):
+                known = sizes.setdefault(letter, (size, name))
+                if known[0] != size:
+                    other = args[self.positions[known[1]]]
+                    raise RuntimeError(
+                        f"{self.name}: {_public(known[1])} is {tuple(other.shape)} and "
+                        f"{_public(name)} is {tuple(shape)}; inner sizes {known[0]} and {size} "
+                        "must be equal"
+                    )
 
     def needs_graph(self, args):
         """Whether an input of this call requires grad and grad mode is on."""
@@ -150,6 +178,10 @@ class Operator:
             else:
                 saved += (args[self.positions[source]], None, 0)
         return tuple(saved)
+
+
+def _public(name):
+    return "input" if name == "self" else name
 
 
 def _shapes(value):

@@ -70,8 +70,9 @@ def sum_to_size(self, size):
     return np.array(total.reshape(size), order="C")
 
 
-def shift(self, n, dim, fill):
-    """Move elements `n` places along `dim`; what comes in is `fill`."""
+def shift(self, places, dim, fill):
+    """Move elements `places` along `dim`; what comes in is `fill`."""
+    n = places
     result = np.full(self.shape, fill, self.dtype)
     if self.ndim == 0 or abs(n) >= self.shape[dim]:
         return result if n else np.array(self)

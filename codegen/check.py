@@ -1,0 +1,2 @@
+"""provisional"""
+def check(spec, scalars): return None
