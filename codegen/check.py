@@ -1,2 +1,5 @@
 """provisional"""
-def check(spec, scalars): return None
+
+
+def check(spec, scalars):
+    return None

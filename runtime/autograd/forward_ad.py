@@ -1,3 +1,9 @@
 """provisional"""
-def tangent_of(t): return None
-def set_tangent(t,x): pass
+
+
+def tangent_of(t):
+    return None
+
+
+def set_tangent(t, x):
+    pass

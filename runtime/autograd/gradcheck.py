@@ -1,3 +1,10 @@
-class GradcheckError(RuntimeError): pass
-def gradcheck(*a,**k): pass
-def gradgradcheck(*a,**k): pass
+class GradcheckError(RuntimeError):
+    pass
+
+
+def gradcheck(*a, **k):
+    pass
+
+
+def gradgradcheck(*a, **k):
+    pass
