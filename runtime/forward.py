@@ -98,9 +98,7 @@ def _by_gradients(op, args, tangents):
         outputs = result if isinstance(result, tuple) else (result,)
         chosen = outputs if op.listed else [outputs[i] for i in op.differentiable_outputs]
         dummies = [zeros_like(o).requires_grad_() for o in chosen]
-        gradients = autograd.grad(
-            chosen, sources, dummies, create_graph=True, allow_unused=True
-        )
+        gradients = autograd.grad(chosen, sources, dummies, create_graph=True, allow_unused=True)
         pairs = [(g, t) for g, t in zip(gradients, along, strict=True) if g is not None]
         if not pairs:
             return [None] * len(chosen)

@@ -129,7 +129,7 @@ def forward_along(function, inputs, index, direction, positions):
     tangent = from_array(np.ascontiguousarray(direction, t.dtype.numpy).reshape(tuple(t.shape)))
     with forward_ad.dual_level():
         moved = list(inputs)
-        moved[index] = forward_ad.make_dual(t.detach(), tangent)
+        moved[index] = forward_ad.make_dual(t, tangent)
         outputs = tensors_of(function(*moved))
         tangents = [forward_ad.unpack_dual(outputs[i]).tangent for i in positions]
         return [
