@@ -113,7 +113,11 @@ def _with_imports(body: str, module: Module) -> str:
         lines = listed("from rederive.door import (", wanted, ")")
     if "kernels" in used:
         lines += f"\n\nfrom . import kernels_{module.name} as kernels"
-    return body.replace("IMPORTS", lines if wanted else "", 1)
+    head, _, rest = body.partition("IMPORTS")
+    rest = rest.lstrip("\n")
+    # As ruff has it: two blank lines before a definition, one before anything else.
+    blank = "\n\n\n" if rest.startswith(("def ", "class ", "@")) else "\n\n"
+    return head + (lines if wanted else "") + blank + rest
 
 
 def _kernel_imports(text: str, scalars: Sequence[str]) -> str:

@@ -18,7 +18,6 @@ from rederive.door import (
 
 from . import kernels_pointwise_equality as kernels
 
-
 EQ = Pointwise(
     name="eq",
     node=None,

@@ -18,7 +18,6 @@ from rederive.door import (
 
 from . import kernels_pointwise_logic as kernels
 
-
 LOGICAL_AND = Pointwise(
     name="logical_and",
     node=None,

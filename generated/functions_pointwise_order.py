@@ -18,7 +18,6 @@ from rederive.door import (
 
 from . import kernels_pointwise_order as kernels
 
-
 LT = Pointwise(
     name="lt",
     node=None,

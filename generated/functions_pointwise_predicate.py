@@ -18,7 +18,6 @@ from rederive.door import (
 
 from . import kernels_pointwise_predicate as kernels
 
-
 ISNAN = Pointwise(
     name="isnan",
     node=None,

@@ -7,7 +7,6 @@ from rederive.door import Rowwise, dispatch
 
 from . import kernels_rowwise_argument as kernels
 
-
 ARGMAX = Rowwise(
     name="argmax",
     node=None,
