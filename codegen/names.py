@@ -10,9 +10,35 @@ import builtins
 import keyword
 import string
 
+# What formulas and generated code use themselves.
 RESERVED = frozenset(
-    """count grad grads i kept kernels lanes n needed node number ops out position queries result
-    row rows run saved tangent tangents term terms threads""".split()
+    {
+        "count",
+        "grad",
+        "grads",
+        "i",
+        "kept",
+        "kernels",
+        "lanes",
+        "n",
+        "needed",
+        "node",
+        "number",
+        "ops",
+        "out",
+        "position",
+        "queries",
+        "result",
+        "row",
+        "rows",
+        "run",
+        "saved",
+        "tangent",
+        "tangents",
+        "term",
+        "terms",
+        "threads",
+    }
 )
 # Constants of the formula language.
 CONSTANTS = {"inf": float("inf"), "nan": float("nan"), "pi": 3.141592653589793}
@@ -23,7 +49,20 @@ ARGUMENT_BUILTINS = frozenset(
 )
 # PyTorch names operators so.
 OPERATOR_BUILTINS = frozenset(
-    {"abs", "all", "any", "complex", "divmod", "max", "min", "pow", "range", "round", "slice", "sum"}
+    {
+        "abs",
+        "all",
+        "any",
+        "complex",
+        "divmod",
+        "max",
+        "min",
+        "pow",
+        "range",
+        "round",
+        "slice",
+        "sum",
+    }
 )
 LONGEST = 64
 _BUILTINS = frozenset(dir(builtins))
