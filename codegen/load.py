@@ -60,7 +60,7 @@ def read(
             if entry is not None:
                 entries.append(entry)
     elif not problems.found:
-        problems.add("a list of operators is expected", root and root.mark, _LIST_HINT)
+        problems.add("a list of operators is expected", root.mark if root else None, _LIST_HINT)
     specification = Specification(problems.path, tuple(entries), imported, problems.lines)
     return specification, problems, frozenset(damaged)
 

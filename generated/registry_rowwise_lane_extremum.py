@@ -30,7 +30,7 @@ OPERATORS = [
         samples={},
         points={},
         calls=[
-            {"self": [3, 4]},
+            {"self": [3, 4], "dim": [0, 1]},
             {"self": [3, 4], "dim": 1},
             {"self": [2, 3, 4], "dim": [0, 2], "keepdim": True},
             {"self": []},
@@ -61,7 +61,7 @@ OPERATORS = [
         samples={},
         points={},
         calls=[
-            {"self": [3, 4]},
+            {"self": [3, 4], "dim": [0, 1]},
             {"self": [3, 4], "dim": 1},
             {"self": [2, 3, 4], "dim": [0, 2], "keepdim": True},
             {"self": []},

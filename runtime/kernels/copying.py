@@ -27,16 +27,11 @@ def stack(tensors, dim):
     return np.ascontiguousarray(np.stack(tensors, axis=dim))
 
 
-def _dims(dims):
-    return tuple(dims[0]) if len(dims) == 1 and isinstance(dims[0], list | tuple) else tuple(dims)
-
-
 def flip(self, dims):
-    return np.array(np.flip(self, _dims(dims)), order="C")
+    return np.array(np.flip(self, dims) if self.ndim else self, order="C")
 
 
 def repeat(self, repeats):
-    repeats = _dims(repeats)
     if len(repeats) < self.ndim:
         raise ValueError(
             f"repeats {list(repeats)} has fewer entries than the input has dimensions; give one "
@@ -59,7 +54,6 @@ def fold_repeats(self, size):
 
 def sum_to_size(self, size):
     """Sum over the dimensions along which `size` would broadcast to the input's shape."""
-    size = _dims(size)
     extra = self.ndim - len(size)
     if extra < 0 or any(n not in (1, own) for n, own in zip(size, self.shape[extra:], strict=True)):
         raise ValueError(f"size {list(size)} does not broadcast to {list(self.shape)}")
