@@ -46,7 +46,7 @@ class _Pass:
         self.heap = []
         self.buffers = {}  # node -> gradient, or list of gradients for several outputs
         self.leaves = {}  # id of leaf -> (leaf, gradient)
-        self.owned = set()  # ids of arrays that this pass allocated for sums
+        self.owned = set()  # targets whose buffer is a sum that this pass allocated
         self.captured = {}
         self.wanted = None
 
@@ -71,7 +71,7 @@ class _Pass:
             key = id(target)
             found = self.leaves.get(key)
             if found is not None:
-                gradient = self._plus(found[1], gradient, target.shape)
+                gradient = self._plus(found[1], gradient, target.shape, key)
             self.leaves[key] = (target, gradient)
             return
         if self.wanted is not None and target not in self.wanted:
@@ -84,10 +84,12 @@ class _Pass:
                 heappush(self.heap, (-target.sequence, target))
             old = held[number]
             held[number] = (
-                gradient if old is None else self._plus(old, gradient, target.shape[number])
+                gradient
+                if old is None
+                else self._plus(old, gradient, target.shape[number], (target, number))
             )
         elif target in buffers:
-            buffers[target] = self._plus(buffers[target], gradient, target.shape)
+            buffers[target] = self._plus(buffers[target], gradient, target.shape, target)
         else:
             buffers[target] = gradient
             heappush(self.heap, (-target.sequence, target))
@@ -150,14 +152,18 @@ class _Pass:
             grad = tensor_of(grad, node.shape)
         return node.apply_differentiable(grad)
 
-    def _plus(self, first, second, shape):
-        """The sum of two gradients, in place where the first belongs to this pass."""
+    def _plus(self, first, second, shape, target):
+        """The sum of two gradients of a target, in place where the first belongs to this pass.
+
+        Ownership is noted by target: an array may be freed while the pass goes on, and its
+        address and id given to another that is not ours.
+        """
         if type(first) is ndarray and type(second) is ndarray:
-            if id(first) in self.owned:
+            if target in self.owned:
                 return np.add(first, second, out=first)
-            total = np.add(first, second)
-            self.owned.add(id(total))
-            return total
+            self.owned.add(target)
+            return np.add(first, second)
+        self.owned.discard(target)
         return tensor_of(first, shape) + tensor_of(second, shape)
 
     # --- hooks -------------------------------------------------------------------------------
