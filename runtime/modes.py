@@ -18,6 +18,7 @@ class Modes(threading.local):
     dual_level = -1
     dual_opening = 0
     anomaly = None
+    callbacks = None
 
 
 modes = Modes()

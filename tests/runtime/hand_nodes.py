@@ -1,7 +1,6 @@
 """Nodes written by hand, so that the engine can be tested apart from the declared operators."""
 
 import numpy as np
-
 from rederive.geometry import Size
 from rederive.graph import Node, next_sequence
 from rederive.tensor import from_array

@@ -5,7 +5,6 @@ import random
 import numpy as np
 import pytest
 from hand_nodes import add, leaf, scale, split
-
 from rederive import autograd
 
 
