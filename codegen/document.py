@@ -168,6 +168,7 @@ class _Builder:
 
     def mark(self, event: yaml.Event) -> Mark:
         start, end = event.start_mark, event.end_mark
+        assert start is not None and end is not None
         rest = len(self.lines[start.line].rstrip()) - start.column
         length = end.column - start.column if end.line == start.line else rest
         return Mark(start.line + 1, start.column + 1, max(1, min(length, rest)))
@@ -177,13 +178,14 @@ class _Builder:
             self.problems.add("an alias is not allowed", self.mark(event), "write it out")
         elif event.anchor is not None:
             self.problems.add("an anchor is not allowed", self.mark(event), "write it out")
-        elif event.tag is not None:
-            self.problems.add(f"the tag {event.tag} is not allowed", self.mark(event))
+        elif (tag := getattr(event, "tag", None)) is not None:
+            self.problems.add(f"the tag {tag} is not allowed", self.mark(event))
 
     def node(self, event: yaml.NodeEvent) -> Node:
         mark = self.mark(event)
         if isinstance(event, yaml.ScalarEvent):
-            source = self.text[event.start_mark.index : event.end_mark.index]
+            start, end = event.start_mark, event.end_mark
+            source = self.text[start.index : end.index] if start and end else ""
             style = event.style if event.style in ("'", '"', "|", ">") else ""
             return Scalar(mark, self.checked(event.value, mark), style, source)
         if isinstance(event, yaml.AliasEvent):

@@ -60,7 +60,7 @@ def read(
             if entry is not None:
                 entries.append(entry)
     elif not problems.found:
-        problems.add("a list of operators is expected", root and root.mark, _LIST_HINT)
+        problems.add("a list of operators is expected", root.mark if root else None, _LIST_HINT)
     specification = Specification(problems.path, tuple(entries), imported, problems.lines)
     return specification, problems, frozenset(damaged)
 
@@ -141,6 +141,7 @@ class _Reader:
             method=self.method(namespace),
             dtype=self.text(self.node.values.get("dtype")),
             absent=tuple((k, _float(v)) for k, v in self.items("absent")),
+            shapes=tuple((k, _texts(v)) for k, v in self.items("shapes")),
             samples=tuple((k, _pair(v)) for k, v in self.items("samples")),
             points=tuple((k, _floats(v)) for k, v in self.items("points")),
             calls=self.calls(),
@@ -183,10 +184,11 @@ class _Reader:
             return (self.text(node),)
         return self.names("namespace") or ("torch",)
 
-    def method(self, namespace: tuple[str, ...]) -> bool:
+    def method(self, namespace: tuple[str, ...]) -> bool | str:
         node = self.node.values.get("method")
         if isinstance(node, Scalar):
-            return bool(document.plain(node))
+            value = document.plain(node)
+            return value if isinstance(value, str) else bool(value)
         first = self.signature.arguments[:1]
         on_self = bool(first) and first[0].name == "self" and first[0].is_tensor
         return on_self and not first[0].many and "torch" in namespace
@@ -286,6 +288,11 @@ def _float(node: Node) -> float:
 def _floats(node: Node) -> tuple[float, ...]:
     assert isinstance(node, Listing)
     return tuple(_float(item) for item in node.items)
+
+
+def _texts(node: Node) -> tuple[str, ...]:
+    items = node.items if isinstance(node, Listing) else ()
+    return tuple(item.text.strip() for item in items if isinstance(item, Scalar))
 
 
 def _pair(node: Node) -> tuple[float, float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from .derive import derive
@@ -241,8 +241,13 @@ class _Lowering:
             return list(self.entry.jvp)
         if self.entry.family == "pointwise":
             return [
-                (d, Formula(self.gradients[d].text, substitute(
-                    simplify(self.gradients[d].tree), {"grad": Name("tangent")})))
+                (
+                    d,
+                    Formula(
+                        self.gradients[d].text,
+                        substitute(simplify(self.gradients[d].tree), {"grad": Name("tangent")}),
+                    ),
+                )
                 for d in self.differentiable
             ]
         linear = self.entry.linear or (

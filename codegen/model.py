@@ -219,9 +219,10 @@ class Entry:
     namespace: tuple[str, ...] = ("torch",)  # "torch", "nn.functional", "special", "linalg", ...
     aliases: tuple[str, ...] = ()
     operator: str = ""  # Python operator, "*"
-    method: bool = False
+    method: bool | str = False  # True, False or "property"
     dtype: str = ""  # "", promote, float, bool, same, index: how outputs get their dtype
     absent: tuple[tuple[str, float], ...] = ()  # optional tensor -> the constant it stands for
+    shapes: tuple[tuple[str, tuple[str, ...]], ...] = ()  # tensor -> a letter a dimension
     # Tests and docs:
     samples: tuple[tuple[str, tuple[float, float]], ...] = ()
     points: tuple[tuple[str, tuple[float, ...]], ...] = ()

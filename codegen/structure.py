@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import json
-from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -28,7 +28,7 @@ _KINDS = {
 
 @functools.cache
 def _validator() -> Any:
-    text = resources.files("rederive.codegen").joinpath("schema.json").read_text("utf-8")
+    text = Path(__file__).with_name("schema.json").read_text("utf-8")
     return jsonschema.Draft7Validator(json.loads(text))
 
 

@@ -410,22 +410,22 @@ class ShiftBackward0(TensorNode):
     operator = "shift"
 
     def formulas(node, grad):
-        # self: shift(grad, -n, dim)
-        n, dim = unpack(node)
+        # self: shift(grad, -places, dim)
+        places, dim = unpack(node)
         needed = node.needed()
         gradient_self = None
         if needed[0]:
-            gradient_self = ops.shift(grad, -n, dim)
+            gradient_self = ops.shift(grad, -places, dim)
         return (gradient_self,)
 
 
 def shift_jvp(arguments, result, tangents):
-    _, n, dim, _ = arguments
+    _, places, dim, _ = arguments
     terms = []
     tangent = tangents[0]
     if tangent is not None:
-        # self: shift(tangent, n, dim)
-        term = ops.shift(tangent, n, dim)
+        # self: shift(tangent, places, dim)
+        term = ops.shift(tangent, places, dim)
         terms.append(term)
     return total(terms)
 
@@ -433,13 +433,13 @@ def shift_jvp(arguments, result, tangents):
 SHIFT = ArrayOperator(
     name="shift",
     node=ShiftBackward0,
-    arguments=("self", "n", "dim", "fill"),
+    arguments=("self", "places", "dim", "fill"),
     tensors=("self",),
     differentiable=("self",),
     outputs=("result",),
     differentiable_outputs=(0,),
     saved=(
-        ("n", "value", "n", (0,)),
+        ("places", "value", "places", (0,)),
         ("dim", "value", "dim", (0,)),
     ),
     jvp=shift_jvp,
@@ -448,9 +448,9 @@ SHIFT = ArrayOperator(
 )
 
 
-def shift(input, n, dim, fill=0.0):
-    """Elements moved `n` places along a dimension; the places left free get `fill`."""
-    return dispatch(SHIFT, input, n, dim, fill)
+def shift(input, places, dim, fill=0.0):
+    """Elements moved so many `places` along a dimension; the places left free get `fill`."""
+    return dispatch(SHIFT, input, places, dim, fill)
 
 
 SIGNATURES = {
@@ -491,7 +491,7 @@ SIGNATURES = {
         ("Tensor", "int[]"),
     ),
     "shift": (
-        ("self", "n", "dim", "fill"),
+        ("self", "places", "dim", "fill"),
         ("Tensor", "int", "int", "float="),
     ),
 }

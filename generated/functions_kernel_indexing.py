@@ -344,10 +344,10 @@ SIGNATURES = {
     ),
     "index": (
         ("self", "indices"),
-        ("Tensor", "Tensor[]?"),
+        ("Tensor", "Tensor[]"),
     ),
     "index_put_add": (
         ("self", "indices", "values"),
-        ("Tensor", "Tensor[]?", "Tensor"),
+        ("Tensor", "Tensor[]", "Tensor"),
     ),
 }

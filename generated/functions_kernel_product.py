@@ -65,6 +65,10 @@ ADDMM = ArrayOperator(
     ),
     jvp=addmm_jvp,
     rule="same",
+    shapes={
+        "mat1": ("n", "k"),
+        "mat2": ("k", "m"),
+    },
     call=hand_written("addmm"),
 )
 
@@ -131,6 +135,11 @@ LINEAR = ArrayOperator(
     ),
     jvp=linear_jvp,
     rule="same",
+    shapes={
+        "input": ("...", "n"),
+        "weight": ("m", "n"),
+        "bias": ("m",),
+    },
     call=hand_written("linear"),
 )
 

@@ -54,6 +54,10 @@ MM = ArrayOperator(
     ),
     jvp=mm_jvp,
     rule="same",
+    shapes={
+        "self": ("n", "k"),
+        "mat2": ("k", "m"),
+    },
     call=array_function("numpy.matmul"),
 )
 
@@ -111,6 +115,10 @@ BMM = ArrayOperator(
     ),
     jvp=bmm_jvp,
     rule="same",
+    shapes={
+        "self": ("b", "n", "k"),
+        "mat2": ("b", "k", "m"),
+    },
     call=array_function("numpy.matmul"),
 )
 
@@ -168,6 +176,10 @@ MV = ArrayOperator(
     ),
     jvp=mv_jvp,
     rule="same",
+    shapes={
+        "self": ("n", "k"),
+        "vec": ("k",),
+    },
     call=array_function("numpy.matmul"),
 )
 
@@ -225,6 +237,10 @@ DOT = ArrayOperator(
     ),
     jvp=dot_jvp,
     rule="same",
+    shapes={
+        "self": ("n",),
+        "tensor": ("n",),
+    },
     call=array_function("numpy.dot"),
 )
 
@@ -282,6 +298,10 @@ BATCHED_MATMUL = ArrayOperator(
     ),
     jvp=batched_matmul_jvp,
     rule="same",
+    shapes={
+        "self": ("...", "n", "k"),
+        "other": ("...", "k", "m"),
+    },
     call=array_function("numpy.matmul"),
 )
 

@@ -140,11 +140,11 @@ OPERATORS = [
         family="kernel",
         group="indexing",
         namespace=("internal",),
-        signature="index(Tensor self, Tensor?[] indices) -> Tensor",
+        signature="index(Tensor self, Tensor[] indices) -> Tensor",
         doc="Elements at the places that integer tensors name, one for each dimension or None.",
         arguments=(
             ("self", "Tensor", False, False, False, False, False, False, None),
-            ("indices", "Tensor", False, True, True, False, False, False, None),
+            ("indices", "Tensor", False, False, True, False, False, False, None),
         ),
         outputs=(("result", False),),
         gradients={
@@ -170,11 +170,11 @@ OPERATORS = [
         family="kernel",
         group="indexing",
         namespace=("internal",),
-        signature="index_put_add(Tensor self, Tensor?[] indices, Tensor values) -> Tensor",
+        signature="index_put_add(Tensor self, Tensor[] indices, Tensor values) -> Tensor",
         doc="`input` with `values` added at the places that integer tensors name.",
         arguments=(
             ("self", "Tensor", False, False, False, False, False, False, None),
-            ("indices", "Tensor", False, True, True, False, False, False, None),
+            ("indices", "Tensor", False, False, True, False, False, False, None),
             ("values", "Tensor", False, False, False, False, False, False, None),
         ),
         outputs=(("result", False),),

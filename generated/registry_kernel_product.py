@@ -74,8 +74,8 @@ OPERATORS = [
         points={},
         calls=[
             {"input": [3, 4], "weight": [2, 4], "bias": [2]},
-            {"input": [2, 3, 4], "weight": [2, 4]},
+            {"input": [2, 3, 4], "weight": [2, 4], "bias": [2]},
         ],
-        reference="numpy.dot(input, weight.T) + (0 if bias is None else bias)",
+        reference="numpy.dot(input, numpy.transpose(weight)) + bias",
     ),
 ]

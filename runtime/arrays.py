@@ -47,6 +47,8 @@ class ArrayOperator(Operator):
     def call(self, *args):
         """Call the function on arrays, wrap what it returns and record the node."""
         args = self._promoted(args)
+        if self.shapes:
+            self.check_shapes(args)
         plain = [self._plain(name, value) for name, value in zip(self.arguments, args, strict=True)]
         try:
             returned = self.function(*plain)
@@ -69,7 +71,8 @@ class ArrayOperator(Operator):
             value = args[position]
             if name in self.many:
                 args[position] = list(value)
-                _require_tensors(self, name, value)
+                if name in self.differentiable:
+                    _require_tensors(self, name, value)
             elif value is not None and not isinstance(value, Tensor):
                 raise TypeError(
                     f"{self.name}(): argument '{'input' if name == 'self' else name}' must be "
@@ -117,7 +120,7 @@ class ArrayOperator(Operator):
 
     def _plain(self, name, value):
         if name in self.many:
-            return [item._nd() for item in value]
+            return [None if item is None else item._nd() for item in value]
         if isinstance(value, Tensor):
             return value._nd()
         return value.numpy if isinstance(value, dtypes.dtype) else value
@@ -174,7 +177,9 @@ class View(Operator):
         node.edges = (base._grad_fn or base, base._output_nr)
         node.saved = ()
         node.shape = result.shape
-        node.general = General([base.shape], [base.dtype], Recipe(self, base.shape, args[1:], index))
+        node.general = General(
+            [base.shape], [base.dtype], Recipe(self, base.shape, args[1:], index)
+        )
         node.hooks = None
         result._requires_grad = True
         result._grad_fn = node

@@ -50,6 +50,7 @@ class Operator:
         absent=None,
         many=(),
         listed=False,
+        shapes=None,
     ):
         self.name = name
         self.node = node
@@ -64,12 +65,39 @@ class Operator:
         self.absent = absent or {}
         self.many = many
         self.listed = listed
+        self.shapes = tuple((shapes or {}).items())
         self.positions = {argument: i for i, argument in enumerate(arguments)}
         self.differentiable_positions = tuple(self.positions[d] for d in differentiable)
         self.tensor_positions = tuple(self.positions[t] for t in tensors)
         self.result_type = return_type(name, outputs) if len(outputs) > 1 else None
         if node is not None:
             node.op = self
+
+    def check_shapes(self, args):
+        """Compare the sizes of tensor arguments with the letters that the entry gives them."""
+        sizes = {}
+        for name, letters in self.shapes:
+            value = args[self.positions[name]]
+            if value is None:
+                continue
+            shape = value.shape
+            open_ended = letters[0] == "..."
+            letters = letters[1:] if open_ended else letters
+            if len(shape) < len(letters) or (not open_ended and len(shape) > len(letters)):
+                wanted = f"at least {len(letters)}" if open_ended else str(len(letters))
+                raise RuntimeError(
+                    f"{self.name}: {_public(name)} is {tuple(shape)}; it must have {wanted} "
+                    f"dimension{'s' * (len(letters) != 1)}"
+                )
+            for letter, size in zip(letters[::-1], shape[::-1], strict=False):
+                known = sizes.setdefault(letter, (size, name))
+                if known[0] != size:
+                    other = args[self.positions[known[1]]]
+                    raise RuntimeError(
+                        f"{self.name}: {_public(known[1])} is {tuple(other.shape)} and "
+                        f"{_public(name)} is {tuple(shape)}; inner sizes {known[0]} and {size} "
+                        "must be equal"
+                    )
 
     def needs_graph(self, args):
         """Whether an input of this call requires grad and grad mode is on."""
@@ -152,6 +180,10 @@ class Operator:
         return tuple(saved)
 
 
+def _public(name):
+    return "input" if name == "self" else name
+
+
 def _shapes(value):
     return [item.shape for item in value] if isinstance(value, list | tuple) else value.shape
 
@@ -214,9 +246,11 @@ def unpack(node):
 
 
 def _input(node, op, source, value):
-    tensor = from_flat(value, node.shape, dtypes.from_numpy_dtype(value.dtype)) if type(
-        value
-    ) is np.ndarray else shell(value)
+    tensor = (
+        from_flat(value, node.shape, dtypes.from_numpy_dtype(value.dtype))
+        if type(value) is np.ndarray
+        else shell(value)
+    )
     if source in op.differentiable and not op.many:
         index = op.differentiable.index(source)
         target = node.edges[2 * index]
@@ -231,9 +265,11 @@ def _input(node, op, source, value):
 
 def _output(node, op, source, value):
     index = op.outputs.index(source)
-    tensor = from_flat(value, node.shape, dtypes.from_numpy_dtype(value.dtype)) if type(
-        value
-    ) is np.ndarray else shell(value)
+    tensor = (
+        from_flat(value, node.shape, dtypes.from_numpy_dtype(value.dtype))
+        if type(value) is np.ndarray
+        else shell(value)
+    )
     if index in op.differentiable_outputs:
         tensor._grad_fn = node
         tensor._output_nr = op.differentiable_outputs.index(index)
@@ -243,7 +279,7 @@ def _output(node, op, source, value):
 
 def expired(node):
     """Raise for the first saved value that an in-place operation has changed since."""
-    for index, (_, kind, source, _) in enumerate(node.op.saved):
+    for index, (_, _, source, _) in enumerate(node.op.saved):
         value, counter, version = node.saved[3 * index : 3 * index + 3]
         if counter is None or counter[0] == version:
             continue
@@ -320,7 +356,11 @@ class OperatorNode(Node):
         else:
             shapes, kinds = general.input_shapes, general.input_dtypes
         if self.op.many:
-            gradients = [g for part in gradients for g in (part if isinstance(part, list | tuple) else (part,))]
+            gradients = [
+                g
+                for part in gradients
+                for g in (part if isinstance(part, list | tuple) else (part,))
+            ]
         fitted = tuple(fit(*item) for item in zip(gradients, shapes, kinds, strict=True))
         return fitted if len(fitted) > 1 else fitted[0]
 

@@ -1,0 +1,121 @@
+"""The rules of the language over a specification that was read: the second stage of the generator.
+
+Owns the rules of entries together; `check_entry` owns those of one entry, `check_formulas` those of
+formulas, `check_calls` those of sample calls. Collects every mistake.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from rederive.codegen import load
+from rederive.codegen.check_entry import Edge, EntryCheck, context
+from rederive.codegen.check_formulas import Operators
+from rederive.codegen.errors import Problems
+from rederive.codegen.model import Entry, Specification
+
+
+def check(specification: Specification, scalars: Mapping[str, int]) -> None:
+    """Verify a specification; raises `SpecError` with every mistake.
+
+    scalars: the scalar functions that kernels may call, with their numbers of arguments.
+    """
+    problems = Problems(specification.path, specification.lines)
+    _check(specification, scalars, problems, frozenset())
+    problems.raise_if_any()
+
+
+def load_checked(
+    source: str | os.PathLike[str],
+    scalars: Mapping[str, int],
+    name: str = "derivatives.yaml",
+    imported: tuple[Entry, ...] = (),
+) -> Specification:
+    """Read and verify; one `SpecError` holds the mistakes of both stages."""
+    specification, problems, damaged = load.read(source, name, imported)
+    _check(specification, scalars, problems, damaged)
+    problems.raise_if_any()
+    return specification
+
+
+def _check(
+    specification: Specification,
+    scalars: Mapping[str, int],
+    problems: Problems,
+    damaged: frozenset[str],
+) -> None:
+    _check_names(specification, problems)
+    _check_symbols(specification, problems)
+    operators = Operators((*specification.entries, *specification.imported), damaged)
+    edges: list[Edge] = []
+    for entry in specification.entries:
+        EntryCheck(entry, operators, scalars, problems, edges).run()
+    _check_cycles(edges, problems)
+
+
+# --- entries together ----------------------------------------------------------------------
+
+
+def _check_names(specification: Specification, problems: Problems) -> None:
+    """No two operators, aliases or internal names coincide."""
+    internal = {entry.name: entry.signature.label for entry in specification.imported}
+    public = {}
+    for entry in specification.imported:
+        for qualified in _qualified(entry):
+            public[qualified] = entry.signature.name
+    for entry in specification.entries:
+        label = entry.signature.label
+        if entry.name in internal:
+            other = internal[entry.name]
+            message = f"{context(entry)}: declared twice"
+            if other != label:
+                message = f"{context(entry)}: has the same internal name as '{other}'"
+            problems.add(message, entry.mark)
+            continue
+        internal[entry.name] = label
+        for qualified in _qualified(entry):
+            owner = public.setdefault(qualified, entry.signature.name)
+            if owner != entry.signature.name:
+                own = qualified.rpartition(".")[2] == entry.signature.name
+                mark = entry.mark if own else entry.places.value("aliases")
+                what = f"'{qualified}' is already a name of '{owner}'"
+                problems.add(f"{context(entry)}: {what}", mark)
+
+
+def _qualified(entry: Entry) -> list[str]:
+    """The public names of an operator, namespace included."""
+    found = [f"{namespace}.{entry.signature.name}" for namespace in entry.namespace]
+    for alias in entry.aliases:
+        found.append(alias if "." in alias else f"{entry.namespace[0]}.{alias}")
+    return found
+
+
+def _check_symbols(specification: Specification, problems: Problems) -> None:
+    """A Python operator stands for one operator (whose overloads may share it)."""
+    owners: dict[str, str] = {}
+    for entry in (*specification.imported, *specification.entries):
+        if entry.operator:
+            owner = owners.setdefault(entry.operator, entry.signature.name)
+            if owner != entry.signature.name:
+                message = f"'{entry.operator}' is already the operator of '{owner}'"
+                where = entry.places.value("operator")
+                problems.add(f"{context(entry)}, 'operator': {message}", where)
+
+
+def _check_cycles(edges: list[Edge], problems: Problems) -> None:
+    """No forward formula reaches itself through the operators that it calls."""
+    callees: dict[str, list[Edge]] = {}
+    for edge in edges:
+        callees.setdefault(edge[0].name, []).append(edge)
+    for caller, callee, mark in edges:
+        seen, todo = {callee.name}, [callee.name]
+        while todo and caller.name not in seen:
+            for _, further, _ in callees.get(todo.pop(), ()):
+                if further.name not in seen:
+                    seen.add(further.name)
+                    todo.append(further.name)
+        if caller.name in seen:
+            name = callee.signature.label
+            what = "itself" if callee is caller else f"'{name}', which calls it back"
+            problems.add(f"{context(caller)}, {caller.family}: calls {what}", mark)
