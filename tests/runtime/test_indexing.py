@@ -125,3 +125,50 @@ def test_writing_errors():
         t[[0, 1, 1]] = rederive.zeros(2)
     with pytest.raises(TypeError, match="can't assign a str"):
         t[0] = "a"
+
+
+WRITES = [
+    (0, (3,)),
+    ((slice(None), 1), ()),
+    (([0, 1, 0], [2, 1, 2]), (3,)),
+    ((slice(None), [0, 2]), (1, 2, 2)),
+    (np.array([[True, False, True], [False, False, True]]), (3,)),
+    ((slice(0, 0),), (3,)),
+]
+
+
+@pytest.mark.parametrize(("key", "shape"), WRITES)
+@pytest.mark.parametrize("target_requires_grad", [False, True])
+def test_writing_is_recorded(key, shape, target_requires_grad):
+    rederive.manual_seed(0)
+    a = rederive.randn(2, 3, requires_grad=target_requires_grad)
+    value = rederive.randn(shape)
+    value.requires_grad_()
+    cotangent = rederive.randn(2, 3)
+    out = a * 1
+    out[key] = value
+    expected = a.detach().numpy().copy()
+    plain = tuple(key) if isinstance(key, tuple) else key
+    expected[plain] = value.detach().numpy()
+    assert np.array_equal(out.detach().numpy(), expected) and out.requires_grad
+    (out * cotangent).sum().backward()
+    kept = cotangent.numpy().copy()
+    kept[plain] = 0
+    if target_requires_grad:
+        np.testing.assert_array_equal(a.grad.numpy(), kept)
+    step = 0.5 * rederive.randn(value.shape).numpy()
+    moved = a.detach().numpy().copy()
+    moved[plain] = value.detach().numpy() + step
+    change = ((moved - expected) * cotangent.numpy()).sum()
+    assert np.isclose((value.grad.numpy() * step).sum(), change, atol=1e-5)
+
+
+def test_writing_into_leaves_and_views_of_a_graph_raises():
+    leaf = rederive.zeros(2, requires_grad=True)
+    with pytest.raises(RuntimeError, match="a view of a leaf Variable that requires grad is being"):
+        leaf[0] = 1.0
+    with rederive.no_grad():
+        leaf[0] = 1.0
+    assert leaf.tolist() == [1, 0]
+    with pytest.raises(NotImplementedError, match="setitem: writing into a view is not recorded"):
+        rederive.zeros(2, 2)[0][0] = leaf[0]
