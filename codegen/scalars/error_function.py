@@ -11,14 +11,16 @@ import numpy as np
 from .exponential import (
     exp_float32,
     exp_float64,
-    exp_parts_float64,
+    exp_parts_pair_float64,
 )
 from .primitives import (
     fused,
     magnitude,
+    ordered_sum,
     polynomial,
     scalar,
     scale_float64,
+    two_sum,
     with_sign,
 )
 
@@ -84,31 +86,33 @@ ERF_FAR_FLOAT64 = (
     -1.8744061310495987e-13,
 )
 
-# (1 + 2 x) exp(x**2) erfc(x) in powers of t = (x - 4) / (x + 4), for 0 <= x <= 28: 2**-53.
-ERFCX_FLOAT64 = (
-    1.2329951186255526,
-    -0.13962111684056316,
-    0.015379652102604903,
-    0.06809705425476113,
-    -0.10103906603549687,
-    0.0937328349963212,
-    -0.06633036582950692,
-    0.03716751556354402,
-    -0.01619773386683717,
-    0.005031969809546882,
-    -0.0007577745209220828,
-    -0.00019925614937109522,
-    0.0001506266103308945,
-    -2.439977877298592e-05,
-    -1.1234559646431714e-05,
-    5.707995655133361e-06,
-    3.137713912059108e-07,
-    -8.186856070064779e-07,
-    5.5683893334734914e-08,
-    1.006515857648407e-07,
-    -8.483057391226898e-09,
-    -8.216250456281957e-09,
-    1.0254331365048887e-10,
+# (1 + 2 x) exp(x**2) erfc(x) in powers of t = (x - 4) / (x + 4), for 0.65 <= x <= 28: the constant
+# term in two parts, and the rest divided by t; error 2**-55.
+ERFCX_HIGH = 1.2329951186255526
+
+ERFCX_LOW = -4.898139722429743e-17
+
+ERFCX_REST = (
+    -0.1396211168405621,
+    0.015379652102621159,
+    0.06809705425463716,
+    -0.10103906603640075,
+    0.09373283500057927,
+    -0.06633036580967919,
+    0.037167515496234704,
+    -0.01619773409052367,
+    0.0050319703991004334,
+    -0.0007577730560366586,
+    -0.00019925928948063298,
+    0.00015062072075838678,
+    -2.438914128317175e-05,
+    -1.1219810702476568e-05,
+    5.684854076186902e-06,
+    2.9135607882374346e-07,
+    -7.872551260550876e-07,
+    7.456096562670813e-08,
+    7.631890021354573e-08,
+    -1.5158334132201812e-08,
 )
 
 
@@ -136,13 +140,20 @@ def erf_float64(x):
 def erfc_float64(x):
     y = magnitude(x)
     y = 28.0 if y > 28.0 else y
-    square = -y * y
-    lost = fused(-y, y, -square)
+    z = y * y
+    lost = fused(y, y, -z)
+    near = 1.0 - (x + x * polynomial(z, ERF_NEAR_FLOAT64))
+    q, rest, n = exp_parts_pair_float64(-746.0 if z > 746.0 else -z)
     t = (y - 4.0) / (y + 4.0)
-    q, n = exp_parts_float64(-746.0 if square < -746.0 else square)
-    value = (1.0 + (q + lost * (1.0 + q))) * (polynomial(t, ERFCX_FLOAT64) / (1.0 + 2.0 * y))
-    value = scale_float64(value, n)
-    return 2.0 - value if x < 0.0 else value
+    # The quotient is corrected by its remainder.
+    value, value_low = ordered_sum(ERFCX_HIGH, t * polynomial(t, ERFCX_REST))
+    below, below_low = two_sum(1.0, 2.0 * y)
+    inverse = 1.0 / below
+    factor = value * inverse
+    left = fused(-factor, below, value) + (value_low + ERFCX_LOW - factor * below_low)
+    far = scale_float64(factor + (left * inverse + factor * (q + (rest - lost * (1.0 + q)))), n)
+    far = 2.0 - far if x < 0.0 else far
+    return near if y < 0.65 else far
 
 
 @scalar

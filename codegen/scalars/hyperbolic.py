@@ -7,7 +7,6 @@ Each is written over exp or expm1 of the magnitude with the sign that cannot ove
 import numpy as np
 
 from .exponential import (
-    exp_parts_float64,
     exp_parts_pair_float32,
     exp_parts_pair_float64,
     expm1_pair_float32,
@@ -99,25 +98,31 @@ def tanh_float64(x):
 
 @scalar
 def sinh_float64(x):
-    # expm1(|x|) / 2 = h gives sinh |x| = h + h / (2 h + 1), halved so that it cannot overflow
-    # early.
+    # sinh |x| = (t + t / (1 + t)) / 2 with t = expm1(|x|) in two parts. For large x, where exp(|x|)
+    # may overflow, it is a power of 2 times a number near 1.
     y = magnitude(x)
     y = 710.6 if y > 710.6 else y
-    q, n = exp_parts_float64(y)
-    quarter = power_of_2_float64(n - 2.0)
-    h = 2.0 * (quarter * q + (quarter - 0.25))
-    result = h + h / (2.0 * h + 1.0)
-    return with_sign(result if y < 40.0 else h, x)
+    q, rest, n = exp_parts_pair_float64(y)
+    large = y > 40.0
+    t, t_low = expm1_pair_float64(q, rest, power_of_2_float64(0.0 if large else n))
+    quotient = t / (1.0 + t)
+    slope = 1.0 - quotient
+    total, total_low = ordered_sum(t, quotient)
+    near = 0.5 * (total + (total_low + (t_low + t_low * slope * slope)))
+    far = scale_float64(1.0 + (q + rest), n - 1.0)
+    return with_sign(far if large else near, x)
 
 
 @scalar
 def cosh_float64(x):
+    # (exp(|x|) + exp(-|x|)) / 2, at first as a quarter of it, which cannot overflow too early.
     y = magnitude(x)
     y = 710.6 if y > 710.6 else y
-    q, n = exp_parts_float64(y)
-    quarter = power_of_2_float64(n - 2.0)
-    h = 2.0 * (quarter * q + quarter)
-    return h + 0.25 / h
+    q, rest, n = exp_parts_pair_float64(y)
+    head, tail = ordered_sum(1.0, q)
+    scale = power_of_2_float64(n - 2.0)
+    high, low = scale * head, scale * (tail + rest)
+    return 2.0 * (high + (low + 0.0625 / high))
 
 
 @scalar

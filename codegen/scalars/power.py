@@ -7,7 +7,7 @@ error of its argument into a relative one. The special cases are those of IEEE 7
 
 import numpy as np
 
-from .exponential import LN2_HIGH, LN2_LOW, exp_parts_float64
+from .exponential import LN2_HIGH, LN2_LOW, exp_parts_pair_float64
 from .logarithm import split_float64
 from .primitives import (
     bits_of,
@@ -87,8 +87,10 @@ def pow_float64(x, y):
     product_low = fused(z, high, -product) + z * low
     outside = not (magnitude(product) < 746.0)
     edge = 746.0 if product > 0.0 else -746.0
-    q, n = exp_parts_float64(edge if outside else product)
-    value = scale_float64(1.0 + (q + (0.0 if outside else product_low) * (1.0 + q)), n)
+    q, rest, n = exp_parts_pair_float64(edge if outside else product)
+    rest = rest + (0.0 if outside else product_low) * (1.0 + q)
+    head, tail = ordered_sum(1.0, q)
+    value = scale_float64(head + (tail + rest), n)
     return pow_limits_float64(x, y, value)
 
 

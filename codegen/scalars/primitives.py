@@ -140,16 +140,6 @@ def converted(typing_context, value, x):
 
 
 @intrinsic
-def truncated_remainder(typing_context, x, y):
-    """x - y * trunc(x / y), exactly; a call of the C library."""
-
-    def generate(context, builder, signature, arguments):
-        return builder.frem(*arguments)
-
-    return x(x, x), generate
-
-
-@intrinsic
 def with_sign(typing_context, x, y):
     """The magnitude of x with the sign bit of y."""
 

@@ -17,6 +17,7 @@ MODULES = (
     "logarithm",
     "power",
     "primitives",
+    "rare",
     "simple",
     "trigonometric",
 )

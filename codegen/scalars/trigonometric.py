@@ -3,7 +3,8 @@
 
 x = n pi/2 + r with |r| <= pi/4, where pi/2 is given in three parts of 53 bits (Cody and Waite) and
 the fused operation makes the first subtraction exact. r is kept in two parts. n modulo 4 says which
-of sine and cosine of r, and with which sign, is the answer.
+of sine and cosine of r, and with which sign, is the answer. For an x so large that pi/2 is not long
+enough, the C library answers.
 """
 
 import numpy as np
@@ -13,10 +14,13 @@ from .primitives import (
     bits_of,
     float64_of,
     fused,
+    magnitude,
+    ordered_sum,
     polynomial,
     scalar,
     two_sum,
 )
+from .rare import rare_cos, rare_sin, rare_tan
 
 TWO_OVER_PI = 0.6366197723675814
 
@@ -28,7 +32,7 @@ HALF_PI_MIDDLE = 6.123233995736766e-17
 HALF_PI_LOW = -1.4973849048591698e-33
 
 # (sin(r) - r) / r**3 and (cos(r) - 1 + r**2 / 2) / r**4 in powers of r**2, for |r| <= 1.02 pi/4:
-# minimax (tools/minimax.py), errors 2**-58 and 2**-64; the short ones 2**-32 and 2**-37.
+# minimax (tools/minimax.py), errors 2**-58 and 2**-64.
 SIN_FLOAT64 = (
     -0.16666666666666624,
     0.008333333333320264,
@@ -47,19 +51,24 @@ COS_FLOAT64 = (
     -1.1355092396413145e-11,
 )
 
+# (sin(r) - r) / r**3 and (cos(r) - 1) / r**2 for results in float32: 2**-28 and 2**-34.
 SIN_SHORT = (
-    -0.1666666716337204,
-    0.008333378471434116,
-    -0.00019852464902214706,
-    2.824350303853862e-06,
+    -0.16666654589342383,
+    0.008332155000750763,
+    -0.00019514077195771098,
 )
 
 COS_SHORT = (
-    0.0416666679084301,
-    -0.0013888977700844407,
-    2.4820839826134034e-05,
-    -2.8742195468112186e-07,
+    -0.49999999723297606,
+    0.04166662275935801,
+    -0.0013886739441858213,
+    2.438776001039003e-05,
 )
+
+# Beyond these the three parts (float32: two parts) of pi/2 are not enough: 2**42 and 2**48.
+LARGEST_FLOAT64 = 4398046511104.0
+
+LARGEST_FLOAT32 = 281474976710656.0
 
 
 @scalar
@@ -76,17 +85,26 @@ def quarter_turns_float64(x):
 
 @scalar
 def sin_near_float64(r, rest):
+    """(head, tail) with sin(r + rest) = head + tail."""
     z = r * r
-    value = r + (r * z * polynomial(z, SIN_FLOAT64) + rest * (1.0 - 0.5 * z))
-    return r if r == 0.0 else value
+    return r, r * z * polynomial(z, SIN_FLOAT64) + rest * (1.0 - 0.5 * z)
 
 
 @scalar
 def cos_near_float64(r, rest):
+    """(head, tail) with cos(r + rest) = head + tail."""
     z = r * r
     half = 0.5 * z
     head = 1.0 - half
-    return head + (((1.0 - head) - half) + (z * z * polynomial(z, COS_FLOAT64) - r * rest))
+    return head, ((1.0 - head) - half) + (z * z * polynomial(z, COS_FLOAT64) - r * rest)
+
+
+@scalar
+def sin_cos_near_float64(r, rest):
+    """(sin(r + rest), cos(r + rest)); the sine of -0 is -0."""
+    head, tail = sin_near_float64(r, rest)
+    other, other_tail = cos_near_float64(r, rest)
+    return r if r == 0.0 else head + tail, other + other_tail
 
 
 @scalar
@@ -96,25 +114,45 @@ def negated_if(x, bit):
 
 
 @scalar
+def too_large(x, largest):
+    """Whether x is finite and beyond `largest`."""
+    y = magnitude(x)
+    return y > largest and y < np.inf
+
+
+@scalar
 def sin_float64(x):
     n, r, rest = quarter_turns_float64(x)
-    sine, cosine = sin_near_float64(r, rest), cos_near_float64(r, rest)
-    return negated_if(sine if n & 1 == 0 else cosine, n)
+    sine, cosine = sin_cos_near_float64(r, rest)
+    value = negated_if(sine if n & 1 == 0 else cosine, n)
+    return rare_sin(too_large(x, LARGEST_FLOAT64), x, value)
 
 
 @scalar
 def cos_float64(x):
     n, r, rest = quarter_turns_float64(x)
-    sine, cosine = sin_near_float64(r, rest), cos_near_float64(r, rest)
-    return negated_if(cosine if n & 1 == 0 else sine, n + 1)
+    sine, cosine = sin_cos_near_float64(r, rest)
+    value = negated_if(cosine if n & 1 == 0 else sine, n + 1)
+    return rare_cos(too_large(x, LARGEST_FLOAT64), x, value)
 
 
 @scalar
 def tan_float64(x):
+    # The quotient of two numbers in two parts each, corrected by its remainder.
     n, r, rest = quarter_turns_float64(x)
-    sine, cosine = sin_near_float64(r, rest), cos_near_float64(r, rest)
+    head, tail = sin_near_float64(r, rest)
+    sine, sine_low = ordered_sum(head, tail)
+    head, tail = cos_near_float64(r, rest)
+    cosine, cosine_low = ordered_sum(head, tail)
     swap = n & 1 != 0
-    return (-cosine if swap else sine) / (sine if swap else cosine)
+    above, above_low = (-cosine if swap else sine), (-cosine_low if swap else sine_low)
+    below, below_low = (sine if swap else cosine), (sine_low if swap else cosine_low)
+    inverse = 1.0 / below
+    quotient = above * inverse
+    left = fused(-quotient, below, above) + (above_low - quotient * below_low)
+    value = quotient + left * inverse
+    value = x if x == 0.0 else value
+    return rare_tan(too_large(x, LARGEST_FLOAT64), x, value)
 
 
 @scalar
@@ -134,26 +172,32 @@ def sin_short(r):
 @scalar
 def cos_short(r):
     z = r * r
-    return (1.0 - 0.5 * z) + z * z * polynomial(z, COS_SHORT)
+    return 1.0 + z * polynomial(z, COS_SHORT)
 
 
 @scalar
 def sin_float32(x):
-    n, r = quarter_turns_short(np.float64(x))
-    value = np.float32(negated_if(sin_short(r) if n & 1 == 0 else cos_short(r), n))
+    wide = np.float64(x)
+    n, r = quarter_turns_short(wide)
+    value = negated_if(sin_short(r) if n & 1 == 0 else cos_short(r), n)
+    value = np.float32(rare_sin(too_large(wide, LARGEST_FLOAT32), wide, value))
     return x if x == np.float32(0.0) else value
 
 
 @scalar
 def cos_float32(x):
-    n, r = quarter_turns_short(np.float64(x))
-    return np.float32(negated_if(cos_short(r) if n & 1 == 0 else sin_short(r), n + 1))
+    wide = np.float64(x)
+    n, r = quarter_turns_short(wide)
+    value = negated_if(cos_short(r) if n & 1 == 0 else sin_short(r), n + 1)
+    return np.float32(rare_cos(too_large(wide, LARGEST_FLOAT32), wide, value))
 
 
 @scalar
 def tan_float32(x):
-    n, r = quarter_turns_short(np.float64(x))
+    wide = np.float64(x)
+    n, r = quarter_turns_short(wide)
     sine, cosine = sin_short(r), cos_short(r)
     swap = n & 1 != 0
-    value = np.float32((-cosine if swap else sine) / (sine if swap else cosine))
+    value = (-cosine if swap else sine) / (sine if swap else cosine)
+    value = np.float32(rare_tan(too_large(wide, LARGEST_FLOAT32), wide, value))
     return x if x == np.float32(0.0) else value
