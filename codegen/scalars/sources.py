@@ -9,6 +9,7 @@ from pathlib import Path
 VARIANTS = ("float32", "float64", "integer", "any")
 
 MODULES = (
+    "combined",
     "division",
     "error_function",
     "exponential",
@@ -18,6 +19,7 @@ MODULES = (
     "power",
     "primitives",
     "rare",
+    "short",
     "simple",
     "trigonometric",
 )

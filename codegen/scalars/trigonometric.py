@@ -10,15 +10,18 @@ enough, the C library answers.
 import numpy as np
 
 from .primitives import (
+    SHIFT_FLOAT32,
     SHIFT_FLOAT64,
     bits_of,
+    exact_product,
+    float32_of,
     float64_of,
     fused,
     magnitude,
     ordered_sum,
     polynomial,
+    quotient_of_pairs,
     scalar,
-    two_sum,
 )
 from .rare import rare_cos, rare_sin, rare_tan
 
@@ -52,6 +55,7 @@ COS_FLOAT64 = (
 )
 
 # (sin(r) - r) / r**3 and (cos(r) - 1) / r**2 for results in float32: 2**-28 and 2**-34.
+# The float32 ones further down are as precise, and for cos(r) - 1 + r**2 / 2 again.
 SIN_SHORT = (
     -0.16666654589342383,
     0.008332155000750763,
@@ -65,10 +69,31 @@ COS_SHORT = (
     2.438776001039003e-05,
 )
 
-# Beyond these the three parts (float32: two parts) of pi/2 are not enough: 2**42 and 2**48.
-LARGEST_FLOAT64 = 4398046511104.0
+# pi/2 in three parts of 24 bits.
+HALF_PI_HIGH_FLOAT32 = np.float32(1.5707963705062866)
 
-LARGEST_FLOAT32 = 281474976710656.0
+HALF_PI_MIDDLE_FLOAT32 = np.float32(-4.371138828673793e-08)
+
+HALF_PI_LOW_FLOAT32 = np.float32(-1.7151245100058819e-15)
+
+SIN_FLOAT32 = (
+    np.float32(-0.16666653752326965),
+    np.float32(0.00833209604024887),
+    np.float32(-0.00019505627278704196),
+)
+
+COS_FLOAT32 = (
+    np.float32(0.04166664555668831),
+    np.float32(-0.0013887288514524698),
+    np.float32(2.442821096337866e-05),
+)
+
+# Beyond these the parts of pi/2 are not enough, or n is not the nearest integer.
+LARGEST_FLOAT32 = np.float32(65536.0)
+
+LARGEST_SHORT = 281474976710656.0
+
+LARGEST_FLOAT64 = 4398046511104.0
 
 
 @scalar
@@ -77,9 +102,9 @@ def quarter_turns_float64(x):
     shifted = x * TWO_OVER_PI + SHIFT_FLOAT64
     n = shifted - SHIFT_FLOAT64
     first = fused(-n, HALF_PI_HIGH, x)
-    product = -n * HALF_PI_MIDDLE
-    product_low = fused(-n, HALF_PI_MIDDLE, -product)
-    r, rest = two_sum(first, product)
+    product, product_low = exact_product(-n, HALF_PI_MIDDLE)
+    # The first difference is a multiple of the last place of the product, which is all it takes.
+    r, rest = ordered_sum(first, product)
     return bits_of(shifted), r, rest + (product_low - n * HALF_PI_LOW)
 
 
@@ -114,18 +139,11 @@ def negated_if(x, bit):
 
 
 @scalar
-def too_large(x, largest):
-    """Whether x is finite and beyond `largest`."""
-    y = magnitude(x)
-    return y > largest and y < np.inf
-
-
-@scalar
 def sin_float64(x):
     n, r, rest = quarter_turns_float64(x)
     sine, cosine = sin_cos_near_float64(r, rest)
     value = negated_if(sine if n & 1 == 0 else cosine, n)
-    return rare_sin(too_large(x, LARGEST_FLOAT64), x, value)
+    return rare_sin(magnitude(x) > LARGEST_FLOAT64, x, value)
 
 
 @scalar
@@ -133,12 +151,11 @@ def cos_float64(x):
     n, r, rest = quarter_turns_float64(x)
     sine, cosine = sin_cos_near_float64(r, rest)
     value = negated_if(cosine if n & 1 == 0 else sine, n + 1)
-    return rare_cos(too_large(x, LARGEST_FLOAT64), x, value)
+    return rare_cos(magnitude(x) > LARGEST_FLOAT64, x, value)
 
 
 @scalar
 def tan_float64(x):
-    # The quotient of two numbers in two parts each, corrected by its remainder.
     n, r, rest = quarter_turns_float64(x)
     head, tail = sin_near_float64(r, rest)
     sine, sine_low = ordered_sum(head, tail)
@@ -147,12 +164,9 @@ def tan_float64(x):
     swap = n & 1 != 0
     above, above_low = (-cosine if swap else sine), (-cosine_low if swap else sine_low)
     below, below_low = (sine if swap else cosine), (sine_low if swap else cosine_low)
-    inverse = 1.0 / below
-    quotient = above * inverse
-    left = fused(-quotient, below, above) + (above_low - quotient * below_low)
-    value = quotient + left * inverse
-    value = x if x == 0.0 else value
-    return rare_tan(too_large(x, LARGEST_FLOAT64), x, value)
+    quotient, left = quotient_of_pairs(above, above_low, below, below_low)
+    value = x if x == 0.0 else quotient + left
+    return rare_tan(magnitude(x) > LARGEST_FLOAT64, x, value)
 
 
 @scalar
@@ -164,40 +178,53 @@ def quarter_turns_short(x):
 
 
 @scalar
-def sin_short(r):
+def tan_float32(x):
+    wide = np.float64(x)
+    n, r = quarter_turns_short(wide)
     z = r * r
-    return r + r * z * polynomial(z, SIN_SHORT)
+    sine = r + r * z * polynomial(z, SIN_SHORT)
+    cosine = 1.0 + z * polynomial(z, COS_SHORT)
+    swap = n & 1 != 0
+    value = (-cosine if swap else sine) / (sine if swap else cosine)
+    value = np.float32(rare_tan(magnitude(wide) > LARGEST_SHORT, wide, value))
+    return x if x == np.float32(0.0) else value
 
 
 @scalar
-def cos_short(r):
+def sin_cos_float32(x):
+    """(n, sine, cosine) of x less n pi/2."""
+    shifted = x * np.float32(TWO_OVER_PI) + SHIFT_FLOAT32
+    n = shifted - SHIFT_FLOAT32
+    first = fused(-n, HALF_PI_HIGH_FLOAT32, x)
+    product, product_low = exact_product(-n, HALF_PI_MIDDLE_FLOAT32)
+    r, rest = ordered_sum(first, product)
+    rest = rest + (product_low - n * HALF_PI_LOW_FLOAT32)
     z = r * r
-    return 1.0 + z * polynomial(z, COS_SHORT)
+    half = np.float32(0.5) * z
+    sine = r + (r * z * polynomial(z, SIN_FLOAT32) + (rest - half * rest))
+    head = np.float32(1.0) - half
+    tail = ((np.float32(1.0) - head) - half) + (z * z * polynomial(z, COS_FLOAT32) - r * rest)
+    return bits_of(shifted), sine, head + tail
+
+
+@scalar
+def negated_float32_if(x, bit):
+    """x with its sign bit flipped if `bit`, an integer, has its second-lowest bit set."""
+    return float32_of(bits_of(x) ^ ((bit & 2) << 30))
 
 
 @scalar
 def sin_float32(x):
-    wide = np.float64(x)
-    n, r = quarter_turns_short(wide)
-    value = negated_if(sin_short(r) if n & 1 == 0 else cos_short(r), n)
-    value = np.float32(rare_sin(too_large(wide, LARGEST_FLOAT32), wide, value))
-    return x if x == np.float32(0.0) else value
+    n, sine, cosine = sin_cos_float32(x)
+    value = negated_float32_if(sine if n & 1 == 0 else cosine, n)
+    value = x if x == np.float32(0.0) else value
+    large = magnitude(x) > LARGEST_FLOAT32
+    return np.float32(rare_sin(large, np.float64(x), np.float64(value)))
 
 
 @scalar
 def cos_float32(x):
-    wide = np.float64(x)
-    n, r = quarter_turns_short(wide)
-    value = negated_if(cos_short(r) if n & 1 == 0 else sin_short(r), n + 1)
-    return np.float32(rare_cos(too_large(wide, LARGEST_FLOAT32), wide, value))
-
-
-@scalar
-def tan_float32(x):
-    wide = np.float64(x)
-    n, r = quarter_turns_short(wide)
-    sine, cosine = sin_short(r), cos_short(r)
-    swap = n & 1 != 0
-    value = (-cosine if swap else sine) / (sine if swap else cosine)
-    value = np.float32(rare_tan(too_large(wide, LARGEST_FLOAT32), wide, value))
-    return x if x == np.float32(0.0) else value
+    n, sine, cosine = sin_cos_float32(x)
+    value = negated_float32_if(cosine if n & 1 == 0 else sine, n + 1)
+    large = magnitude(x) > LARGEST_FLOAT32
+    return np.float32(rare_cos(large, np.float64(x), np.float64(value)))
