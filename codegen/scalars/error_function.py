@@ -9,8 +9,8 @@ slowly.
 import numpy as np
 
 from .exponential import (
-    exp_float32,
-    exp_float64,
+    exp_parts_float32,
+    exp_parts_float64,
     exp_parts_pair_float64,
 )
 from .primitives import (
@@ -18,6 +18,8 @@ from .primitives import (
     magnitude,
     ordered_sum,
     polynomial,
+    power_of_2_float32,
+    power_of_2_float64,
     quotient_of_pairs,
     scalar,
     scale_float64,
@@ -52,17 +54,17 @@ ERF_NEAR_FLOAT64 = (
     -7.577877146419059e-10,
 )
 
-# log(erfc(x)) for 1 <= x <= 4 in powers of x, and for 1 <= x <= 6 in powers of x - 5/2: minimax
-# with the weight erfc, so that the error of erf is 2**-35 and 2**-59.
+# log(erfc(x)) for 1 <= x <= 4 in powers of x - 1, and for 1 <= x <= 6 in powers of x - 5/2: minimax
+# with the weight erfc, so that the error of erf is 2**-27 and 2**-59.
 ERF_FAR_FLOAT32 = (
-    np.float32(0.0001880348427221179),
-    np.float32(-1.1295783519744873),
-    np.float32(-0.6332201361656189),
-    np.float32(-0.10841819643974304),
-    np.float32(0.02520793117582798),
-    np.float32(-0.0042044054716825485),
-    np.float32(0.00044129675370641053),
-    np.float32(-2.168274477298837e-05),
+    np.float32(-1.8496055603027344),
+    np.float32(-2.6389636993408203),
+    np.float32(-0.8431483507156372),
+    np.float32(-0.041415225714445114),
+    np.float32(0.009817313402891159),
+    np.float32(-0.0018423751462250948),
+    np.float32(0.00022981206711847335),
+    np.float32(-1.3613299415737856e-05),
 )
 
 ERF_FAR_FLOAT64 = (
@@ -135,20 +137,23 @@ ERFCX_SHORT = (
 @scalar
 def erf_float32(x):
     y = magnitude(x)
-    z = y * y
-    near = y + y * polynomial(z, ERF_NEAR_FLOAT32)
+    near = y + y * polynomial(y * y, ERF_NEAR_FLOAT32)
     far = np.float32(4.0) if y > np.float32(4.0) else y
-    far = np.float32(1.0) - exp_float32(polynomial(far, ERF_FAR_FLOAT32))
+    # 1 - exp, without rounding the exponential first.
+    q, n = exp_parts_float32(polynomial(far - np.float32(1.0), ERF_FAR_FLOAT32))
+    scale = power_of_2_float32(n)
+    far = (np.float32(1.0) - scale) - scale * q
     return with_sign(far if y > np.float32(1.0) else near, x)
 
 
 @scalar
 def erf_float64(x):
     y = magnitude(x)
-    z = y * y
-    near = y + y * polynomial(z, ERF_NEAR_FLOAT64)
+    near = y + y * polynomial(y * y, ERF_NEAR_FLOAT64)
     far = 6.0 if y > 6.0 else y
-    far = 1.0 - exp_float64(polynomial(far - 2.5, ERF_FAR_FLOAT64))
+    q, n = exp_parts_float64(polynomial(far - 2.5, ERF_FAR_FLOAT64))
+    scale = power_of_2_float64(n)
+    far = (1.0 - scale) - scale * q
     return with_sign(far if y > 1.0 else near, x)
 
 

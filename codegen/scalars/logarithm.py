@@ -216,8 +216,8 @@ def log10_float64(x):
 def log2_float32(x):
     k, m = split_float32(x)
     f = m - np.float32(1.0)
-    z = f * f
-    tail = f * z * polynomial(f, LOG_FLOAT32) - np.float32(0.5) * z
+    half, lost = exact_product(np.float32(0.5) * f, f)
+    tail = (f * f * f * polynomial(f, LOG_FLOAT32) - lost) - half
     small = f * np.float32(INVERSE_LN2_ROUNDING) + tail * np.float32(INVERSE_LN2_HIGH)
     return log_limits_float32(x, k + (f * np.float32(INVERSE_LN2_HIGH) + small))
 
