@@ -60,10 +60,12 @@ def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False, 
     for tensor in inputs:
         if not tensor._requires_grad:
             raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
+        # a computed tensor gets its gradient where retained ones do
+        tensor.retain_grad()
     found = engine.run(roots, gradients, retain, create_graph, _targets(inputs))
-    for tensor in inputs:
+    for tensor in dict.fromkeys(inputs):
         gradient = found.get(_target(tensor))
-        if gradient is not None:
+        if gradient is not None and tensor._grad_fn is None:
             engine.deliver(tensor, gradient, create_graph)
 
 

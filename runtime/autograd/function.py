@@ -123,7 +123,7 @@ class FunctionCtx(Node):
             if g is None:
                 continue
             if not isinstance(g, Tensor):
-                raise TypeError(f"expected Variable or None (got {type(g).__name__})")
+                raise RuntimeError(f"expected Variable or None (got {type(g).__name__})")
             if position not in places:
                 raise RuntimeError(
                     f"function {self.name()} returned a gradient different than None at position "
