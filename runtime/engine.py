@@ -13,12 +13,14 @@ from sys import getrefcount
 import numpy as np
 
 from . import dtypes
-from .graph import Node, freed
+from .graph import Node
+from .kernels.accumulate import add_into
 from .modes import modes
 from .tensor import Tensor, from_flat
 
 ndarray = np.ndarray
 _accumulation = threading.Lock()
+OWNED = 2  # for `sole`: nobody else sees the memory, whatever its base says
 
 
 def run(roots, gradients, retain_graph, create_graph, inputs=None):
@@ -31,13 +33,111 @@ def run(roots, gradients, retain_graph, create_graph, inputs=None):
     before = modes.grad
     modes.grad = create_graph
     try:
+        if not create_graph and inputs is None:
+            return _straight(roots, gradients, retain_graph)
         return _Pass(retain_graph, create_graph, inputs).run(roots, gradients)
     finally:
         modes.grad = before
 
 
+def _straight(roots, gradients, retain_graph):
+    """The common case in one loop: accumulate into leaves, no graph of the gradients."""
+    heap, buffers, leaves = [], {}, {}
+    for root, gradient in zip(roots, gradients, strict=True):
+        flat = gradient._flat
+        target = root._grad_fn or root
+        _deliver(heap, buffers, leaves, target, root._output_nr, gradient if flat is None else flat)
+    gradient = flat = None
+    while heap:
+        node = heappop(heap)[1]
+        grad = buffers.pop(node)
+        result = node.apply(grad) if node.hooks is None else _hooked(node, grad, _applied)
+        grad = None
+        if not retain_graph:
+            node.saved = None
+        edges = node.edges
+        if type(result) is not tuple:
+            result = (result,)
+        at = 0
+        for gradient in result:
+            if gradient is not None:
+                target = edges[at]
+                if target is not None:
+                    if isinstance(target, Node):
+                        if target in buffers or target.n_outputs > 1:
+                            _deliver(heap, buffers, leaves, target, edges[at + 1], gradient)
+                        else:
+                            buffers[target] = gradient
+                            heappush(heap, (-target.sequence, target))
+                    elif target in leaves:
+                        _deliver(heap, buffers, leaves, target, 0, gradient)
+                    else:
+                        leaves[target] = gradient
+            at += 2
+        result = gradient = None
+    while leaves:
+        leaf, gradient = leaves.popitem()
+        try:
+            extra = leaf._extra
+        except AttributeError:
+            extra = leaf._extra = None
+        if extra is None:
+            _accumulate(leaf, gradient, getrefcount(gradient) <= 2)
+        else:
+            _finish_leaf(leaf, gradient, extra)
+
+
+def _deliver(heap, buffers, leaves, target, number, gradient):
+    """Add a gradient to what a target already has."""
+    if not isinstance(target, Node):
+        held = leaves.pop(target, None)
+        if held is not None:
+            gradient = _sum(held, gradient, target.shape, getrefcount(held) <= 2)
+        leaves[target] = gradient
+        return
+    if target.n_outputs == 1:
+        held = buffers.pop(target, None)
+        if held is None:
+            heappush(heap, (-target.sequence, target))
+        else:
+            gradient = _sum(held, gradient, target.shape, getrefcount(held) <= 2)
+        buffers[target] = gradient
+        return
+    parts = buffers.get(target)
+    if parts is None:
+        parts = buffers[target] = [None] * target.n_outputs
+        heappush(heap, (-target.sequence, target))
+    held, parts[number] = parts[number], None
+    if held is not None:
+        gradient = _sum(held, gradient, target.shape[number], getrefcount(held) <= 2)
+    parts[number] = gradient
+
+
+def _sum(held, gradient, shape, sole):
+    """The sum of two gradients, in place where nobody else sees the first."""
+    if type(held) is ndarray and type(gradient) is ndarray:
+        if sole and held.base is None:
+            return add_into(held, gradient)
+        return add_into(held.copy(), gradient)
+    return tensor_of(held, shape) + tensor_of(gradient, shape)
+
+
+def _applied(node, grad):
+    return node.apply(grad)
+
+
+def _finish_leaf(leaf, gradient, extra, create_graph=False):
+    """Accumulate into a leaf that has hooks."""
+    if extra.hooks:
+        gradient = call_hooks(extra.hooks, tensor_of(gradient, leaf.shape))
+    _accumulate(leaf, gradient, False, create_graph)
+    if extra.accumulated:
+        for hook in list(extra.accumulated.values()):
+            hook(leaf)
+
+
 class _Pass:
-    """The state of one backward pass."""
+    """A backward pass that records its own graph, or stops at given inputs."""
 
     def __init__(self, retain_graph, create_graph, inputs):
         self.retain = retain_graph
@@ -45,8 +145,7 @@ class _Pass:
         self.inputs = inputs
         self.heap = []
         self.buffers = {}  # node -> gradient, or list of gradients for several outputs
-        self.leaves = {}  # id of leaf -> (leaf, gradient)
-        self.owned = set()  # ids of arrays that this pass allocated for sums
+        self.leaves = {}
         self.captured = {}
         self.wanted = None
 
@@ -57,73 +156,16 @@ class _Pass:
             if not self.create:
                 gradient = gradient._flat if gradient._flat is not None else gradient
             self._send(root._grad_fn or root, root._output_nr, gradient)
-        if self.create or self.inputs is not None:
-            self._general_loop()
-        else:
-            self._loop()
+        self._loop()
         return self._finish()
 
     def _send(self, target, number, gradient):
-        """Add a gradient to the buffer of a target."""
         if target is None or gradient is None:
             return
-        if not isinstance(target, Node):
-            key = id(target)
-            found = self.leaves.get(key)
-            if found is not None:
-                gradient = self._plus(found[1], gradient, target.shape)
-            self.leaves[key] = (target, gradient)
-            return
-        if self.wanted is not None and target not in self.wanted:
-            return
-        buffers = self.buffers
-        if target.n_outputs > 1:
-            held = buffers.get(target)
-            if held is None:
-                held = buffers[target] = [None] * target.n_outputs
-                heappush(self.heap, (-target.sequence, target))
-            old = held[number]
-            held[number] = (
-                gradient if old is None else self._plus(old, gradient, target.shape[number])
-            )
-        elif target in buffers:
-            buffers[target] = self._plus(buffers[target], gradient, target.shape)
-        else:
-            buffers[target] = gradient
-            heappush(self.heap, (-target.sequence, target))
+        if self.wanted is None or not isinstance(target, Node) or target in self.wanted:
+            _deliver(self.heap, self.buffers, self.leaves, target, number, gradient)
 
     def _loop(self):
-        """The common case, kept short: accumulate into leaves, no graph of the gradients."""
-        heap, buffers, send, retain = self.heap, self.buffers, self._send, self.retain
-        leaves = self.leaves
-        while heap:
-            node = heappop(heap)[1]
-            grad = buffers.pop(node)
-            result = node.apply(grad) if node.hooks is None else self._hooked(node, grad)
-            del grad
-            if not retain:
-                node.saved = None
-            edges = node.edges
-            if type(result) is not tuple:
-                result = (result,)
-            at = 0
-            for gradient in result:
-                target = edges[at]
-                if gradient is not None and target is not None:
-                    if isinstance(target, Node):
-                        if target.n_outputs == 1 and target not in buffers:
-                            buffers[target] = gradient
-                            heappush(heap, (-target.sequence, target))
-                        else:
-                            send(target, edges[at + 1], gradient)
-                    elif id(target) in leaves:
-                        send(target, 0, gradient)
-                    else:
-                        leaves[id(target)] = (target, gradient)
-                at += 2
-            del result
-
-    def _general_loop(self):
         heap, buffers = self.heap, self.buffers
         while heap:
             node = heappop(heap)[1]
@@ -132,7 +174,10 @@ class _Pass:
                 self._capture(node, grad)
                 if self.wanted.get(node) is False:
                     continue
-            result = self._hooked(node, grad) if node.hooks is not None else self._apply(node, grad)
+            if node.hooks is None:
+                result = self._apply(node, grad)
+            else:
+                result = _hooked(node, grad, self._apply, self.create)
             if not self.retain:
                 node.saved = None
             edges = node.edges
@@ -150,51 +195,6 @@ class _Pass:
             grad = tensor_of(grad, node.shape)
         return node.apply_differentiable(grad)
 
-    def _plus(self, first, second, shape):
-        """The sum of two gradients, in place where the first belongs to this pass."""
-        if type(first) is ndarray and type(second) is ndarray:
-            if id(first) in self.owned:
-                return np.add(first, second, out=first)
-            total = np.add(first, second)
-            self.owned.add(id(total))
-            return total
-        return tensor_of(first, shape) + tensor_of(second, shape)
-
-    # --- hooks -------------------------------------------------------------------------------
-
-    def _hooked(self, node, grad):
-        """Run a node that has hooks: on its outputs, before it, retained gradients, after it."""
-        hooks = node.hooks
-        grads = [
-            None if g is None else tensor_of(g, s)
-            for g, s in (_pairs(node, grad) if node.n_outputs > 1 else [(grad, node.shape)])
-        ]
-        for number, callbacks in hooks.outputs.items():
-            if grads[number] is not None:
-                grads[number] = call_hooks(callbacks, grads[number])
-        for number, reference in hooks.retained.items():
-            tensor = reference()
-            if tensor is not None and grads[number] is not None:
-                _accumulate(tensor, grads[number], self.create, owned=False)
-        for callback in list(hooks.before.values()):
-            replaced = callback(tuple(grads))
-            if replaced is not None:
-                grads = list(replaced) if isinstance(replaced, tuple | list) else [replaced]
-        outputs = tuple(grads)
-        result = self._apply(node, grads if node.n_outputs > 1 else grads[0])
-        if not hooks.after:
-            return result
-        shapes = _input_shapes(node)
-        values = result if isinstance(result, tuple) else (result,)
-        values = tuple(
-            None if v is None else tensor_of(v, s) for v, s in zip(values, shapes, strict=False)
-        )
-        for callback in list(hooks.after.values()):
-            replaced = callback(values, outputs)
-            if replaced is not None:
-                values = replaced if isinstance(replaced, tuple) else (replaced,)
-        return values
-
     # --- the ends ----------------------------------------------------------------------------
 
     def _capture(self, node, grad):
@@ -208,22 +208,53 @@ class _Pass:
                 self.captured[(node, number)] = gradient
 
     def _finish(self):
-        leaves = self.leaves
-        for key in list(leaves):
-            leaf, gradient = leaves.pop(key)
+        for leaf, gradient in self.leaves.items():
             extra = getattr(leaf, "_extra", None)
-            if extra is not None and extra.hooks:
-                gradient = call_hooks(extra.hooks, tensor_of(gradient, leaf.shape))
-            owned = getrefcount(gradient) == 2 and _sole(gradient)
-            if self.inputs is not None:
-                if (leaf, 0) in self.inputs:
-                    self.captured[(leaf, 0)] = tensor_of(gradient, leaf.shape)
-                continue
-            _accumulate(leaf, gradient, self.create, owned)
-            if extra is not None and extra.accumulated:
-                for hook in list(extra.accumulated.values()):
-                    hook(leaf)
+            if self.inputs is None:
+                if extra is None:
+                    _accumulate(leaf, gradient, False, self.create)
+                else:
+                    _finish_leaf(leaf, gradient, extra, self.create)
+            elif (leaf, 0) in self.inputs:
+                gradient = tensor_of(gradient, leaf.shape)
+                if extra is not None and extra.hooks:
+                    gradient = call_hooks(extra.hooks, gradient)
+                self.captured[(leaf, 0)] = gradient
         return self.captured
+
+
+def _hooked(node, grad, apply, create_graph=False):
+    """Run a node that has hooks: on its outputs, before it, retained gradients, after it."""
+    hooks = node.hooks
+    grads = [
+        None if g is None else tensor_of(g, s)
+        for g, s in (_pairs(node, grad) if node.n_outputs > 1 else [(grad, node.shape)])
+    ]
+    for number, callbacks in hooks.outputs.items():
+        if grads[number] is not None:
+            grads[number] = call_hooks(callbacks, grads[number])
+    for number, reference in hooks.retained.items():
+        tensor = reference()
+        if tensor is not None and grads[number] is not None:
+            _accumulate(tensor, grads[number], False, create_graph)
+    for callback in list(hooks.before.values()):
+        replaced = callback(tuple(grads))
+        if replaced is not None:
+            grads = list(replaced) if isinstance(replaced, tuple | list) else [replaced]
+    outputs = tuple(grads)
+    result = apply(node, grads if node.n_outputs > 1 else grads[0])
+    if not hooks.after:
+        return result
+    shapes = _input_shapes(node)
+    values = result if isinstance(result, tuple) else (result,)
+    values = tuple(
+        None if v is None else tensor_of(v, s) for v, s in zip(values, shapes, strict=False)
+    )
+    for callback in list(hooks.after.values()):
+        replaced = callback(values, outputs)
+        if replaced is not None:
+            values = replaced if isinstance(replaced, tuple) else (replaced,)
+    return values
 
 
 def _pairs(node, grads):
@@ -262,64 +293,63 @@ def tensor_of(gradient, shape):
     return gradient
 
 
-def _accumulate(leaf, gradient, create_graph, owned):
+def _accumulate(leaf, gradient, sole, create_graph=False):
     """Add a gradient to `.grad`; the first one is kept as it is if nobody else can see it."""
-    if type(gradient) is ndarray:
-        if gradient.dtype != leaf.dtype.numpy:
-            gradient, owned = gradient.astype(leaf.dtype.numpy), True
-        if gradient.size != leaf.numel():
-            raise RuntimeError(
-                f"a gradient of {gradient.size} elements arrived at a leaf of shape "
-                f"{tuple(leaf.shape)}"
-            )
-    elif gradient.dtype is not leaf.dtype:
-        gradient = gradient.to(leaf.dtype)
+    if create_graph or type(gradient) is not ndarray or gradient.dtype is not leaf.dtype.numpy:
+        _accumulate_any(leaf, gradient, sole, create_graph)
+        return
     with _accumulation:
-        present = getattr(leaf, "_grad", None)
-        if create_graph:
-            gradient = tensor_of(gradient, leaf.shape)
-            leaf._grad = gradient if present is None else present + gradient
-        elif present is None:
-            if not owned or leaf._flat is None:
-                gradient = _own_copy(gradient)
-            leaf._grad = tensor_of(gradient, leaf.shape)
+        try:
+            present = leaf._grad
+        except AttributeError:
+            present = None
+        if present is None:
+            if not sole or (sole is not OWNED and gradient.base is not None):
+                gradient = gradient.copy()
+            leaf._grad = from_flat(gradient, leaf.shape, leaf.dtype)
+            return
+        flat = present._flat
+        if flat is None:
+            array = present._nd()
+            array += gradient.reshape(leaf.shape)
         else:
-            _add_into(present, gradient)
+            add_into(flat, gradient)
+        present._counter[0] += 1
 
 
-def _sole(gradient):
-    """Whether no other object sees the memory of a gradient that only the engine holds."""
-    if type(gradient) is ndarray:
-        base = gradient.base
-        return base is None or (type(base) is ndarray and base.base is None and _few(base, 3))
+def _accumulate_any(leaf, gradient, sole, create_graph):
+    """The same for a gradient that is a tensor, of another dtype, or carries a graph."""
+    gradient = tensor_of(gradient, leaf.shape)
+    if gradient.dtype is not leaf.dtype:
+        gradient = gradient.to(leaf.dtype)
+    if create_graph:
+        with _accumulation:
+            present = getattr(leaf, "_grad", None)
+            leaf._grad = gradient if present is None else present + gradient
+        return
     flat = gradient._flat
-    if flat is None or flat is not gradient._data or gradient._is_view():
-        return False
-    base = flat.base
-    return _few(flat, 4) and (base is None or (type(base) is ndarray and _few(base, 3)))
-
-
-def _few(array, references):
-    return getrefcount(array) <= references + 1
-
-
-def _own_copy(gradient):
-    """A dense copy in memory of its own."""
-    if type(gradient) is ndarray:
-        return gradient.copy()
-    if gradient._flat is not None:
-        return gradient._flat.copy()
-    return gradient._dense()
-
-
-def _add_into(present, gradient):
-    if present._flat is not None:
-        flat = gradient if type(gradient) is ndarray else gradient._dense()
-        np.add(present._flat, flat, out=present._flat)
+    if flat is None:
+        _accumulate(leaf, gradient._dense(), OWNED)
     else:
-        array = present._nd()
-        array += tensor_of(gradient, present.shape)._nd()
-    present._counter[0] += 1
+        _accumulate(leaf, _own_memory(flat, gradient, sole), OWNED)
+
+
+def _own_memory(flat, gradient, sole):
+    """The elements of a tensor, copied unless the tensor is the only one to see them."""
+    whole = flat is gradient._data and getattr(gradient, "_view", None) is None
+    if not (sole and whole and getrefcount(flat) <= FORMULA_REFERENCES):
+        return flat.copy()
+    base = flat.base
+    if base is None:
+        return flat
+    # A flat view of the array that a NumPy function returned, which nothing else holds.
+    if type(base) is ndarray and base.base is None and getrefcount(base) <= 3:
+        return base.reshape(-1)
+    return flat.copy()
+
+
+# `_data` and `_flat` of the tensor, the arguments on the way, and the count's own.
+FORMULA_REFERENCES = 6
 
 
 def _reaching(roots, inputs):
@@ -347,4 +377,4 @@ def _reaching(roots, inputs):
     return runs
 
 
-__all__ = ["freed", "run", "tensor_of"]
+__all__ = ["run", "tensor_of"]

@@ -61,7 +61,7 @@ def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False, 
     for tensor in inputs:
         gradient = found.get(_target(tensor))
         if gradient is not None:
-            engine._accumulate(tensor, gradient, create_graph, owned=False)
+            engine._accumulate(tensor, gradient, False, create_graph)
 
 
 def grad(
@@ -164,4 +164,4 @@ def _checked(root, gradient, index, create_graph):
         )
     if gradient.dtype is not root.dtype:
         gradient = gradient.to(root.dtype)
-    return gradient if create_graph else gradient.detach()
+    return gradient if create_graph or not gradient._requires_grad else gradient.detach()
