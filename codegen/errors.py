@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 
 from rederive.codegen.model import Mark
 
-MOST_SHOWN = 100  # a hostile file must not produce more text than a person can read
+# A hostile file must produce neither more text than a person can read nor endless work.
+MOST_SHOWN = 100
+MOST_COLLECTED = 500
 _START = Mark(1, 1)
 
 
@@ -63,9 +65,13 @@ class Mistake(Exception):
         self.hint = hint
 
 
+class TooMany(Exception):
+    """So many mistakes that looking for more is no use."""
+
+
 @dataclass
 class Problems:
-    """Collects the mistakes of one file."""
+    """Collects the mistakes of one file; `add` raises `TooMany` when there are enough."""
 
     path: str
     lines: tuple[str, ...]
@@ -74,6 +80,8 @@ class Problems:
     def add(self, message: str, mark: Mark | None, hint: str = "") -> None:
         mark = mark or _START
         line = self.lines[mark.line - 1] if 0 < mark.line <= len(self.lines) else ""
+        if len(self.found) >= MOST_COLLECTED:
+            raise TooMany
         self.found.append(Diagnostic(self.path, mark, message, line, hint))
 
     def take(self, mistake: Mistake, context: str = "") -> None:

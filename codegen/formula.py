@@ -192,6 +192,8 @@ def _check_text(text: str, mark: Mark, locate: Locate) -> None:
     for i, character in enumerate(text):
         if character == "#":
             raise Mistake("a comment is not allowed in a formula", locate(i, i + 1))
+        if character == '"':
+            raise Mistake("a double quotation mark", locate(i, i + 1), "use single ones")
         if character == "\\" or not " " <= character <= "~":
             shown = character if character.isprintable() else f"U+{ord(character):04X}"
             raise Mistake(f"the character '{shown}' is not allowed", locate(i, i + 1))

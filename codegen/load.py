@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 
 from rederive.codegen import document, formula, signature, structure
 from rederive.codegen.document import Listing, Mapping, Node, Scalar
-from rederive.codegen.errors import Mistake, Problems
+from rederive.codegen.errors import Mistake, Problems, TooMany
 from rederive.codegen.model import (
     FAMILIES,
     Case,
@@ -26,6 +26,7 @@ from rederive.codegen.model import (
 )
 
 WIDEST = 72  # columns of a formula
+MOST_PARTS = 64  # formulas of one mapping
 _LIST_HINT = "a specification is a list: - op: name(Tensor self) -> Tensor"
 
 
@@ -51,16 +52,20 @@ def read(
 ) -> tuple[Specification, Problems, frozenset[str]]:
     """As `load`, but hands back the mistakes, and the operators whose entries are unusable."""
     text, problems = document.read_text(source, name)
-    root = None if problems.found else document.read_tree(text, problems)
     entries: list[Entry] = []
     damaged: set[str] = set()
-    if isinstance(root, Listing) and root.items:
-        for number, node in enumerate(root.items, 1):
-            entry = _entry(node, f"entry {number}", problems, damaged)
-            if entry is not None:
-                entries.append(entry)
-    elif not problems.found:
-        problems.add("a list of operators is expected", root.mark if root else None, _LIST_HINT)
+    try:
+        root = None if problems.found else document.read_tree(text, problems)
+        if isinstance(root, Listing) and root.items:
+            for number, node in enumerate(root.items, 1):
+                entry = _entry(node, f"entry {number}", problems, damaged)
+                if entry is not None:
+                    entries.append(entry)
+        elif not problems.found:
+            mark = root.mark if root else None
+            problems.add("a list of operators is expected", mark, _LIST_HINT)
+    except TooMany:
+        pass
     specification = Specification(problems.path, tuple(entries), imported, problems.lines)
     return specification, problems, frozenset(damaged)
 
@@ -102,7 +107,7 @@ class _Reader:
     def entry(self) -> Entry:
         family = next(key for key in FAMILIES if key in self.node.values)
         body = self.node.values[family]
-        let = self.formulas(self.node.values.get("let"), "let '{}'")
+        let = self.formulas(self.node.values.get("let"), "let")
         results: tuple[tuple[str, Formula], ...] = ()
         cases: tuple[Case, ...] = ()
         over = target = ""
@@ -111,7 +116,7 @@ class _Reader:
         elif family == "rowwise":
             assert isinstance(body, Mapping)
             over = self.text(body.values["over"])
-            let += self.formulas(body.values.get("let"), "let '{}'")
+            let += self.formulas(body.values.get("let"), "let")
             results = self.results(body.values["result"], family)
         elif family == "composite":
             cases = tuple(self.cases(body))
@@ -129,9 +134,9 @@ class _Reader:
             over=over,
             cases=cases,
             target=target,
-            gradients=self.formulas(gradients, "gradient of '{}'"),
+            gradients=self.formulas(gradients, "gradient of"),
             auto=isinstance(gradients, Scalar),
-            jvp=self.formulas(self.node.values.get("jvp"), "jvp of '{}'"),
+            jvp=self.formulas(self.node.values.get("jvp"), "jvp of"),
             linear=self.names("linear"),
             not_differentiable=self.not_differentiable(),
             not_implemented=self.reasons(),
@@ -222,13 +227,17 @@ class _Reader:
     def formulas(self, node: Node | None, label: str) -> tuple[tuple[str, Formula], ...]:
         if not isinstance(node, Mapping):
             return ()
+        items = list(node.values.items())
+        if len(items) > MOST_PARTS:
+            message = f"{self.context}: more than {MOST_PARTS} formulas in one mapping"
+            self.problems.add(message, node.mark)
         return tuple(
-            (key, self.formula(value, label.format(key))) for key, value in node.values.items()
+            (key, self.formula(value, f"{label} '{key}'")) for key, value in items[:MOST_PARTS]
         )
 
     def results(self, node: Node, family: str) -> tuple[tuple[str, Formula], ...]:
         if isinstance(node, Mapping):
-            return self.formulas(node, f"{family} '{{}}'")
+            return self.formulas(node, family)
         return (("result", self.formula(node, family)),)
 
     def cases(self, node: Node) -> Iterator[Case]:
@@ -241,7 +250,7 @@ class _Reader:
             condition = item.values.get("if")
             yield Case(
                 None if condition is None else self.formula(condition, f"{label}, if"),
-                self.formulas(item.values.get("let"), f"{label}, let '{{}}'"),
+                self.formulas(item.values.get("let"), f"{label}, let"),
                 self.formula(item.values["result"], label),
             )
 

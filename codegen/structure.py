@@ -36,7 +36,17 @@ def _validator() -> Any:
 def _entry_validator() -> Any:
     whole = _validator().schema
     entry = {"definitions": whole["definitions"], **whole["definitions"]["entry"]}
-    return jsonschema.Draft7Validator(entry)
+    base: Any = jsonschema.Draft7Validator
+    extend: Any = jsonschema.validators.extend
+    own = extend(base, {"uniqueItems": _unique})
+    return own(entry)
+
+
+def _unique(validator: Any, wanted: bool, items: Any, schema: Any) -> Any:
+    """As jsonschema's own, which takes quadratic time; for lists of text, which is all we have."""
+    texts = [item for item in items if isinstance(item, str)] if isinstance(items, list) else []
+    if wanted and len(set(texts)) < len(texts):
+        yield jsonschema.ValidationError("an item stands there twice")
 
 
 def entry_keys() -> tuple[str, ...]:
@@ -72,7 +82,9 @@ def _report(error: Any, root: Mapping, context: str, problems: Problems) -> None
             wanted = " or ".join(_KINDS.get(kind, kind) for kind in kinds)
             problems.add(f"{what}: must be {wanted}", node.mark)
         case "enum":
-            allowed = error.validator_value
+            allowed = [
+                json.dumps(v) if v is True or v is False else v for v in error.validator_value
+            ]
             hint = hints(nearest(str(error.instance), allowed), f"one of: {', '.join(allowed)}")
             problems.add(f"{what}: '{error.instance}' is not known", node.mark, hint)
         case "minItems" | "maxItems" | "minProperties":
