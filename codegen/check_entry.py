@@ -322,6 +322,8 @@ class EntryCheck:
         return tuple(f"grad_{name}" for name in self.differentiable)
 
     def backward(self) -> None:
+        if not self.differentiable:
+            return
         lets = [name for name, _ in self.entry.let]
         scope = [*self.arguments, *self.outputs, *self.lane_names, *lets]
         for name in self.incoming:
@@ -329,15 +331,15 @@ class EntryCheck:
                 self.say("", f"'{name}' is both an incoming gradient and a name", self.entry.mark)
         for name, part in self.entry.gradients:
             label = f"gradient of '{name}'"
-            self.formula(part, label, [*scope, *self.incoming], self.language)
-            self.linear_in(part, label, self.incoming)
+            if self.formula(part, label, [*scope, *self.incoming], self.language):
+                self.linear_in(part, label, self.incoming)
         barred = self.late_lets(set(self.incoming))
         scope = [name for name in scope if name not in barred]
         for name, part in self.entry.jvp:
             self.tensor_argument("jvp", name, self.places.key("jvp", name))
             label = f"jvp of '{name}'"
-            self.formula(part, label, [*scope, "tangent"], self.language, barred=barred)
-            self.linear_in(part, label, ("tangent",))
+            if self.formula(part, label, [*scope, "tangent"], self.language, barred=barred):
+                self.linear_in(part, label, ("tangent",))
         stated = dict(self.entry.jvp)
         for i, name in enumerate(self.entry.linear):
             mark = self.places.value("linear", i)
@@ -365,7 +367,9 @@ class EntryCheck:
         forward: bool = False,
         outputs: int = 1,
         barred: Mapping[str, str] = MappingProxyType({}),
-    ) -> None:
+    ) -> bool:
+        """Check one formula; whether nothing was wrong with it."""
+        before = len(self.problems.found)
         checker = Checker(
             language,
             tuple(scope),
@@ -379,6 +383,7 @@ class EntryCheck:
         self.called |= checker.called
         if forward:
             self.edges += [(self.entry, callee, mark) for callee, mark in checker.reached]
+        return len(self.problems.found) == before
 
     def let_key(self, name: str) -> Mark | None:
         beside = ("let", name) in self.places.keys

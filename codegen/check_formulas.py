@@ -220,6 +220,8 @@ class Checker:
         if fitting:
             # Which of several overloads is meant depends on types; then nothing is said of cycles.
             self.reached += [(entry, tree.mark) for entry in fitting if len(fitting) == 1]
+        elif tree.function in self.operators.damaged:
+            return
         elif len(problems) == 1:
             entry, problem = problems[0]
             self.say(problem, tree, f"declared as {entry.signature.text}")

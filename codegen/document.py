@@ -175,7 +175,9 @@ class _Builder:
     def mark(self, event: yaml.Event) -> Mark:
         start, end = event.start_mark, event.end_mark
         assert start is not None and end is not None
-        rest = len(self.lines[start.line].rstrip()) - start.column
+        # An empty node at the end of the text may stand after the last line.
+        line = self.lines[start.line] if start.line < len(self.lines) else ""
+        rest = len(line.rstrip()) - start.column
         length = end.column - start.column if end.line == start.line else rest
         return Mark(start.line + 1, start.column + 1, max(1, min(length, rest)))
 
@@ -196,8 +198,8 @@ class _Builder:
             return Scalar(mark, self.checked(event.value, mark), style, source)
         if isinstance(event, yaml.AliasEvent):
             return Scalar(mark, "", "", "")
-        rest = len(self.lines[mark.line - 1].rstrip()) - mark.column + 1
-        mark = Mark(mark.line, mark.column, max(1, rest))
+        line = self.lines[mark.line - 1] if mark.line <= len(self.lines) else ""
+        mark = Mark(mark.line, mark.column, max(1, len(line.rstrip()) - mark.column + 1))
         return (
             Listing(mark, [])
             if isinstance(event, yaml.SequenceStartEvent)
@@ -244,7 +246,9 @@ class _Builder:
 
     def key(self, frame: _Frame, mapping: Mapping, node: Node) -> None:
         if not isinstance(node, Scalar) or not _is_word(node.text):
-            self.problems.add("a key is a name", node.mark)
+            formula = isinstance(node, Scalar) and set(node.text) & set("()")
+            hint = "in braces, quote a formula that holds a comma" if formula else ""
+            self.problems.add("a key is a name", node.mark, hint)
         elif node.text in mapping.keys:
             first = mapping.keys[node.text].mark.line
             self.problems.add(f"a second key '{node.text}'", node.mark, f"first in line {first}")

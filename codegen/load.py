@@ -6,6 +6,7 @@ formulas) is collected; what names and functions mean is left to `check`.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Iterator
 
@@ -24,9 +25,11 @@ from rederive.codegen.model import (
     Signature,
     Specification,
 )
+from rederive.codegen.names import LONGEST
 
 WIDEST = 72  # columns of a formula
 MOST_PARTS = 64  # formulas of one mapping
+LAST = 1 << 30  # a line after all others
 _LIST_HINT = "a specification is a list: - op: name(Tensor self) -> Tensor"
 
 
@@ -54,33 +57,34 @@ def read(
     text, problems = document.read_text(source, name)
     entries: list[Entry] = []
     damaged: set[str] = set()
-    try:
+    with contextlib.suppress(TooMany):
         root = None if problems.found else document.read_tree(text, problems)
         if isinstance(root, Listing) and root.items:
+            broken = [found.mark.line for found in problems.found]
             for number, node in enumerate(root.items, 1):
-                entry = _entry(node, f"entry {number}", problems, damaged)
+                last = root.items[number].mark.line if number < len(root.items) else LAST
+                entry = None
+                if not any(node.mark.line <= line < last for line in broken):
+                    entry = _entry(node, f"entry {number}", problems)
                 if entry is not None:
                     entries.append(entry)
+                else:
+                    damaged |= _meant(node)
         elif not problems.found:
             mark = root.mark if root else None
             problems.add("a list of operators is expected", mark, _LIST_HINT)
-    except TooMany:
-        pass
     specification = Specification(problems.path, tuple(entries), imported, problems.lines)
     return specification, problems, frozenset(damaged)
 
 
-def _entry(node: Node, context: str, problems: Problems, damaged: set[str]) -> Entry | None:
+def _entry(node: Node, context: str, problems: Problems) -> Entry | None:
     if not isinstance(node, Mapping):
         problems.add(f"{context}: must be a mapping", node.mark, _LIST_HINT)
         return None
     op = node.values.get("op")
     declared: Signature | None = None
     if isinstance(op, Scalar) and op.text.strip():
-        name = op.text.partition("(")[0].strip()
-        if name.replace(".", "_").isidentifier() and len(name) < 130:
-            context = f"op '{name}'"
-            damaged.add(name.partition(".")[0])
+        context = f"op '{_label(op)}'" if _label(op) else context
         text, locate = document.trace(op)
         try:
             declared = signature.parse(text, op.mark, locate)
@@ -89,8 +93,19 @@ def _entry(node: Node, context: str, problems: Problems, damaged: set[str]) -> E
     sound = structure.check_entry(node, context, problems)
     if declared is None or not sound:
         return None
-    damaged.discard(declared.name)
     return _Reader(node, declared, context, problems).entry()
+
+
+def _label(op: Node | None) -> str:
+    """What stands before the parenthesis of a signature, if that is a name."""
+    name = op.text.partition("(")[0].strip() if isinstance(op, Scalar) else ""
+    return name if name.replace(".", "_").isidentifier() and len(name) <= 2 * LONGEST else ""
+
+
+def _meant(node: Node) -> set[str]:
+    """The names of the operator that an unusable entry meant to declare."""
+    label = _label(node.values.get("op")) if isinstance(node, Mapping) else ""
+    return {label.partition(".")[0], label.replace(".", "_")} - {""}
 
 
 class _Reader:
