@@ -99,9 +99,7 @@ def _through(
     if entry is None:
         raise Underivable(f"{function} is not a declared operator")
     declared = entry.signature.arguments
-    values: dict[str, Expr] = {
-        a.name: value for a, value in zip(declared, arguments, strict=False)
-    }
+    values: dict[str, Expr] = {a.name: value for a, value in zip(declared, arguments, strict=False)}
     for argument in declared:
         if argument.name not in values and not isinstance(argument.default, tuple):
             values[argument.name] = Constant(argument.default)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -42,14 +43,14 @@ def emit(specification: Specification, modules: Sequence[Module]) -> dict[str, s
         kernels = module.kernels
         if kernels:
             scalars = _scalars(module)
-            files[f"kernels_{module.name}.py"] = lay_out(
-                environment.get_template("kernels.py.j2").render(
-                    **common,
-                    kernels=kernels,
-                    preamble=_preamble(family, scalars),
-                    scalars=emit_scalars(scalars).strip(),
-                )
+            text = environment.get_template("kernels.py.j2").render(
+                **common,
+                kernels=kernels,
+                preamble="IMPORTS",
+                scalars=emit_scalars(scalars).strip(),
             )
+            imports = _kernel_imports(lay_out(text), scalars)
+            files[f"kernels_{module.name}.py"] = lay_out(text.replace("IMPORTS", imports, 1))
         body = lay_out(
             environment.get_template("functions.py.j2").render(
                 **common, operators=module.operators, imports="IMPORTS"
@@ -104,9 +105,7 @@ DOOR = (
 
 
 def _with_imports(body: str, module: Module) -> str:
-    import ast
-
-    tree = ast.parse(body)
+    tree = ast.parse(lay_out(body))
     used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
     wanted = [name for name in DOOR if name in used]
     lines = f"from rederive.door import {', '.join(wanted)}"
@@ -114,28 +113,34 @@ def _with_imports(body: str, module: Module) -> str:
         lines = listed("from rederive.door import (", wanted, ")")
     if "kernels" in used:
         lines += f"\n\nfrom . import kernels_{module.name} as kernels"
-    return body.replace("IMPORTS", lines if wanted else "", 1)
+    head, _, rest = body.partition("IMPORTS")
+    rest = rest.lstrip("\n")
+    # As ruff has it: two blank lines before a definition, one before anything else.
+    blank = "\n\n\n" if rest.startswith(("def ", "class ", "@")) else "\n\n"
+    return head + (lines if wanted else "") + blank + rest
 
 
-def _preamble(family: str, scalars: Sequence[str]) -> str:
-    """The imports of a kernels file: what the scalar functions need, and Numba's decorators."""
-    wanted = {"numba": {"njit", "prange"}, "numba.extending": set[str]()}
+def _kernel_imports(text: str, scalars: Sequence[str]) -> str:
+    """The imports that a kernels file uses: Numba's decorators and what scalar functions need."""
+    used = {node.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name)}
+    grouped: dict[str, set[str]] = {
+        "numba": {"njit", "prange"},
+        "numba.core": {"types"},
+        "numba.extending": {"overload", "register_jitable"},
+    }
     plain = {"import numpy as np"}
-    if family == "rowwise":
-        wanted["numba.extending"] |= {"overload", "register_jitable"}
-        wanted["numba.core"] = {"types"}
     for line in scalar_preamble(scalars).splitlines():
-        if not line.startswith("from "):
+        if line.startswith("from "):
+            module, _, names = line.removeprefix("from ").partition(" import ")
+            grouped.setdefault(module, set()).update(name.strip() for name in names.split(","))
+        else:
             plain.add(line)
-            continue
-        module, _, names = line.removeprefix("from ").partition(" import ")
-        wanted.setdefault(module, set()).update(name.strip() for name in names.split(","))
-    grouped = [
-        f"from {module} import {', '.join(sorted(names, key=_isort))}"
-        for module, names in sorted(wanted.items())
-        if names
-    ]
-    return "\n".join([*sorted(plain), *grouped])
+    lines = [line for line in sorted(plain) if line.split()[-1] in used]
+    for source, members in sorted(grouped.items()):
+        if members & used:
+            chosen = ", ".join(sorted(members & used, key=_isort))
+            lines.append(f"from {source} import {chosen}")
+    return "\n".join(sorted(lines, key=lambda line: line.split()[0] == "from"))
 
 
 def _isort(name: str) -> tuple[int, str]:
@@ -146,8 +151,6 @@ def _isort(name: str) -> tuple[int, str]:
 
 def _scalars(module: Module) -> list[str]:
     """The scalar functions that the kernels of a module call."""
-    import ast
-
     used: set[str] = set()
     for kernel in module.kernels:
         for line in kernel.body:
@@ -317,8 +320,6 @@ def jvp_unpack_lines(op: Operator) -> list[str]:
 
 
 def _words(line: str) -> Iterable[str]:
-    import ast
-
     tree = ast.parse(line)
     return [node.id for node in ast.walk(tree) if isinstance(node, ast.Name)]
 
@@ -485,7 +486,19 @@ def interface_lines(op: Operator) -> str:
         e.method,
         e.operator,
     ]
-    return "\n".join(["    (", *(f"        {literal(item)}," for item in items), "    ),"])
+    return listed("    (", [literal(item) for item in items], "),")
+
+
+FIELDS = (
+    "type",
+    "or_scalar",
+    "optional",
+    "many",
+    "variadic",
+    "keyword_only",
+    "has_default",
+    "default",
+)
 
 
 def registry_lines(op: Operator) -> list[str]:
@@ -501,10 +514,9 @@ def registry_lines(op: Operator) -> list[str]:
         f"signature={literal(e.signature.text)},",
         f"doc={literal(' '.join(e.doc.split()))},",
     ]
-    fields = "type or_scalar optional many variadic keyword_only has_default default".split()
     lines += _listed(
         "arguments",
-        [literal((a.name, *(getattr(a, field) for field in fields))) for a in op.arguments],
+        [literal((a.name, *(getattr(a, field) for field in FIELDS))) for a in op.arguments],
     )
     lines += _listed("outputs", [literal((o.name, o.many)) for o in e.signature.outputs])
     lines += _mapping("gradients", [(g.argument, g.text) for g in op.gradients])

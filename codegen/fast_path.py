@@ -11,6 +11,7 @@ from .printer import literal
 
 UNPACKED = 84
 
+
 def variable(name: str) -> str:
     """Functions call their receiver `input`, as PyTorch's do."""
     return "input" if name == "self" else name
@@ -90,9 +91,7 @@ def function_lines(op: Operator) -> list[str]:
     return lines
 
 
-def _tensor_branch(
-    op: Operator, operands: list[str], reference: str, floating: bool
-) -> list[str]:
+def _tensor_branch(op: Operator, operands: list[str], reference: str, floating: bool) -> list[str]:
     first, *others = operands
     lines = [f"dtype = {reference}.dtype"]
     if reference != first:
@@ -237,9 +236,7 @@ def _save(op: Operator, form: Form, differentiable: list[str]) -> list[str]:
     return [listed("node.saved = (", items, ")")]
 
 
-def _saved_items(
-    op: Operator, form: Form, s: Saved, wanted: set[int], several: bool
-) -> list[str]:
+def _saved_items(op: Operator, form: Form, s: Saved, wanted: set[int], several: bool) -> list[str]:
     v = variable(s.name)
     if s.kind == "output":
         return ["out", "counter", "0"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from .derive import derive
@@ -62,7 +62,8 @@ def node_name(entry: Entry) -> str:
 
 
 def _constant(name: str) -> str:
-    return f"{name.upper()}_VIEW" if len(name) == 1 else name.upper()
+    """The name of an operator's descriptor: `MUL`; names that differ in case only stay apart."""
+    return name.upper() if name.islower() and len(name) > 1 else f"{name}_operator"
 
 
 class _Lowering:
@@ -241,8 +242,13 @@ class _Lowering:
             return list(self.entry.jvp)
         if self.entry.family == "pointwise":
             return [
-                (d, Formula(self.gradients[d].text, substitute(
-                    simplify(self.gradients[d].tree), {"grad": Name("tangent")})))
+                (
+                    d,
+                    Formula(
+                        self.gradients[d].text,
+                        substitute(simplify(self.gradients[d].tree), {"grad": Name("tangent")}),
+                    ),
+                )
                 for d in self.differentiable
             ]
         linear = self.entry.linear or (

@@ -239,10 +239,8 @@ class _Lowering:
         if not computed:
             return Backward(wanted, None, (), ())
         whole = [d for d in self.differentiable if self.gradients[d] != Name(self._grad_name())]
-        single = len(whole) == 1 and len(self.differentiable) == 1
-        part = "" if single or len(computed) > 1 and computed == whole else "_" + "_".join(computed)
-        if single:
-            part = ""
+        every = computed == whole and (len(whole) > 1 or len(self.differentiable) == 1)
+        part = "" if every else "_" + "_".join(computed)
         ending = f"_scalar_{scalar}" if scalar else ""
         texts = dict(self.entry.gradients)
         comments = [f"{self.entry.signature.name}, gradient of {', '.join(computed)}:"]

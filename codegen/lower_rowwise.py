@@ -82,9 +82,7 @@ class RowLowering:
             wanted = [n for n in self.outputs if n not in self.entry.not_differentiable]
             if len(wanted) == 1:
                 lane_grads = {"grad": self.lane_outputs[self.outputs.index(wanted[0])]}
-        trees = {
-            d: simplify(self.context.inline(gradients[d].tree)) for d in self.differentiable
-        }
+        trees = {d: simplify(self.context.inline(gradients[d].tree)) for d in self.differentiable}
         saved_rows = self._saved_rows(list(trees.values()), set(lane_grads))
         forward = self._forward(saved_rows)
         backward = []
@@ -167,7 +165,8 @@ class RowLowering:
         assignments = []
         for d in group:
             out = "out" if len(group) == 1 else f"out_{d}"
-            assignments.append((out, trees[d], "parameter" if d in self.lane_parameters else "lane"))
+            kind = "parameter" if d in self.lane_parameters else "lane"
+            assignments.append((out, trees[d], kind))
         lanes = [g for g, lane in lane_grads.items() if lane] + list(self.lanes)
         lanes += [n for n, lane in zip(self.outputs, self.lane_outputs, strict=True) if lane]
         rows = [g for g, lane in lane_grads.items() if not lane]

@@ -10,36 +10,15 @@ import builtins
 import keyword
 import string
 
-# What formulas and generated code use themselves.
-RESERVED = frozenset(
-    {
-        "count",
-        "grad",
-        "grads",
-        "i",
-        "kept",
-        "kernels",
-        "lanes",
-        "n",
-        "needed",
-        "node",
-        "number",
-        "ops",
-        "out",
-        "position",
-        "queries",
-        "result",
-        "row",
-        "rows",
-        "run",
-        "saved",
-        "tangent",
-        "tangents",
-        "term",
-        "terms",
-        "threads",
-    }
-)
+# Names of the formula language, and names that generated functions use for themselves.
+_LANGUAGE = {"count", "grad", "grads", "position", "result", "tangent"}
+_GENERATED = {
+    *("dispatch", "empty", "expired", "freed", "i", "kept", "kernels", "lanes", "modes"),
+    *("n", "needed", "new", "node", "number", "ops", "out", "pointwise", "queries", "register"),
+    *("row", "rows", "rowwise", "run", "saved", "spread", "tangents", "term", "terms", "threads"),
+    *("total", "unpack"),
+}
+RESERVED = frozenset(_LANGUAGE | _GENERATED)
 # Constants of the formula language.
 CONSTANTS = {"inf": float("inf"), "nan": float("nan"), "pi": 3.141592653589793}
 # PyTorch names arguments so; generated code does not rely on these builtins. Notably absent:
@@ -49,20 +28,8 @@ ARGUMENT_BUILTINS = frozenset(
 )
 # PyTorch names operators so.
 OPERATOR_BUILTINS = frozenset(
-    {
-        "abs",
-        "all",
-        "any",
-        "complex",
-        "divmod",
-        "max",
-        "min",
-        "pow",
-        "range",
-        "round",
-        "slice",
-        "sum",
-    }
+    {"abs", "all", "any", "complex", "divmod", "max", "min", "pow"}
+    | {"range", "round", "slice", "sum"}
 )
 LONGEST = 64
 _BUILTINS = frozenset(dir(builtins))

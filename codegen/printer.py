@@ -49,13 +49,10 @@ def literal(value: object) -> str:
         inner = ", ".join(literal(item) for item in value)
         return f"({inner},)" if len(value) == 1 else f"({inner})"
     if isinstance(value, float):
-        return f'float("{value}")' if value != value or abs(value) == float("inf") else _float(value)
+        if value != value or abs(value) == float("inf"):
+            return f'float("{value}")'
+        return repr(value).replace("e+", "e")  # as ruff writes it
     return repr(value)
-
-
-def _float(value: float) -> str:
-    """As ruff writes it: no plus sign in the exponent."""
-    return repr(value).replace("e+", "e")
 
 
 class Printer:

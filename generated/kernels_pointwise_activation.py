@@ -27,32 +27,13 @@ CHUNK = 16384
 
 # Without the order to inline, LLVM leaves the longer functions as calls, and loops stay scalar.
 CONTRACT = {"fastmath": {"contract"}, "forceinline": True}
+scalar = register_jitable(**CONTRACT)
 
 
-# log(erfc(x)) for 1 <= x <= 4 in powers of x, and for 1 <= x <= 6 in powers of x - 5/2: minimax
-# with the weight erfc, so that the error of erf is 2**-35 and 2**-59.
-ERF_FAR_FLOAT32 = (
-    np.float32(0.0001880348427221179),
-    np.float32(-1.1295783519744873),
-    np.float32(-0.6332201361656189),
-    np.float32(-0.10841819643974304),
-    np.float32(0.02520793117582798),
-    np.float32(-0.0042044054716825485),
-    np.float32(0.00044129675370641053),
-    np.float32(-2.168274477298837e-05),
-)
-
-
-# erf(x) / x - 1 in powers of x**2 for |x| <= 1: minimax (tools/minimax.py), 2**-29 and 2**-56.
-ERF_NEAR_FLOAT32 = (
-    np.float32(0.12837916612625122),
-    np.float32(-0.3761262893676758),
-    np.float32(0.11283618211746216),
-    np.float32(-0.02685512602329254),
-    np.float32(0.005190733820199966),
-    np.float32(-0.000803076196461916),
-    np.float32(7.920374628156424e-05),
-)
+@scalar
+def maximum_any(x, y):
+    """The larger; NaN if one is NaN."""
+    return x if x > y or x != x else y
 
 
 # (exp(r) - 1 - r) / r**2 on |r| <= ln2 / 2: minimax with coefficients rounded one after another
@@ -71,6 +52,14 @@ INVERSE_LN2_FLOAT32 = np.float32(1.4426950408889634)
 # ln2 in two parts; the first has so few bits that its product with n is exact.
 LN2_HIGH_FLOAT32 = np.float32(0.693359375)
 LN2_LOW_FLOAT32 = np.float32(-2.12194440054690583e-4)
+exact = register_jitable(fastmath=False, forceinline=True)
+
+
+@exact
+def ordered_sum(x, y):
+    """(rounded sum, rounding error) for |x| >= |y| or x = 0."""
+    total = x + y
+    return total, (x - total) + y
 
 
 @intrinsic
@@ -108,15 +97,44 @@ def float_operation(name):
 
 
 round_even = float_operation("llvm.rint")
-scalar = register_jitable(**CONTRACT)
 
 
-@scalar
-def exp_parts_float32(x):
-    """(q, n) with exp(x) = 2**n (1 + q), for -104 <= x <= 89."""
+@exact
+def exp_parts_pair_float32(x):
+    """(q, rest, n) with exp(x) = 2**n (1 + q + rest), where rest is what rounding took from q."""
     n = round_even(x * INVERSE_LN2_FLOAT32)
-    r = (x - n * LN2_HIGH_FLOAT32) - n * LN2_LOW_FLOAT32
-    return r + r * r * polynomial(r, EXP_FLOAT32), n
+    head = x - n * LN2_HIGH_FLOAT32
+    r = head - n * LN2_LOW_FLOAT32
+    q, rest = ordered_sum(r, r * r * polynomial(r, EXP_FLOAT32))
+    rest = rest + ((head - r) - n * LN2_LOW_FLOAT32)
+    return q, rest, n
+
+
+@intrinsic
+def fused(typing_context, x, y, z):
+    """x * y + z with one rounding."""
+
+    def generate(context, builder, signature, arguments):
+        return builder.fma(*arguments)
+
+    return x(x, x, x), generate
+
+
+@intrinsic
+def magnitude(typing_context, x):
+    """The absolute value."""
+
+    def generate(context, builder, signature, arguments):
+        (value,) = arguments
+        kind = value.type
+        if isinstance(x, types.Float):
+            call = builder.module.declare_intrinsic("llvm.fabs", [kind])
+            return builder.call(call, [value])
+        if not isinstance(x, types.Integer) or not x.signed:
+            return value
+        return builder.select(builder.icmp_signed("<", value, kind(0)), builder.neg(value), value)
+
+    return x(x), generate
 
 
 # The same and the bias of the exponent.
@@ -161,89 +179,26 @@ def scale_float32(x, n):
 
 
 @scalar
-def exp_float32(x):
-    y = np.float32(89.0) if x > np.float32(89.0) else x
+def sigmoid_float32(x):
+    # With e = exp(-|x|) the answer is 1 / (1 + e) or e / (1 + e), where e is 2**n (1 + q) in two
+    # parts. Correcting the quotient by its remainder takes away most of the rounding errors.
+    y = -magnitude(x)
     y = np.float32(-104.0) if y < np.float32(-104.0) else y
-    q, n = exp_parts_float32(y)
-    return scale_float32(np.float32(1.0) + q, n)
+    q, rest, n = exp_parts_pair_float32(y)
+    e, e_low = ordered_sum(np.float32(1.0), q)
+    e_low = e_low + rest
+    scale = power_of_2_float32(n if n > np.float32(-64.0) else np.float32(-64.0))
+    below, below_low = ordered_sum(np.float32(1.0), scale * e)
+    below_low = below_low + scale * e_low
+    positive = x > np.float32(0.0)
+    above = np.float32(1.0) if positive else e
+    above_low = np.float32(0.0) if positive else e_low
+    inverse = np.float32(1.0) / below
+    quotient = above * inverse
+    left = fused(-quotient, below, above) + (above_low - quotient * below_low)
+    return scale_float32(quotient + left * inverse, np.float32(0.0) if positive else n)
 
 
-@intrinsic
-def magnitude(typing_context, x):
-    """The absolute value."""
-
-    def generate(context, builder, signature, arguments):
-        (value,) = arguments
-        kind = value.type
-        if isinstance(x, types.Float):
-            call = builder.module.declare_intrinsic("llvm.fabs", [kind])
-            return builder.call(call, [value])
-        if not isinstance(x, types.Integer) or not x.signed:
-            return value
-        return builder.select(builder.icmp_signed("<", value, kind(0)), builder.neg(value), value)
-
-    return x(x), generate
-
-
-@intrinsic
-def with_sign(typing_context, x, y):
-    """The magnitude of x with the sign bit of y."""
-
-    def generate(context, builder, signature, arguments):
-        kind = arguments[0].type
-        pair = ir.FunctionType(kind, [kind, kind])
-        call = builder.module.declare_intrinsic("llvm.copysign", [kind], pair)
-        return builder.call(call, arguments)
-
-    return x(x, x), generate
-
-
-@scalar
-def erf_float32(x):
-    y = magnitude(x)
-    z = y * y
-    near = y + y * polynomial(z, ERF_NEAR_FLOAT32)
-    far = np.float32(4.0) if y > np.float32(4.0) else y
-    far = np.float32(1.0) - exp_float32(polynomial(far, ERF_FAR_FLOAT32))
-    return with_sign(far if y > np.float32(1.0) else near, x)
-
-
-ERF_FAR_FLOAT64 = (
-    -7.806815272727265,
-    -5.352680750986401,
-    -0.9438937335241231,
-    -0.010858072738139766,
-    0.002165476899655323,
-    -0.00042093256373649385,
-    7.703079848258893e-05,
-    -1.2755838466395365e-05,
-    1.7690001416879065e-06,
-    -1.5595516507769178e-07,
-    -1.2622430718279327e-08,
-    1.0911205874367311e-08,
-    -3.511931651445928e-09,
-    8.524834669992104e-10,
-    -1.603527355549924e-10,
-    2.0064009580891518e-11,
-    -2.0877349285763146e-12,
-    3.6818338598315047e-13,
-    3.836541399268099e-13,
-    -1.8744061310495987e-13,
-)
-ERF_NEAR_FLOAT64 = (
-    0.12837916709551256,
-    -0.3761263890318334,
-    0.11283791670936541,
-    -0.026866170641870045,
-    0.005223977595844043,
-    -0.0008548325435906245,
-    0.00012055278873575507,
-    -1.4924432051783906e-05,
-    1.644371223321512e-06,
-    -1.6180488176602137e-07,
-    1.3601049074473383e-08,
-    -7.577877146419059e-10,
-)
 EXP_FLOAT64 = (
     0.5,
     0.16666666666666677,
@@ -262,12 +217,15 @@ LN2_HIGH = 0.6931471804855391
 LN2_LOW = 7.440617110012397e-11
 
 
-@scalar
-def exp_parts_float64(x):
-    """(q, n) with exp(x) = 2**n (1 + q), for -746 <= x <= 710."""
+@exact
+def exp_parts_pair_float64(x):
+    """(q, rest, n) with exp(x) = 2**n (1 + q + rest), where rest is what rounding took from q."""
     n = round_even(x * INVERSE_LN2)
-    r = (x - n * LN2_HIGH) - n * LN2_LOW
-    return r + r * r * polynomial(r, EXP_FLOAT64), n
+    head = x - n * LN2_HIGH
+    r = head - n * LN2_LOW
+    q, rest = ordered_sum(r, r * r * polynomial(r, EXP_FLOAT64))
+    rest = rest + ((head - r) - n * LN2_LOW)
+    return q, rest, n
 
 
 BIASED_SHIFT_FLOAT64 = 6755399441056767.0
@@ -297,313 +255,6 @@ def scale_float64(x, n):
 
 
 @scalar
-def exp_float64(x):
-    y = 710.0 if x > 710.0 else x
-    y = -746.0 if y < -746.0 else y
-    q, n = exp_parts_float64(y)
-    return scale_float64(1.0 + q, n)
-
-
-@scalar
-def erf_float64(x):
-    y = magnitude(x)
-    z = y * y
-    near = y + y * polynomial(z, ERF_NEAR_FLOAT64)
-    far = 6.0 if y > 6.0 else y
-    far = 1.0 - exp_float64(polynomial(far - 2.5, ERF_FAR_FLOAT64))
-    return with_sign(far if y > 1.0 else near, x)
-
-
-# (log(1 + f) - f + f**2 / 2) / f**3 for sqrt(1/2) <= 1 + f < sqrt(2): minimax (tools/minimax.py),
-# relative error of the logarithm 2**-29.
-LOG_FLOAT32 = (
-    np.float32(0.3333331346511841),
-    np.float32(-0.2500016689300537),
-    np.float32(0.20002223551273346),
-    np.float32(-0.16659358143806458),
-    np.float32(0.14209570972867157),
-    np.float32(-0.12549981474876404),
-    np.float32(0.12109015882015228),
-    np.float32(-0.10914183408021927),
-    np.float32(0.053356148302555084),
-)
-exact = register_jitable(fastmath=False, forceinline=True)
-
-
-@scalar
-def log_limits_float32(x, result):
-    """The logarithm at 0, below 0, at infinity and NaN, else `result`."""
-    y = result if x < np.float32(np.inf) else x
-    y = np.float32(-np.inf) if x == np.float32(0.0) else y
-    return np.float32(np.nan) if x < np.float32(0.0) else y
-
-
-# The bits of sqrt(1/2), of 1 - sqrt(1/2) added to an exponent, and of 2**23 and 2**52.
-HALF_ROOT_BITS_FLOAT32 = 0x3F3504F3
-INTEGER_BITS_FLOAT32 = 0x4B000000
-ONE_BITS_FLOAT32 = 0x3F800000
-
-
-@scalar
-def split_float32(x):
-    """(k, m) with x = 2**k m and sqrt(1/2) <= m < sqrt(2), for x > 0."""
-    tiny = x < np.float32(1.1754943508222875e-38)
-    y = x * np.float32(33554432.0) if tiny else x
-    bits = np.int32(bits_of(y) + (ONE_BITS_FLOAT32 - HALF_ROOT_BITS_FLOAT32))
-    offset = np.float32(8388760.0) if tiny else np.float32(8388735.0)
-    k = float32_of((bits >> 23) | INTEGER_BITS_FLOAT32) - offset
-    return k, float32_of((bits & 0x7FFFFF) + HALF_ROOT_BITS_FLOAT32)
-
-
-@scalar
-def log1p_float32(x):
-    u = np.float32(1.0) + x
-    k, m = split_float32(u)
-    lost = x - (u - np.float32(1.0)) if x < np.float32(1.0) else np.float32(1.0) - (u - x)
-    exact = k == np.float32(0.0)
-    f = x if exact else m - np.float32(1.0)
-    z = f * f
-    tail = f * z * polynomial(f, LOG_FLOAT32)
-    tail = tail if exact else tail + (lost / u + k * LN2_LOW_FLOAT32)
-    result = k * LN2_HIGH_FLOAT32 + (f + (tail - np.float32(0.5) * z))
-    result = x if x == np.float32(0.0) else result
-    return log_limits_float32(u, result)
-
-
-@scalar
-def log_limits_float64(x, result):
-    """The logarithm at 0, below 0, at infinity and NaN, else `result`."""
-    y = result if x < np.inf else x
-    y = -np.inf if x == 0.0 else y
-    return np.nan if x < 0.0 else y
-
-
-# (2 atanh(s) - 2 s) / s**3 in powers of s**2, relative error of the logarithm 2**-59.
-LOG_FLOAT64 = (
-    0.6666666666666734,
-    0.39999999999416525,
-    0.2857142874207168,
-    0.2222219859917523,
-    0.18183563218372867,
-    0.15314074087426277,
-    0.1479575302269383,
-)
-
-
-@scalar
-def log_tail_float64(f, half):
-    """log(1 + f) - f + half, where half = f**2 / 2."""
-    s = f / (2.0 + f)
-    z = s * s
-    return s * (half + z * polynomial(z, LOG_FLOAT64))
-
-
-HALF_ROOT_BITS_FLOAT64 = 0x3FE6A09E667F3BCD
-INTEGER_BITS_FLOAT64 = 0x4330000000000000
-ONE_BITS_FLOAT64 = 0x3FF0000000000000
-
-
-@scalar
-def split_float64(x):
-    """(k, m) with x = 2**k m and sqrt(1/2) <= m < sqrt(2), for x > 0."""
-    tiny = x < 2.2250738585072014e-308
-    y = x * 18014398509481984.0 if tiny else x
-    bits = bits_of(y) + (ONE_BITS_FLOAT64 - HALF_ROOT_BITS_FLOAT64)
-    offset = 4503599627371573.0 if tiny else 4503599627371519.0
-    k = float64_of((bits >> 52) | INTEGER_BITS_FLOAT64) - offset
-    return k, float64_of((bits & 0xFFFFFFFFFFFFF) + HALF_ROOT_BITS_FLOAT64)
-
-
-@scalar
-def log1p_float64(x):
-    # 1 + x is rounded to u; u = 2**k m, and what was lost, divided by u, is added to the logarithm.
-    u = 1.0 + x
-    k, m = split_float64(u)
-    lost = (x - (u - 1.0) if x < 1.0 else 1.0 - (u - x)) / u
-    exact = k == 0.0
-    f = x if exact else m - 1.0
-    half = 0.5 * f * f
-    tail = log_tail_float64(f, half) + (0.0 if exact else lost + k * LN2_LOW)
-    result = k * LN2_HIGH + (f - (half - tail))
-    result = x if x == 0.0 else result
-    return log_limits_float64(u, result) if not (magnitude(x) < np.inf and u > 0.0) else result
-
-
-@scalar
-def maximum_any(x, y):
-    """The larger; NaN if one is NaN."""
-    return x if x > y or x != x else y
-
-
-@intrinsic
-def fused(typing_context, x, y, z):
-    """x * y + z with one rounding."""
-
-    def generate(context, builder, signature, arguments):
-        return builder.fma(*arguments)
-
-    return x(x, x, x), generate
-
-
-# (2 atanh(s) - 2 s - 2 s**3 / 3) / s**5 in powers of s**2: minimax (tools/minimax.py), 2**-73.
-LOG_REST = (
-    0.3999999999999998,
-    0.28571428571444124,
-    0.2222222221767641,
-    0.18181818861686935,
-    0.15384557032786417,
-    0.13336323694098384,
-    0.11674492133250622,
-    0.11993062123962242,
-)
-TWO_THIRDS_HIGH = 0.6666666666666666
-TWO_THIRDS_LOW = 3.700743415417188e-17
-
-
-@exact
-def ordered_sum(x, y):
-    """(rounded sum, rounding error) for |x| >= |y| or x = 0."""
-    total = x + y
-    return total, (x - total) + y
-
-
-@exact
-def two_sum(x, y):
-    """(rounded sum, rounding error)."""
-    total = x + y
-    part = total - x
-    return total, (x - (total - part)) + (y - part)
-
-
-@exact
-def log_precise(x):
-    """(high, low) with log(x) = high + low to about 2**-65 of it, for 0 < x < infinity."""
-    k, m = split_float64(x)
-    f = m - 1.0
-    below, below_low = two_sum(2.0, f)
-    s = f / below
-    s_low = (fused(-s, below, f) - s * below_low) / below
-    z = s * s
-    z_low = fused(s, s, -z) + 2.0 * s * s_low
-    cube = s * z
-    cube_low = fused(s, z, -cube) + (s * z_low + s_low * z)
-    third = cube * TWO_THIRDS_HIGH
-    third_low = fused(cube, TWO_THIRDS_HIGH, -third)
-    third_low = third_low + (cube * TWO_THIRDS_LOW + cube_low * TWO_THIRDS_HIGH)
-    third_low = third_low + (cube * z) * polynomial(z, LOG_REST)
-    high, low = two_sum(2.0 * s, third)
-    low = low + (2.0 * s_low + third_low)
-    total, rest = two_sum(k * LN2_HIGH, high)
-    return ordered_sum(total, rest + (low + k * LN2_LOW))
-
-
-round_to_zero = float_operation("llvm.trunc")
-
-
-@scalar
-def pow_limits_float64(x, y, result):
-    """The sign and the special cases of x**y, given |x|**y for ordinary arguments."""
-    a = magnitude(x)
-    whole = round_to_zero(y) == y
-    odd = whole and round_to_zero(0.5 * y) != 0.5 * y
-    grows = (a > 1.0) == (y > 0.0)
-    limit = a == 0.0 or a == np.inf or magnitude(y) == np.inf
-    value = (np.inf if grows else 0.0) if limit else result
-    value = -value if bits_of(x) < 0 and odd else value
-    value = np.nan if x < 0.0 and a != np.inf and not whole else value
-    value = x + y if x != x or y != y else value
-    return 1.0 if x == 1.0 or y == 0.0 or (x == -1.0 and magnitude(y) == np.inf) else value
-
-
-@scalar
-def pow_float64(x, y):
-    high, low = log_precise(magnitude(x))
-    # A larger exponent changes nothing, and cannot overflow in the products.
-    z = 1e300 if y > 1e300 else (-1e300 if y < -1e300 else y)
-    product = z * high
-    product_low = fused(z, high, -product) + z * low
-    outside = not (magnitude(product) < 746.0)
-    edge = 746.0 if product > 0.0 else -746.0
-    q, n = exp_parts_float64(edge if outside else product)
-    value = scale_float64(1.0 + (q + (0.0 if outside else product_low) * (1.0 + q)), n)
-    return pow_limits_float64(x, y, value)
-
-
-@scalar
-def pow_float32(x, y):
-    return np.float32(pow_float64(np.float64(x), np.float64(y)))
-
-
-@intrinsic
-def converted(typing_context, value, x):
-    """`value` in the type of x."""
-
-    def generate(context, builder, signature, arguments):
-        return context.cast(builder, arguments[0], value, x)
-
-    return x(value, x), generate
-
-
-@scalar
-def pow_integer(x, y):
-    """x**y by repeated squaring, modulo the width; a negative y gives 1 / x**-y rounded to zero."""
-    result, base, rest = 1, np.int64(x), np.int64(y)
-    if y < 0:
-        # Only 1 and -1 have a power that is not rounded to 0.
-        result = 1 if base == 1 or base == -1 else 0
-        rest = rest & 1
-    while rest > 0:
-        if rest & 1:
-            result = result * base
-        base = base * base
-        rest = rest >> 1
-    return converted(result, x)
-
-
-@exact
-def exp_parts_pair_float32(x):
-    """(q, rest, n) with exp(x) = 2**n (1 + q + rest), where rest is what rounding took from q."""
-    n = round_even(x * INVERSE_LN2_FLOAT32)
-    head = x - n * LN2_HIGH_FLOAT32
-    r = head - n * LN2_LOW_FLOAT32
-    q, rest = ordered_sum(r, r * r * polynomial(r, EXP_FLOAT32))
-    rest = rest + ((head - r) - n * LN2_LOW_FLOAT32)
-    return q, rest, n
-
-
-@scalar
-def sigmoid_float32(x):
-    # With e = exp(-|x|) the answer is 1 / (1 + e) or e / (1 + e), where e is 2**n (1 + q) in two
-    # parts. Correcting the quotient by its remainder takes away most of the rounding errors.
-    y = -magnitude(x)
-    y = np.float32(-104.0) if y < np.float32(-104.0) else y
-    q, rest, n = exp_parts_pair_float32(y)
-    e, e_low = ordered_sum(np.float32(1.0), q)
-    e_low = e_low + rest
-    scale = power_of_2_float32(n if n > np.float32(-64.0) else np.float32(-64.0))
-    below, below_low = ordered_sum(np.float32(1.0), scale * e)
-    below_low = below_low + scale * e_low
-    positive = x > np.float32(0.0)
-    above = np.float32(1.0) if positive else e
-    above_low = np.float32(0.0) if positive else e_low
-    inverse = np.float32(1.0) / below
-    quotient = above * inverse
-    left = fused(-quotient, below, above) + (above_low - quotient * below_low)
-    return scale_float32(quotient + left * inverse, np.float32(0.0) if positive else n)
-
-
-@exact
-def exp_parts_pair_float64(x):
-    """(q, rest, n) with exp(x) = 2**n (1 + q + rest), where rest is what rounding took from q."""
-    n = round_even(x * INVERSE_LN2)
-    head = x - n * LN2_HIGH
-    r = head - n * LN2_LOW
-    q, rest = ordered_sum(r, r * r * polynomial(r, EXP_FLOAT64))
-    rest = rest + ((head - r) - n * LN2_LOW)
-    return q, rest, n
-
-
-@scalar
 def sigmoid_float64(x):
     y = -magnitude(x)
     y = -746.0 if y < -746.0 else y
@@ -623,91 +274,8 @@ def sigmoid_float64(x):
 
 
 @scalar
-def square_any(x):
-    return x * x
-
-
-@exact
-def expm1_pair_float32(q, rest, scale):
-    """(high, low) with scale (1 + q + rest) - 1 = high + low."""
-    head = scale - np.float32(1.0)
-    lost = (
-        (scale - head) - np.float32(1.0)
-        if scale > np.float32(1.0)
-        else scale - (head + np.float32(1.0))
-    )
-    high, low = ordered_sum(head, scale * q)
-    return high, low + (lost + scale * rest)
-
-
-@scalar
-def tanh_float32(x):
-    # With t = expm1(-2|x|) in two parts, tanh |x| = -t / (2 + t), corrected by the remainder.
-    y = np.float32(-2.0) * magnitude(x)
-    y = np.float32(-20.0) if y < np.float32(-20.0) else y
-    q, rest, n = exp_parts_pair_float32(y)
-    t, t_low = expm1_pair_float32(q, rest, power_of_2_float32(n))
-    below, below_low = ordered_sum(np.float32(2.0), t)
-    below_low = below_low + t_low
-    inverse = np.float32(1.0) / below
-    quotient = -t * inverse
-    left = fused(-quotient, below, -t) - (t_low + quotient * below_low)
-    return with_sign(quotient + left * inverse, x)
-
-
-@exact
-def expm1_pair_float64(q, rest, scale):
-    """(high, low) with scale (1 + q + rest) - 1 = high + low."""
-    head = scale - 1.0
-    lost = (scale - head) - 1.0 if scale > 1.0 else scale - (head + 1.0)
-    high, low = ordered_sum(head, scale * q)
-    return high, low + (lost + scale * rest)
-
-
-@scalar
-def tanh_float64(x):
-    y = -2.0 * magnitude(x)
-    y = -50.0 if y < -50.0 else y
-    q, rest, n = exp_parts_pair_float64(y)
-    t, t_low = expm1_pair_float64(q, rest, power_of_2_float64(n))
-    below, below_low = ordered_sum(2.0, t)
-    below_low = below_low + t_low
-    inverse = 1.0 / below
-    quotient = -t * inverse
-    left = fused(-quotient, below, -t) - (t_low + quotient * below_low)
-    return with_sign(quotient + left * inverse, x)
-
-
-@scalar
 def where_any(condition, x, y):
     return x if condition else y
-
-
-def erf(x):
-    raise NotImplementedError
-
-
-@overload(erf, jit_options=CONTRACT)
-def erf_overload(x):
-    return {types.float32: erf_float32, types.float64: erf_float64}.get(x)
-
-
-def exp(x):
-    raise NotImplementedError
-
-
-@overload(exp, jit_options=CONTRACT)
-def exp_overload(x):
-    return {types.float32: exp_float32, types.float64: exp_float64}.get(x)
-
-
-def log1p(x):
-    raise NotImplementedError
-
-
-@overload(log1p, jit_options=CONTRACT)
-def log1p_overload(x):
-    return {types.float32: log1p_float32, types.float64: log1p_float64}.get(x)
 
 
 def maximum(x, y):
@@ -719,19 +287,6 @@ def maximum_overload(x, y):
     return maximum_any
 
 
-def pow(x, y):
-    raise NotImplementedError
-
-
-@overload(pow, jit_options=CONTRACT)
-def pow_overload(x, y):
-    if isinstance(x, types.Integer) and isinstance(y, types.Integer):
-        return pow_integer
-    if x != y:
-        return None
-    return {types.float32: pow_float32, types.float64: pow_float64}.get(x)
-
-
 def sigmoid(x):
     raise NotImplementedError
 
@@ -739,24 +294,6 @@ def sigmoid(x):
 @overload(sigmoid, jit_options=CONTRACT)
 def sigmoid_overload(x):
     return {types.float32: sigmoid_float32, types.float64: sigmoid_float64}.get(x)
-
-
-def square(x):
-    raise NotImplementedError
-
-
-@overload(square, jit_options=CONTRACT)
-def square_overload(x):
-    return square_any
-
-
-def tanh(x):
-    raise NotImplementedError
-
-
-@overload(tanh, jit_options=CONTRACT)
-def tanh_overload(x):
-    return {types.float32: tanh_float32, types.float64: tanh_float64}.get(x)
 
 
 def where(condition, x, y):
@@ -989,249 +526,4 @@ def silu_forward_strided(geometry, self, out):
                 for i in range(size):
                     at_self = from_self + i * step_self
                     out[at + i] = self[at_self] * sigmoid(self[at_self])
-                at += size
-
-
-# softplus:
-#     where(self * beta > threshold, self, log1p(exp(self * beta)) / beta)
-@kernel
-def softplus_forward(self, out):
-    number = self.dtype.type
-    for i in range(out.shape[0]):
-        out[i] = where(self[i] > number(20), self[i], log1p(exp(self[i])))
-
-
-@parallel_kernel
-def softplus_forward_parallel(self, out):
-    n = out.shape[0]
-    for part in prange((n + CHUNK - 1) // CHUNK):
-        low = part * CHUNK
-        high = min(low + CHUNK, n)
-        softplus_forward(self[low:high], out[low:high])
-
-
-# softplus, gradient of self:
-#     where(self * beta > threshold, grad, grad * sigmoid(self * beta))
-@kernel
-def softplus_backward(grad, self, out):
-    number = grad.dtype.type
-    for i in range(out.shape[0]):
-        out_part_0 = grad[i] * sigmoid(self[i])
-        out[i] = where(self[i] > number(20), grad[i], out_part_0)
-
-
-@parallel_kernel
-def softplus_backward_parallel(grad, self, out):
-    n = out.shape[0]
-    for part in prange((n + CHUNK - 1) // CHUNK):
-        low = part * CHUNK
-        high = min(low + CHUNK, n)
-        softplus_backward(grad[low:high], self[low:high], out[low:high])
-
-
-# softplus:
-#     where(self * beta > threshold, self, log1p(exp(self * beta)) / beta)
-@kernel
-def softplus_forward_general(self, beta, threshold, out):
-    number = self.dtype.type
-    beta = number(beta)
-    threshold = number(threshold)
-    for i in range(out.shape[0]):
-        out_part_0 = log1p(exp(self[i] * beta)) / beta
-        out[i] = where(self[i] * beta > threshold, self[i], out_part_0)
-
-
-@parallel_kernel
-def softplus_forward_general_parallel(self, beta, threshold, out):
-    n = out.shape[0]
-    for part in prange((n + CHUNK - 1) // CHUNK):
-        low = part * CHUNK
-        high = min(low + CHUNK, n)
-        softplus_forward_general(self[low:high], beta, threshold, out[low:high])
-
-
-# softplus, gradient of self:
-#     where(self * beta > threshold, grad, grad * sigmoid(self * beta))
-@kernel
-def softplus_backward_general(grad, self, beta, threshold, out):
-    number = grad.dtype.type
-    beta = number(beta)
-    threshold = number(threshold)
-    for i in range(out.shape[0]):
-        out_part_0 = grad[i] * sigmoid(self[i] * beta)
-        out[i] = where(self[i] * beta > threshold, grad[i], out_part_0)
-
-
-@parallel_kernel
-def softplus_backward_general_parallel(grad, self, beta, threshold, out):
-    n = out.shape[0]
-    for part in prange((n + CHUNK - 1) // CHUNK):
-        low = part * CHUNK
-        high = min(low + CHUNK, n)
-        softplus_backward_general(grad[low:high], self[low:high], beta, threshold, out[low:high])
-
-
-# softplus:
-#     where(self * beta > threshold, self, log1p(exp(self * beta)) / beta)
-@kernel
-def softplus_forward_strided(geometry, self, beta, threshold, out):
-    size = geometry[3]
-    at = np.uint64(0)
-    step_self = geometry[7]
-    number = self.dtype.type
-    beta = number(beta)
-    threshold = number(threshold)
-    for i0 in range(geometry[0]):
-        for i1 in range(geometry[1]):
-            for i2 in range(geometry[2]):
-                from_self = i0 * geometry[4] + i1 * geometry[5]
-                from_self += i2 * geometry[6]
-                for i in range(size):
-                    at_self = from_self + i * step_self
-                    out_part_0 = log1p(exp(self[at_self] * beta)) / beta
-                    out_part_1 = self[at_self] * beta > threshold
-                    out[at + i] = where(out_part_1, self[at_self], out_part_0)
-                at += size
-
-
-# gelu_erf:
-#     0.5 * self * (1 + erf(self * 0.7071067811865476))
-@kernel
-def gelu_erf_forward(self, out):
-    number = self.dtype.type
-    for i in range(out.shape[0]):
-        out_part_0 = number(1) + erf(self[i] * number(0.7071067811865476))
-        out[i] = number(0.5) * self[i] * out_part_0
-
-
-@parallel_kernel
-def gelu_erf_forward_parallel(self, out):
-    n = out.shape[0]
-    for part in prange((n + CHUNK - 1) // CHUNK):
-        low = part * CHUNK
-        high = min(low + CHUNK, n)
-        gelu_erf_forward(self[low:high], out[low:high])
-
-
-# gelu_erf, gradient of self:
-#     grad * (1 + erf(self * 0.7071067811865476)) * 0.5 + grad * (0.5 * self) *
-#   1.1283791670955126 * exp(-(self * 0.7071067811865476) * (self *
-#   0.7071067811865476)) * 0.7071067811865476
-@kernel
-def gelu_erf_backward(grad, self, out):
-    number = grad.dtype.type
-    for i in range(out.shape[0]):
-        out_part_0 = number(1) + erf(self[i] * number(0.7071067811865476))
-        out_part_1 = -(self[i] * number(0.7071067811865476))
-        out_part_2 = exp(out_part_1 * (self[i] * number(0.7071067811865476)))
-        out_part_3 = grad[i] * out_part_0 * number(0.5)
-        out_part_4 = grad[i] * (number(0.5) * self[i])
-        out_part_5 = out_part_4 * number(1.1283791670955126) * out_part_2
-        out[i] = out_part_3 + out_part_5 * number(0.7071067811865476)
-
-
-@parallel_kernel
-def gelu_erf_backward_parallel(grad, self, out):
-    n = out.shape[0]
-    for part in prange((n + CHUNK - 1) // CHUNK):
-        low = part * CHUNK
-        high = min(low + CHUNK, n)
-        gelu_erf_backward(grad[low:high], self[low:high], out[low:high])
-
-
-# gelu_erf:
-#     0.5 * self * (1 + erf(self * 0.7071067811865476))
-@kernel
-def gelu_erf_forward_strided(geometry, self, out):
-    size = geometry[3]
-    at = np.uint64(0)
-    step_self = geometry[7]
-    number = self.dtype.type
-    for i0 in range(geometry[0]):
-        for i1 in range(geometry[1]):
-            for i2 in range(geometry[2]):
-                from_self = i0 * geometry[4] + i1 * geometry[5]
-                from_self += i2 * geometry[6]
-                for i in range(size):
-                    at_self = from_self + i * step_self
-                    out_part_0 = number(1) + erf(self[at_self] * number(0.7071067811865476))
-                    out[at + i] = number(0.5) * self[at_self] * out_part_0
-                at += size
-
-
-# gelu_tanh:
-#     inner = 0.7978845608028654 * (self + 0.044715 * self ** 3)
-#     0.5 * self * (1 + tanh(inner))
-@kernel
-def gelu_tanh_forward(self, out):
-    number = self.dtype.type
-    for i in range(out.shape[0]):
-        inner_part_0 = self[i] + number(0.044715) * (square(self[i]) * self[i])
-        inner = number(0.7978845608028654) * inner_part_0
-        out[i] = number(0.5) * self[i] * (number(1) + tanh(inner))
-
-
-@parallel_kernel
-def gelu_tanh_forward_parallel(self, out):
-    n = out.shape[0]
-    for part in prange((n + CHUNK - 1) // CHUNK):
-        low = part * CHUNK
-        high = min(low + CHUNK, n)
-        gelu_tanh_forward(self[low:high], out[low:high])
-
-
-# gelu_tanh, gradient of self:
-#     grad * (1 + tanh(0.7978845608028654 * (self + 0.044715 * self**3))) * 0.5 +
-#   (grad * (0.5 * self) * (1 - tanh(0.7978845608028654 * (self + 0.044715 *
-#   self**3)) * tanh(0.7978845608028654 * (self + 0.044715 * self**3))) *
-#   0.7978845608028654 + where(3 == 0, 0, grad * (0.5 * self) * (1 -
-#   tanh(0.7978845608028654 * (self + 0.044715 * self**3)) * tanh(0.7978845608028654
-#   * (self + 0.044715 * self**3))) * 0.7978845608028654 * 0.044715 * 3 * self ** (3
-#   - 1)))
-@kernel
-def gelu_tanh_backward(grad, self, out):
-    number = grad.dtype.type
-    for i in range(out.shape[0]):
-        out_part_0 = self[i] + number(0.044715) * (square(self[i]) * self[i])
-        out_part_1 = number(1) + tanh(number(0.7978845608028654) * out_part_0)
-        out_part_2 = tanh(number(0.7978845608028654) * out_part_0)
-        out_part_3 = pow(self[i], number(3) - number(1))
-        out_part_4 = number(1) - out_part_2 * out_part_2
-        out_part_5 = grad[i] * (number(0.5) * self[i]) * out_part_4
-        out_part_6 = out_part_5 * number(0.7978845608028654) * number(0.044715)
-        out_part_7 = out_part_5 * number(0.7978845608028654)
-        out_part_8 = out_part_6 * number(3) * out_part_3
-        out_part_9 = where(number(3) == number(0), number(0), out_part_8)
-        out_part_10 = grad[i] * out_part_1 * number(0.5)
-        out[i] = out_part_10 + (out_part_7 + out_part_9)
-
-
-@parallel_kernel
-def gelu_tanh_backward_parallel(grad, self, out):
-    n = out.shape[0]
-    for part in prange((n + CHUNK - 1) // CHUNK):
-        low = part * CHUNK
-        high = min(low + CHUNK, n)
-        gelu_tanh_backward(grad[low:high], self[low:high], out[low:high])
-
-
-# gelu_tanh:
-#     inner = 0.7978845608028654 * (self + 0.044715 * self ** 3)
-#     0.5 * self * (1 + tanh(inner))
-@kernel
-def gelu_tanh_forward_strided(geometry, self, out):
-    size = geometry[3]
-    at = np.uint64(0)
-    step_self = geometry[7]
-    number = self.dtype.type
-    for i0 in range(geometry[0]):
-        for i1 in range(geometry[1]):
-            for i2 in range(geometry[2]):
-                from_self = i0 * geometry[4] + i1 * geometry[5]
-                from_self += i2 * geometry[6]
-                for i in range(size):
-                    at_self = from_self + i * step_self
-                    inner_part_0 = number(0.044715) * (square(self[at_self]) * self[at_self])
-                    inner = number(0.7978845608028654) * (self[at_self] + inner_part_0)
-                    out[at + i] = number(0.5) * self[at_self] * (number(1) + tanh(inner))
                 at += size

@@ -37,7 +37,7 @@ OPERATORS = [
             {"self": [], "dim": 0},
             {"self": [0, 3], "dim": 0},
         ],
-        reference="numpy.cumsum(self, axis=dim)",
+        reference="numpy.reshape(numpy.cumsum(self, axis=dim), numpy.shape(self))",
     ),
     declared(
         name="cumprod",

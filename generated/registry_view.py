@@ -263,8 +263,9 @@ OPERATORS = [
         samples={},
         points={},
         calls=[
-            {"self": [3, 4], "shape": [12]},
-            {"self": [3, 4], "shape": [2, -1]},
+            {"self": {"shape": [3, 4], "dense": True}, "shape": [12]},
+            {"self": {"shape": [3, 4], "dense": True}, "shape": [2, -1]},
+            {"self": [3, 4], "shape": [3, 1, 4]},
             {"self": [], "shape": [1]},
         ],
         reference="numpy.reshape(self, shape)",

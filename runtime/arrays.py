@@ -177,7 +177,9 @@ class View(Operator):
         node.edges = (base._grad_fn or base, base._output_nr)
         node.saved = ()
         node.shape = result.shape
-        node.general = General([base.shape], [base.dtype], Recipe(self, base.shape, args[1:], index))
+        node.general = General(
+            [base.shape], [base.dtype], Recipe(self, base.shape, args[1:], index)
+        )
         node.hooks = None
         result._requires_grad = True
         result._grad_fn = node

@@ -99,10 +99,7 @@ class _Pass:
         while heap:
             node = heappop(heap)[1]
             grad = buffers.pop(node)
-            if node.hooks is None:
-                result = node.apply(grad)
-            else:
-                result = self._hooked(node, grad)
+            result = node.apply(grad) if node.hooks is None else self._hooked(node, grad)
             del grad
             if not retain:
                 node.saved = None

@@ -16,7 +16,7 @@ def call(op, args):
         if all(_missing(t) for t in tangents):
             return result
         if op.jvp is not None:
-            moved = (_along(op, args, result, tangents),)
+            moved = _along(op, args, result, tangents)
         else:
             moved = _by_gradients(op, args, tangents)
     outputs = result if isinstance(result, tuple) else (result,)
@@ -63,10 +63,10 @@ def _along(op, args, result, tangents):
                 for p, t in zip(primals, tangent, strict=True)
             ]
         filled.append(None if _missing(tangent) else tangent)
-    if op.listed:
-        raise AssertionError(f"{op.name}: a jvp formula cannot return a list")
     tangent = op.jvp(args, result, filled)
-    return fit(tangent, result.shape, result.dtype)
+    if op.listed:
+        return [fit(t, r.shape, r.dtype) for t, r in zip(tangent, result, strict=True)]
+    return [fit(tangent, result.shape, result.dtype)]
 
 
 def _by_gradients(op, args, tangents):
@@ -98,9 +98,7 @@ def _by_gradients(op, args, tangents):
         outputs = result if isinstance(result, tuple) else (result,)
         chosen = outputs if op.listed else [outputs[i] for i in op.differentiable_outputs]
         dummies = [zeros_like(o).requires_grad_() for o in chosen]
-        gradients = autograd.grad(
-            chosen, sources, dummies, create_graph=True, allow_unused=True
-        )
+        gradients = autograd.grad(chosen, sources, dummies, create_graph=True, allow_unused=True)
         pairs = [(g, t) for g, t in zip(gradients, along, strict=True) if g is not None]
         if not pairs:
             return [None] * len(chosen)

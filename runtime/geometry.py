@@ -101,14 +101,12 @@ def contiguous_strides(shape):
 
 def is_contiguous(shape, strides):
     """Whether the elements lie in row-major order without gaps; sizes of 1 do not matter."""
-    if strides == contiguous_strides(shape) or 0 in shape:
+    wanted = contiguous_strides(shape)
+    if strides == wanted:
         return True
-    step = 1
-    for size, stride in zip(reversed(shape), reversed(strides), strict=True):
-        if size != 1:
-            if stride != step:
-                return False
-            step *= size
+    for size, stride, step in zip(shape, strides, wanted, strict=True):
+        if stride != step and size != 1:
+            return 0 in shape
     return True
 
 
@@ -203,7 +201,7 @@ def view_strides(shape, strides, new_shape):
     Neighbouring dimensions that step evenly through memory form a block; each new dimension must
     lie inside one block.
     """
-    if 0 in shape or not shape:
+    if 0 in shape or strides == contiguous_strides(shape):
         return contiguous_strides(new_shape)
     blocks = [list(pair) for pair in coalesce(shape, [strides])]
     out = [0] * len(new_shape)

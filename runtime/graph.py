@@ -188,9 +188,7 @@ def _hooks_of(node):
 def register_hook(tensor, hook):
     """Call `hook(grad)` with the tensor's gradient; what it returns replaces the gradient."""
     if not tensor._requires_grad:
-        raise RuntimeError(
-            "cannot register a hook on a tensor that doesn't require gradient"
-        )
+        raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
     if tensor._grad_fn is None:
         extra = extra_of(tensor)
         if extra.hooks is None:
@@ -203,9 +201,7 @@ def register_hook(tensor, hook):
 def register_post_accumulate_grad_hook(tensor, hook):
     """Call `hook(tensor)` after a leaf's `.grad` was accumulated."""
     if tensor._grad_fn is not None or not tensor._requires_grad:
-        raise RuntimeError(
-            "post accumulate grad hooks cannot be registered on non-leaf tensors"
-        )
+        raise RuntimeError("post accumulate grad hooks cannot be registered on non-leaf tensors")
     extra = extra_of(tensor)
     if extra.accumulated is None:
         extra.accumulated = OrderedDict()

@@ -41,9 +41,7 @@ def check(name, target, others=()):
     """Errors of in-place operations that autograd cannot follow."""
     if not modes.grad:
         return
-    wants = target._requires_grad or any(
-        isinstance(o, Tensor) and o._requires_grad for o in others
-    )
+    wants = target._requires_grad or any(isinstance(o, Tensor) and o._requires_grad for o in others)
     if target._requires_grad and target._grad_fn is None:
         raise RuntimeError(
             "a leaf Variable that requires grad is being used in an in-place operation."

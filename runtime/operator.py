@@ -246,9 +246,11 @@ def unpack(node):
 
 
 def _input(node, op, source, value):
-    tensor = from_flat(value, node.shape, dtypes.from_numpy_dtype(value.dtype)) if type(
-        value
-    ) is np.ndarray else shell(value)
+    tensor = (
+        from_flat(value, node.shape, dtypes.from_numpy_dtype(value.dtype))
+        if type(value) is np.ndarray
+        else shell(value)
+    )
     if source in op.differentiable and not op.many:
         index = op.differentiable.index(source)
         target = node.edges[2 * index]
@@ -263,9 +265,11 @@ def _input(node, op, source, value):
 
 def _output(node, op, source, value):
     index = op.outputs.index(source)
-    tensor = from_flat(value, node.shape, dtypes.from_numpy_dtype(value.dtype)) if type(
-        value
-    ) is np.ndarray else shell(value)
+    tensor = (
+        from_flat(value, node.shape, dtypes.from_numpy_dtype(value.dtype))
+        if type(value) is np.ndarray
+        else shell(value)
+    )
     if index in op.differentiable_outputs:
         tensor._grad_fn = node
         tensor._output_nr = op.differentiable_outputs.index(index)
@@ -275,7 +279,7 @@ def _output(node, op, source, value):
 
 def expired(node):
     """Raise for the first saved value that an in-place operation has changed since."""
-    for index, (_, kind, source, _) in enumerate(node.op.saved):
+    for index, (_, _, source, _) in enumerate(node.op.saved):
         value, counter, version = node.saved[3 * index : 3 * index + 3]
         if counter is None or counter[0] == version:
             continue
@@ -352,7 +356,11 @@ class OperatorNode(Node):
         else:
             shapes, kinds = general.input_shapes, general.input_dtypes
         if self.op.many:
-            gradients = [g for part in gradients for g in (part if isinstance(part, list | tuple) else (part,))]
+            gradients = [
+                g
+                for part in gradients
+                for g in (part if isinstance(part, list | tuple) else (part,))
+            ]
         fitted = tuple(fit(*item) for item in zip(gradients, shapes, kinds, strict=True))
         return fitted if len(fitted) > 1 else fitted[0]
 

@@ -27,8 +27,7 @@ def broadcast_plan(shapes, strides):
     for own, steps in zip(shapes, strides, strict=True):
         missing = len(shape) - len(own)
         rows.append(
-            [0] * missing
-            + [0 if n == 1 else step for n, step in zip(own, steps, strict=True)]
+            [0] * missing + [0 if n == 1 else step for n, step in zip(own, steps, strict=True)]
         )
     sizes, rows = _coalesce(list(shape), rows)
     if len(sizes) > LIMIT:

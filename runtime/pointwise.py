@@ -102,7 +102,9 @@ class Pointwise(Operator):
         kind = dtypes.result_type(*operands) if operands else dtypes.bool
         if self.rule in ("float", "floating") and not kind.is_floating_point:
             if self.rule == "floating":
-                raise RuntimeError(f'"{self.name}" not implemented for {kind}; use a floating dtype')
+                raise RuntimeError(
+                    f'"{self.name}" not implemented for {kind}; use a floating dtype'
+                )
             kind = dtypes.get_default_dtype()
         result = dtypes.bool if self.rule == "bool" else kind
         return kind, result
@@ -160,9 +162,7 @@ def backward(node, grad):
         arrays[name] = value
     wanted = tuple(i for i, edge in enumerate(node.edges[::2]) if edge is not None)
     gradients = _run(op, wanted, arrays, grad)
-    results = [
-        None if g is None else _reduced(g, node, i) for i, g in enumerate(gradients)
-    ]
+    results = [None if g is None else _reduced(g, node, i) for i, g in enumerate(gradients)]
     return tuple(results) if len(results) > 1 else results[0]
 
 

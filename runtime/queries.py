@@ -78,11 +78,10 @@ def lengths(shapes, dim):
     return [shape[dim] for shape in shapes]
 
 
-def quotients(shape, size):
-    """How often `shape` fits into `size`, dimension by dimension, from the last."""
-    missing = len(size) - len(shape)
-    padded = (1,) * missing + tuple(shape)
-    return tuple(n // own if own else 1 for n, own in zip(size, padded, strict=True))
+def quotients(whole, part):
+    """How often the sizes `part` fit into `whole`, dimension by dimension, from the last."""
+    padded = (1,) * (len(whole) - len(part)) + tuple(part)
+    return tuple(n // own if own else 1 for n, own in zip(whole, padded, strict=True))
 
 
 def class_dim(tensor):

@@ -159,7 +159,8 @@ def overloaded(public, candidates):
             if _matches(names, types, args, kwargs):
                 return function(*args, **kwargs)
         given = ", ".join(
-            [type(a).__name__ for a in args] + [f"{k}={type(v).__name__}" for k, v in kwargs.items()]
+            [type(a).__name__ for a in args]
+            + [f"{k}={type(v).__name__}" for k, v in kwargs.items()]
         )
         options = "\n".join(f" * ({_spelled(*signature)})" for _, signature in candidates)
         raise TypeError(
@@ -205,9 +206,9 @@ def _fits(value, text):
         return isinstance(value, int | list | tuple)
     if text.endswith("[]"):
         base = text[:-2]
-        return isinstance(value, list | tuple) and all(_fits(v, base) for v in value) or (
-            base == "int" and _fits(value, "int")
-        )
+        if isinstance(value, list | tuple):
+            return all(_fits(item, base) for item in value)
+        return base == "int" and _fits(value, "int")
     match text:
         case "Tensor":
             return isinstance(value, Tensor)

@@ -137,6 +137,10 @@ class Rowwise(Operator):
             tensor = ops.to(tensor, dtypes.int64)
         return tensor
 
+    def lanes(self, args):
+        """Where the lanes of a call lie, for its jvp formulas."""
+        return self._lanes(args[0], args)
+
     def _lanes(self, tensor, args):
         over = args[self.positions[self.over]]
         ndim = len(tensor.shape)

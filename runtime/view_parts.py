@@ -13,7 +13,8 @@ def select(shape, strides, offset, dim, index):
     if not shape:
         raise IndexError("select() cannot be applied to a 0-dim tensor.")
     dim = normalize_dim(dim, len(shape))
-    size = shape[dim]
+    sizes, steps = list(shape), list(strides)
+    size, stride = sizes.pop(dim), steps.pop(dim)
     if not -size <= index < size:
         raise IndexError(
             f"select(): index {index} out of range for tensor of size {list(shape)} at "
@@ -21,11 +22,7 @@ def select(shape, strides, offset, dim, index):
         )
     if index < 0:
         index += size
-    return (
-        Size((*shape[:dim], *shape[dim + 1 :])),
-        (*strides[:dim], *strides[dim + 1 :]),
-        offset + index * strides[dim],
-    )
+    return Size(sizes), tuple(steps), offset + index * stride
 
 
 def slice_bounds(size, start, end):
@@ -40,16 +37,16 @@ def slice_bounds(size, start, end):
 def slice(shape, strides, offset, dim=0, start=None, end=None, step=1):
     """Every `step`-th element of dimension `dim` from `start` to `end`; clamped, never raising."""
     if not shape:
-        raise RuntimeError("slice() cannot be applied to a 0-dim tensor.")
+        raise IndexError("slice() cannot be applied to a 0-dim tensor.")
     dim = normalize_dim(dim, len(shape))
     if step < 1:
         raise ValueError("step must be greater than zero")
-    start, end = slice_bounds(shape[dim], start, end)
-    return (
-        Size((*shape[:dim], (end - start + step - 1) // step, *shape[dim + 1 :])),
-        (*strides[:dim], strides[dim] * step, *strides[dim + 1 :]),
-        offset + start * strides[dim],
-    )
+    sizes, steps = list(shape), list(strides)
+    start, end = slice_bounds(sizes[dim], start, end)
+    offset += start * steps[dim]
+    sizes[dim] = (end - start + step - 1) // step
+    steps[dim] *= step
+    return Size(sizes), tuple(steps), offset
 
 
 def narrow(shape, strides, offset, dim, start, length):
@@ -104,11 +101,10 @@ def unfold(shape, strides, offset, dimension, size, step):
         )
     if not shape:
         return Size((size,)), (1,), offset
-    return (
-        Size((*shape[:dim], (length - size) // step + 1, *shape[dim + 1 :], size)),
-        (*strides[:dim], strides[dim] * step, *strides[dim + 1 :], strides[dim]),
-        offset,
-    )
+    sizes, steps = [*shape, size], [*strides, strides[dim]]
+    sizes[dim] = (length - size) // step + 1
+    steps[dim] *= step
+    return Size(sizes), tuple(steps), offset
 
 
 # --- several parts at once -----------------------------------------------------------------

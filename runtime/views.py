@@ -125,7 +125,7 @@ def t(shape, strides, offset):
     """The transpose of a matrix; tensors of fewer dimensions stay as they are."""
     if len(shape) > 2:
         raise RuntimeError(f"t() expects a tensor with <= 2 dimensions, but self is {len(shape)}D")
-    return Size(shape[::-1]), strides[::-1], offset
+    return Size(reversed(shape)), strides[::-1], offset
 
 
 def mT(shape, strides, offset):
@@ -144,6 +144,13 @@ def adjoint(shape, strides, offset):
 
 
 def _matrix_transpose(shape, strides, offset, name):
+    if not shape:
+        warnings.warn(
+            f"{name} is deprecated on 0-D tensors, where it is the identity.",
+            UserWarning,
+            stacklevel=3,
+        )
+        return shape, strides, offset
     if len(shape) < 2:
         raise RuntimeError(
             f"{name} is only supported on matrices or batches of matrices. "
@@ -167,11 +174,8 @@ def T(shape, strides, offset):
 
 
 def _reorder(shape, strides, offset, order):
-    return (
-        Size([tuple.__getitem__(shape, dim) for dim in order]),
-        tuple([strides[dim] for dim in order]),
-        offset,
-    )
+    sizes = tuple(shape)  # quicker to index than a Size
+    return Size([sizes[dim] for dim in order]), tuple([strides[dim] for dim in order]), offset
 
 
 # --- another shape of the same elements ----------------------------------------------------
@@ -207,6 +211,8 @@ def flatten_view(shape, strides, offset, start_dim=0, end_dim=-1):
 def unflatten_shape(shape, dim, sizes):
     """The shape with dimension `dim` split into `sizes`, one of which may be -1."""
     dim = normalize_dim(dim, len(shape))
+    if not shape:
+        raise RuntimeError(f"unflatten: dim is {dim}, but the tensor has no dimensions")
     if not sizes:
         raise RuntimeError("unflatten: sizes must be non-empty")
     shape = tuple(shape)
@@ -229,20 +235,21 @@ def unflatten(shape, strides, offset, dim, sizes):
 
 def squeeze(shape, strides, offset, dim=None):
     """Drop the dimensions of size 1: all of them, or those among `dim` (int or several)."""
-    dims = set(normalize_dims(dim, len(shape)))
-    kept = [d for d, size in enumerate(shape) if size != 1 or d not in dims]
+    if dim is None:
+        kept = [d for d, size in enumerate(shape) if size != 1]
+    else:
+        dims = normalize_dims(dim, len(shape))
+        kept = [d for d, size in enumerate(shape) if size != 1 or d not in dims]
     return _reorder(shape, strides, offset, kept)
 
 
 def unsqueeze(shape, strides, offset, dim):
     """Insert a dimension of size 1 at `dim`."""
     dim = normalize_dim(dim, len(shape) + 1)
-    stride = shape[dim] * strides[dim] if dim < len(shape) else 1
-    return (
-        Size((*shape[:dim], 1, *shape[dim:])),
-        (*strides[:dim], stride, *strides[dim:]),
-        offset,
-    )
+    sizes, steps = list(shape), list(strides)
+    steps.insert(dim, sizes[dim] * steps[dim] if dim < len(sizes) else 1)
+    sizes.insert(dim, 1)
+    return Size(sizes), tuple(steps), offset
 
 
 def expand(shape, strides, offset, size):

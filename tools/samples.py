@@ -110,7 +110,8 @@ class _Drawing:
         laid = frozenset(
             name
             for name, value in values.items()
-            if is_arrays(value) or (isinstance(value, np.ndarray) and value.ndim > 0)
+            if (is_arrays(value) or (isinstance(value, np.ndarray) and value.ndim > 0))
+            and not _dense(call[name])
         )
         if laid:
             yield Sample(f"{label}, strided", values, self.seed, laid)
@@ -174,7 +175,7 @@ class _Drawing:
     def flipped(self, names: Sequence[str]) -> Iterator[Sample]:
         """One sample more for each flag, with the value that is not its default."""
         for argument in self.operator.arguments:
-            if argument.type == "bool" and argument.has_default:
+            if argument.type == "bool" and argument.has_default and argument.name != "inplace":
                 values: dict[str, Any] = {name: self.uniform(name, (3, 4)) for name in names}
                 values[argument.name] = not argument.default
                 yield self.filled(f"{argument.name}={not argument.default}", values)
@@ -222,6 +223,11 @@ class _Drawing:
                     values[argument.name] = self.uniform(argument.name, (count,))
             label = ", ".join(["points", *(f"{n}={v}" for n, v in zip(plain, choice, strict=True))])
             yield Sample(label, self.filled("", values).values, self.seed, kink=True)
+
+
+def _dense(given: Any) -> bool:
+    """Whether a tensor written under `calls:` is to stay dense: {shape: [3], dense: true}."""
+    return isinstance(given, Mapping) and bool(given.get("dense"))
 
 
 def _layouts(

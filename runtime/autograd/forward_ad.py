@@ -1,3 +1,159 @@
-"""provisional"""
-def tangent_of(t): return None
-def set_tangent(t,x): pass
+"""Forward mode: dual tensors, which carry a tangent along with their values.
+
+Owns where tangents are kept and which level is open. How an operator computes the tangent of its
+result belongs to `forward`. A tangent counts only for the opening of the level it was set in;
+later it is ignored, wherever the tensor went.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import NamedTuple
+
+from ..graph import Node, extra_of, next_sequence
+from ..modes import modes
+from ..tensor import Tensor, view_of
+
+__all__ = [
+    "UnpackedDualTensor",
+    "dual_level",
+    "enter_dual_level",
+    "exit_dual_level",
+    "make_dual",
+    "set_tangent",
+    "tangent_of",
+    "unpack_dual",
+]
+
+_next_opening = itertools.count(1).__next__
+
+
+class UnpackedDualTensor(NamedTuple):
+    """The values of a dual tensor, and its tangent or None."""
+
+    primal: Tensor
+    tangent: Tensor | None
+
+
+def tangent_of(t):
+    """The tangent of a tensor in the level that is open, or None."""
+    extra = getattr(t, "_extra", None)
+    if extra is None or extra.tangent is None:
+        return None
+    opening, tangent = extra.tangent
+    return tangent if opening == modes.dual_opening else None
+
+
+def set_tangent(t, tangent):
+    """Give a tensor a tangent, for as long as the level that is open stays open."""
+    extra_of(t).tangent = (modes.dual_opening, tangent)
+
+
+def enter_dual_level():
+    """Open the level of forward mode and return its number, 0."""
+    if modes.dual_level >= 0:
+        raise RuntimeError("Nested forward mode AD is not supported at the moment")
+    modes.dual_level = 0
+    modes.dual_opening = _next_opening()
+    modes.active = True
+    return 0
+
+
+def exit_dual_level(*, level=None):
+    """Close the level: the tangents set in it are gone."""
+    if modes.dual_level < 0 or level not in (None, modes.dual_level):
+        raise RuntimeError(
+            "Trying to exit a forward AD level that was not the last one that was created. This "
+            "is not supported."
+        )
+    modes.dual_level = -1
+    modes.dual_opening = 0
+    modes.active = modes.anomaly is not None
+
+
+class dual_level:
+    """Forward mode is on inside `with dual_level():`; tangents are gone at its end."""
+
+    def __enter__(self):
+        return enter_dual_level()
+
+    def __exit__(self, *error):
+        exit_dual_level()
+
+
+def make_dual(tensor, tangent, *, level=None):
+    """A view of `tensor` that carries `tangent`, a tensor of the same shape and dtype.
+
+    Functions of it carry the derivative along the tangent. ValueError unless both are floating
+    point; RuntimeError outside of a level.
+    """
+    if level is None:
+        level = modes.dual_level
+    if level < 0 or modes.dual_level < 0:
+        raise RuntimeError(
+            "Trying to create a dual Tensor for forward AD but no level exists, make sure to "
+            "enter_dual_level() first."
+        )
+    for what, t in (("primal", tensor), ("tangent", tangent)):
+        if not isinstance(t, Tensor):
+            raise TypeError(f"make_dual: {what} is {type(t).__name__}; a Tensor is required")
+        if not t.dtype.is_floating_point:
+            raise ValueError(f"Expected {what} to be floating point or complex, but got: {t.dtype}")
+    if tangent_of(tensor) is not None:
+        raise RuntimeError(
+            "Making a dual Tensor based on a Tensor that already has a forward gradient at the "
+            f"same level {level} is not supported."
+        )
+    if tangent.shape != tensor.shape:
+        raise RuntimeError(
+            "Trying to set a forward gradient that has a different size than that of the original "
+            f"Tensor, this is not supported. Tensor is of size {list(tensor.shape)} while the "
+            f"given forward gradient is of size {list(tangent.shape)}."
+        )
+    dual = _view(tensor)
+    set_tangent(dual, tangent)
+    return dual
+
+
+def unpack_dual(tensor, *, level=None):
+    """A view of `tensor` without its tangent, and the tangent (None if it has none)."""
+    if not isinstance(tensor, Tensor):
+        raise TypeError(f"unpack_dual: got {type(tensor).__name__}; a Tensor is required")
+    if level is None:
+        level = modes.dual_level
+    if level < 0 or modes.dual_level < 0:
+        return UnpackedDualTensor(tensor, None)
+    tangent = tangent_of(tensor)
+    if tangent is None:
+        return UnpackedDualTensor(tensor, None)
+    return UnpackedDualTensor(_view(tensor), tangent)
+
+
+class ViewBackward0(Node):
+    """The node of a view with the same geometry: gradients pass unchanged."""
+
+    __slots__ = ()
+
+    operator = "view"
+
+    def apply(self, grad):
+        return grad
+
+    def apply_differentiable(self, grad):
+        return grad
+
+
+def _view(t):
+    """A view of the whole tensor, with a graph where one is recorded, without the tangent."""
+    out = view_of(t, t.shape, t._strides, t._offset)
+    if modes.grad and t._requires_grad:
+        node = ViewBackward0.__new__(ViewBackward0)
+        node.sequence = next_sequence()
+        node.edges = (t, 0) if t._grad_fn is None else (t._grad_fn, t._output_nr)
+        node.saved = ()
+        node.shape = t.shape
+        node.general = None
+        node.hooks = None
+        out._requires_grad = True
+        out._grad_fn = node
+    return out

@@ -1,1 +1,2 @@
-class Function: pass
+class Function:
+    pass

@@ -27,16 +27,11 @@ def stack(tensors, dim):
     return np.ascontiguousarray(np.stack(tensors, axis=dim))
 
 
-def _dims(dims):
-    return tuple(dims[0]) if len(dims) == 1 and isinstance(dims[0], list | tuple) else tuple(dims)
-
-
 def flip(self, dims):
-    return np.array(np.flip(self, _dims(dims)), order="C")
+    return np.array(np.flip(self, dims) if self.ndim else self, order="C")
 
 
 def repeat(self, repeats):
-    repeats = _dims(repeats)
     if len(repeats) < self.ndim:
         raise ValueError(
             f"repeats {list(repeats)} has fewer entries than the input has dimensions; give one "
@@ -50,18 +45,17 @@ def fold_repeats(self, size):
     size = tuple(size)
     missing = self.ndim - len(size)
     padded = (1,) * missing + size
-    split = [part for n, own in zip(self.shape, padded, strict=True) for part in (n // max(own, 1), own)]
+    split = []
+    for n, own in zip(self.shape, padded, strict=True):
+        split += [n // max(own, 1), own]
     folded = self.reshape(split).sum(axis=tuple(range(0, 2 * self.ndim, 2)))
     return np.ascontiguousarray(folded.reshape(size))
 
 
 def sum_to_size(self, size):
     """Sum over the dimensions along which `size` would broadcast to the input's shape."""
-    size = _dims(size)
     extra = self.ndim - len(size)
-    if extra < 0 or any(
-        n not in (1, own) for n, own in zip(size, self.shape[extra:], strict=True)
-    ):
+    if extra < 0 or any(n not in (1, own) for n, own in zip(size, self.shape[extra:], strict=True)):
         raise ValueError(f"size {list(size)} does not broadcast to {list(self.shape)}")
     axes = tuple(range(extra)) + tuple(
         extra + d for d, n in enumerate(size) if n == 1 and self.shape[extra + d] != 1

@@ -72,7 +72,9 @@ def _key(shape, indices):
             n = shape[dim]
             if item.size and (item.min() < -n or item.max() >= n):
                 wrong = item[(item < -n) | (item >= n)].ravel()[0]
-                raise IndexError(f"index {wrong} is out of bounds for dimension {dim} with size {n}")
+                raise IndexError(
+                    f"index {wrong} is out of bounds for dimension {dim} with size {n}"
+                )
     return tuple(slice(None) if item is None else item for item in indices)
 
 
