@@ -14,6 +14,7 @@ from rederive.codegen.model import Mark
 # A hostile file must produce neither more text than a person can read nor endless work.
 MOST_SHOWN = 100
 MOST_COLLECTED = 500
+WIDEST = 120  # columns of a line before and after the place that is shown
 _START = Mark(1, 1)
 
 
@@ -30,11 +31,13 @@ class Diagnostic:
     def __str__(self) -> str:
         parts = [f"{self.path}:{self.mark.line}:{self.mark.column}: error: {self.message}"]
         if self.line.strip():
+            cut = self.mark.column - WIDEST if self.mark.column > WIDEST else 0
+            line = self.line[cut : cut + 2 * WIDEST]
+            start = self.mark.column - 1 - cut
             # A mark may point one past the end of a line ("something is missing here").
-            room = max(1, len(self.line) - self.mark.column + 1)
-            caret = "^" * max(1, min(self.mark.length, room))
-            parts.append(f"  {self.line}")
-            parts.append(f"  {' ' * (self.mark.column - 1)}{caret}")
+            caret = "^" * max(1, min(self.mark.length, len(line) - start))
+            parts.append(f"  {line}")
+            parts.append(f"  {' ' * start}{caret}")
         if self.hint:
             parts.append(f"  {self.hint}")
         return "\n".join(parts)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from rederive.codegen import document, formula, signature, structure
 from rederive.codegen.document import Listing, Mapping, Node, Scalar
@@ -121,34 +122,14 @@ class _Reader:
 
     def entry(self) -> Entry:
         family = next(key for key in FAMILIES if key in self.node.values)
-        body = self.node.values[family]
-        let = self.formulas(self.node.values.get("let"), "let")
-        results: tuple[tuple[str, Formula], ...] = ()
-        cases: tuple[Case, ...] = ()
-        over = target = ""
-        if family == "pointwise":
-            results = self.results(body, family)
-        elif family == "rowwise":
-            assert isinstance(body, Mapping)
-            over = self.text(body.values["over"])
-            let += self.formulas(body.values.get("let"), "let")
-            results = self.results(body.values["result"], family)
-        elif family == "composite":
-            cases = tuple(self.cases(body))
-        else:
-            target = self.text(body)
         namespace = self.namespace()
         gradients = self.node.values.get("gradients")
-        return Entry(
+        entry = Entry(
             signature=self.signature,
             doc=self.doc(),
             family=family,
             group=self.text(self.node.values.get("group")),
-            let=let,
-            results=results,
-            over=over,
-            cases=cases,
-            target=target,
+            let=self.formulas(self.node.values.get("let"), "let"),
             gradients=self.formulas(gradients, "gradient of"),
             auto=isinstance(gradients, Scalar),
             jvp=self.formulas(self.node.values.get("jvp"), "jvp of"),
@@ -169,6 +150,23 @@ class _Reader:
             mark=self.signature.mark,
             places=places(self.node),
         )
+        return self.with_forward(entry, self.node.values[family])
+
+    def with_forward(self, entry: Entry, body: Node) -> Entry:
+        """The entry with what its family's key says."""
+        if entry.family == "pointwise":
+            return replace(entry, results=self.results(body, entry.family))
+        if entry.family == "rowwise":
+            assert isinstance(body, Mapping)
+            return replace(
+                entry,
+                over=self.text(body.values["over"]),
+                let=entry.let + self.formulas(body.values.get("let"), "let"),
+                results=self.results(body.values["result"], entry.family),
+            )
+        if entry.family == "composite":
+            return replace(entry, cases=tuple(self.cases(body)))
+        return replace(entry, target=self.text(body))
 
     # -- small values -----------------------------------------------------------------------
 

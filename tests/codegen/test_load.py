@@ -171,3 +171,13 @@ def test_mistakes_come_in_file_order():
     lines = [diagnostic.mark.line for diagnostic in caught.value.diagnostics]
     assert lines == sorted(lines)
     assert len(lines) > 1
+
+
+def test_long_line_is_cut_around_its_mistake():
+    text = TANH.replace("Hyperbolic", "x" * 5000).replace("tangent.", "\u200b" + "y" * 5000)
+    with pytest.raises(SpecError) as caught:
+        load(text)
+    head, line, caret = str(caught.value).split("\n")[:3]
+    assert head.endswith("error: the invisible character U+200B")
+    assert len(line) < 250
+    assert line[caret.index("^")] == "\u200b"
