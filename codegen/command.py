@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from .check import check as check_specification
+from .check import load_checked
 from .emit import emit
 from .errors import SpecError
 from .load import load
@@ -22,8 +22,8 @@ HEADER = "Generated"
 
 def render(path: Path, imported: tuple[Entry, ...] = ()) -> dict[str, str]:
     """File name -> text of the package that a specification describes; raises SpecError."""
-    specification = load(path, imported=imported)
-    check_specification(specification, {name: s.arity for name, s in SCALARS.items()})
+    scalars = {name: scalar.arity for name, scalar in SCALARS.items()}
+    specification = load_checked(path, scalars, imported=imported)
     return emit(specification, lower(specification))
 
 

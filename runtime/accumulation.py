@@ -9,7 +9,8 @@ from sys import getrefcount
 import numpy as np
 
 from . import dtypes
-from .tensor import Tensor, from_flat
+from .kernels.accumulate import add_into
+from .tensor import from_flat
 
 ndarray = np.ndarray
 
@@ -31,6 +32,27 @@ def tensor_of(gradient, shape):
     if type(gradient) is ndarray:
         return from_flat(gradient, shape, dtypes.from_numpy_dtype(gradient.dtype))
     return gradient
+
+
+def accumulate_array(leaf, gradient, owned):
+    """Add a dense flat array to `leaf.grad`, without a graph: what most backward passes end in.
+
+    owned: nobody else holds the array.
+    """
+    if gradient.dtype is not leaf.dtype.numpy:
+        accumulate(leaf, gradient, False, False)
+        return
+    with _lock:
+        try:
+            present = leaf._grad
+        except AttributeError:
+            present = None
+        if present is None:
+            if not owned or gradient.base is not None:
+                gradient = gradient.copy()
+            leaf._grad = from_flat(gradient, leaf.shape, leaf.dtype)
+        else:
+            _add_into(present, gradient)
 
 
 def accumulate(tensor, gradient, record, owned):
@@ -138,11 +160,8 @@ def _own_copy(gradient):
 def _add_into(present, gradient):
     if present._flat is not None:
         flat = gradient if type(gradient) is ndarray else gradient._dense()
-        np.add(present._flat, flat, out=present._flat)
+        add_into(present._flat, flat)
     else:
         array = present._nd()
         array += tensor_of(gradient, present.shape)._nd()
     present._counter[0] += 1
-
-
-__all__ = ["Tensor", "accumulate", "sole", "tensor_of"]

@@ -8,12 +8,14 @@ so that a node may start a pass of its own.
 from __future__ import annotations
 
 from heapq import heappop, heappush
+from sys import getrefcount
 
 import numpy as np
 
-from .accumulation import accumulate, sole, tensor_of
+from .accumulation import accumulate, accumulate_array, sole, tensor_of
 from .geometry import Size
 from .graph import Node
+from .kernels.accumulate import add_into
 from .modes import modes
 from .tensor import Tensor
 
@@ -31,7 +33,10 @@ def run(roots, gradients, retain_graph, create_graph, inputs=None):
     callbacks = [] if outer is None else outer
     modes.grad, modes.callbacks = create_graph, callbacks
     try:
-        found = _Pass(retain_graph, create_graph, inputs).run(roots, gradients)
+        if inputs is None and not create_graph and modes.dual_level < 0:
+            found = _straight(roots, gradients, retain_graph)
+        else:
+            found = _Pass(retain_graph, create_graph, inputs).run(roots, gradients)
     finally:
         modes.grad, modes.callbacks = before, outer
     if outer is None:
@@ -47,8 +52,105 @@ def queue_callback(callback):
     modes.callbacks.append(callback)
 
 
+def _straight(roots, gradients, retain_graph):
+    """The common case in one loop: arrays all the way, accumulated into leaves."""
+    heap, buffers, leaves = [], {}, {}
+    for root, gradient in zip(roots, gradients, strict=True):
+        flat = gradient._flat
+        target = root._grad_fn or root
+        _add(heap, buffers, leaves, target, root._output_nr, gradient if flat is None else flat)
+    gradient = flat = None
+    slow = None
+    while heap:
+        node = heappop(heap)[1]
+        grad = buffers.pop(node)
+        if node.hooks is None:
+            result = node.apply(grad)
+        else:
+            slow = slow or _Pass(retain_graph, False, None)
+            result = slow.hooked(node, slow.arrived(node, grad))
+        grad = None
+        if not retain_graph:
+            node.saved = None
+        edges = node.edges
+        if type(result) is not tuple:
+            result = (result,)
+        at = 0
+        for gradient in result:
+            if gradient is not None:
+                target = edges[at]
+                if target is not None:
+                    if isinstance(target, Node):
+                        if target in buffers or target.n_outputs > 1:
+                            _add(heap, buffers, leaves, target, edges[at + 1], gradient)
+                        else:
+                            buffers[target] = gradient
+                            heappush(heap, (-target.sequence, target))
+                    elif target in leaves:
+                        _add(heap, buffers, leaves, target, 0, gradient)
+                    else:
+                        leaves[target] = gradient
+            at += 2
+        result = gradient = None
+    for leaf in list(leaves):
+        gradient = leaves.pop(leaf)
+        try:
+            extra = leaf._extra
+        except AttributeError:
+            extra = leaf._extra = None
+        if extra is None and type(gradient) is ndarray:
+            accumulate_array(leaf, gradient, getrefcount(gradient) <= 2)
+        else:
+            _finish_leaf(leaf, gradient, sole(gradient))
+
+
+def _add(heap, buffers, leaves, target, number, gradient):
+    """Add a gradient to what a target already has."""
+    if not isinstance(target, Node):
+        held = leaves.pop(target, None)
+        if held is not None:
+            gradient = _sum(held, gradient, getrefcount(held) <= 2)
+        leaves[target] = gradient
+        return
+    if target.n_outputs == 1:
+        held = buffers.pop(target, None)
+        if held is None:
+            heappush(heap, (-target.sequence, target))
+        else:
+            gradient = _sum(held, gradient, getrefcount(held) <= 2)
+        buffers[target] = gradient
+        return
+    parts = buffers.get(target)
+    if parts is None:
+        parts = buffers[target] = [None] * target.n_outputs
+        heappush(heap, (-target.sequence, target))
+    held, parts[number] = parts[number], None
+    parts[number] = gradient if held is None else _sum(held, gradient, getrefcount(held) <= 2)
+
+
+def _sum(held, gradient, alone):
+    """The sum of two gradients, in place where nobody else sees the first."""
+    if type(gradient) is not ndarray:
+        gradient = gradient._dense()
+    if type(held) is not ndarray:
+        held, alone = held._dense(), False
+    if alone and held.base is None:
+        return add_into(held, gradient)
+    return add_into(held.copy(), gradient)
+
+
+def _finish_leaf(leaf, gradient, owned, create_graph=False):
+    """Accumulate into a leaf that may have hooks."""
+    extra = leaf._extra
+    if extra is not None and extra.hooks:
+        gradient = call_hooks(extra.hooks, tensor_of(gradient, leaf.shape))
+        owned = False
+    if leaf._requires_grad:
+        deliver(leaf, gradient, create_graph, owned)
+
+
 class _Pass:
-    """The state of one backward pass."""
+    """A backward pass that records its own graph, or that stops at given inputs."""
 
     def __init__(self, retain_graph, create_graph, inputs):
         self.retain = retain_graph
@@ -70,10 +172,7 @@ class _Pass:
             if not self.tensors and gradient._flat is not None:
                 gradient = gradient._flat
             self._send(root._grad_fn or root, root._output_nr, gradient)
-        if self.tensors or self.inputs is not None:
-            self._general_loop()
-        else:
-            self._loop()
+        self._loop()
         self._finish()
         return self.captured
 
@@ -109,51 +208,17 @@ class _Pass:
             heappush(self.heap, (-target.sequence, target))
 
     def _loop(self):
-        """The common case, kept short: accumulate into leaves, no graph of the gradients."""
-        heap, buffers, send, retain = self.heap, self.buffers, self._send, self.retain
-        leaves = self.leaves
-        while heap:
-            node = heappop(heap)[1]
-            grad = buffers.pop(node)
-            if node.hooks is None:
-                result = node.apply(grad)
-            else:
-                result = self._hooked(node, self._arrived(node, grad))
-            del grad
-            if not retain:
-                node.saved = None
-            edges = node.edges
-            if type(result) is not tuple:
-                result = (result,)
-            at = 0
-            for gradient in result:
-                target = edges[at]
-                if gradient is not None and target is not None:
-                    if isinstance(target, Node):
-                        if target.n_outputs == 1 and target not in buffers:
-                            buffers[target] = gradient
-                            heappush(heap, (-target.sequence, target))
-                        else:
-                            send(target, edges[at + 1], gradient)
-                    elif id(target) in leaves:
-                        send(target, 0, gradient)
-                    else:
-                        leaves[id(target)] = (target, gradient)
-                at += 2
-            gradient = result = None
-
-    def _general_loop(self):
         heap, buffers = self.heap, self.buffers
         while heap:
             node = heappop(heap)[1]
             grad = buffers.pop(node)
             if node.hooks is not None:
-                grad = self._arrived(node, grad)
+                grad = self.arrived(node, grad)
             if self.inputs is not None:
                 self._capture(node, grad)
                 if self.wanted.get(node) is False:
                     continue
-            result = self._hooked(node, grad) if node.hooks is not None else self._apply(node, grad)
+            result = self.hooked(node, grad) if node.hooks is not None else self._apply(node, grad)
             if not self.retain:
                 node.saved = None
             edges = node.edges
@@ -182,13 +247,13 @@ class _Pass:
         if type(second) is not ndarray:
             second = second._dense()
         if target in self.owned:
-            return np.add(first, second, out=first)
+            return add_into(first, second)
         self.owned.add(target)
-        return np.add(first if type(first) is ndarray else first._dense(), second)
+        return add_into(first.copy() if type(first) is ndarray else first._dense().copy(), second)
 
     # --- hooks -------------------------------------------------------------------------------
 
-    def _arrived(self, node, grad):
+    def arrived(self, node, grad):
         """The gradient after the hooks of the tensors that the node computed; retained, too."""
         hooks = node.hooks
         if not hooks.outputs and not hooks.retained:
@@ -203,7 +268,7 @@ class _Pass:
                 accumulate(tensor, grads[number], self.create, owned=False)
         return self._buffers_of(node, grads)
 
-    def _hooked(self, node, grad):
+    def hooked(self, node, grad):
         """Run a node with its own hooks: those before it, those after it."""
         hooks = node.hooks
         if not hooks.before and not hooks.after:

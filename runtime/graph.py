@@ -141,11 +141,10 @@ class Extra:
 
 def extra_of(tensor):
     """The tensor's Extra, made when it has none yet."""
-    try:
-        return tensor._extra
-    except AttributeError:
-        tensor._extra = Extra()
-        return tensor._extra
+    extra = getattr(tensor, "_extra", None)
+    if extra is None:
+        extra = tensor._extra = Extra()
+    return extra
 
 
 class Hooks:
