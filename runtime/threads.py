@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 
@@ -13,13 +14,28 @@ MINIMUM = 32768
 numba.config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]
 
 
-class Threads:
-    """`minimum`: from so many elements on a kernel runs on several threads."""
+def _layer_is_safe():
+    """Whether there is a threading layer that several Python threads may call at once."""
+    for name in ("omppool", "tbbpool"):
+        try:
+            importlib.import_module(f"numba.np.ufunc.{name}")
+        except ImportError:
+            continue
+        return True
+    return False
 
-    __slots__ = ("minimum",)
+
+class Threads:
+    """`minimum`: from so many elements on a kernel runs on several threads.
+
+    `possible`: whether that may happen in this process at all.
+    """
+
+    __slots__ = ("minimum", "possible")
 
     def __init__(self):
-        self.minimum = MINIMUM if numba.config.NUMBA_NUM_THREADS > 1 else sys.maxsize
+        self.possible = numba.config.NUMBA_NUM_THREADS > 1 and _layer_is_safe()
+        self.minimum = MINIMUM if self.possible else sys.maxsize
 
 
 threads = Threads()
@@ -34,7 +50,7 @@ def set_num_threads(number):
     """Let kernels use `number` threads; 1 keeps them in the calling thread."""
     if not isinstance(number, int) or number < 1:
         raise RuntimeError(f"set_num_threads expects a positive integer, got {number!r}")
-    if number == 1:
+    if number == 1 or not threads.possible:
         threads.minimum = sys.maxsize
         return
     numba.set_num_threads(min(number, numba.config.NUMBA_NUM_THREADS))
@@ -43,6 +59,7 @@ def set_num_threads(number):
 
 def _after_fork():
     """The OpenMP threads did not survive the fork: a parallel kernel would kill the child."""
+    threads.possible = False
     threads.minimum = sys.maxsize
 
 

@@ -207,8 +207,11 @@ def test_a_gradient_of_another_shape_is_an_error():
             return np.ones(5)
 
     text = r"AccumulateGrad: got a gradient of shape \(5,\) for a tensor of shape \(1,\)"
+    x = leaf([1.0])
     with pytest.raises(RuntimeError, match=text):
-        tie(Wrong, (leaf([1.0]),), [1.0]).backward()
+        tie(Wrong, (x,), [1.0]).backward()
+    with pytest.raises(RuntimeError, match="gradients of 1 and 5 elements meet"):
+        add(tie(Wrong, (x,), [1.0]), scale(x, 2.0)).backward()
 
 
 def test_gradients_may_be_strided_tensors():
