@@ -260,7 +260,8 @@ def base(op: Operator) -> str:
 
 
 def has_inplace(op: Operator) -> bool:
-    return op.operands[:1] != () and not op.operands[0].optional and op.rule != "index"
+    """Whether the operator gets a form that writes into its first argument."""
+    return bool(op.forms) or op.entry.inplace
 
 
 def argument_lines(op: Operator) -> list[str]:
@@ -274,6 +275,15 @@ def _inplace_argument(op: Operator) -> list[str]:
         return []
     names = [a.name for a in op.arguments if a.name != "inplace"]
     return ["if inplace:", f"    return {op.entry.name}_({', '.join(map(variable, names))})"]
+
+
+def inplace_arguments(op: Operator) -> str:
+    """Name, function, whether gradients read the input (which is overwritten), arguments."""
+    reads = op.entry.family == "composite" or any(
+        s.kind == "input" and s.source == op.operands[0].name for s in op.saved
+    )
+    name = literal(op.entry.signature.name)
+    return f"{name}, {op.entry.name}, {reads}, {arguments(op)}"
 
 
 def reflected(op: Operator) -> bool:
@@ -575,6 +585,7 @@ FILTERS = {
     "fast_forms": fast_path.fast_forms,
     "fast_lines": fast_path.function_lines,
     "has_inplace": has_inplace,
+    "inplace_arguments": inplace_arguments,
     "interface_lines": interface_lines,
     "jvp_unpack_lines": jvp_unpack_lines,
     "label": label,
