@@ -1,18 +1,20 @@
 """The rules of the language over a specification that was read: the second stage of the generator.
 
 Owns the rules of entries together; `check_entry` owns those of one entry, `check_formulas` those of
-formulas, `check_calls` those of sample calls. Collects every mistake.
+formulas, `check_growth` what becomes of them, `check_calls` sample calls. Collects every mistake.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping
 
 from rederive.codegen import load
-from rederive.codegen.check_entry import Edge, EntryCheck, context
+from rederive.codegen.check_entry import EntryCheck
 from rederive.codegen.check_formulas import Operators
-from rederive.codegen.errors import Problems
+from rederive.codegen.check_growth import Edge, check_growth, context
+from rederive.codegen.errors import Problems, TooMany
 from rederive.codegen.model import Entry, Specification
 
 
@@ -45,13 +47,23 @@ def _check(
     problems: Problems,
     damaged: frozenset[str],
 ) -> None:
+    with contextlib.suppress(TooMany):
+        _check_all(specification, scalars, problems, damaged)
+
+
+def _check_all(
+    specification: Specification,
+    scalars: Mapping[str, int],
+    problems: Problems,
+    damaged: frozenset[str],
+) -> None:
     _check_names(specification, problems)
     _check_symbols(specification, problems)
     operators = Operators((*specification.entries, *specification.imported), damaged)
     edges: list[Edge] = []
     for entry in specification.entries:
         EntryCheck(entry, operators, scalars, problems, edges).run()
-    _check_cycles(edges, problems)
+    check_growth(specification.entries, edges, operators, scalars, problems)
 
 
 # --- entries together ----------------------------------------------------------------------
@@ -101,21 +113,3 @@ def _check_symbols(specification: Specification, problems: Problems) -> None:
                 message = f"'{entry.operator}' is already the operator of '{owner}'"
                 where = entry.places.value("operator")
                 problems.add(f"{context(entry)}, 'operator': {message}", where)
-
-
-def _check_cycles(edges: list[Edge], problems: Problems) -> None:
-    """No forward formula reaches itself through the operators that it calls."""
-    callees: dict[str, list[Edge]] = {}
-    for edge in edges:
-        callees.setdefault(edge[0].name, []).append(edge)
-    for caller, callee, mark in edges:
-        seen, todo = {callee.name}, [callee.name]
-        while todo and caller.name not in seen:
-            for _, further, _ in callees.get(todo.pop(), ()):
-                if further.name not in seen:
-                    seen.add(further.name)
-                    todo.append(further.name)
-        if caller.name in seen:
-            name = callee.signature.label
-            what = "itself" if callee is caller else f"'{name}', which calls it back"
-            problems.add(f"{context(caller)}, {caller.family}: calls {what}", mark)

@@ -15,7 +15,8 @@ Say = Callable[[str, str, Mark | None, str], None]
 DTYPES = frozenset(
     {"bool", "uint8", "int8", "int16", "int32", "int64", "float16", "float32", "float64"}
 )
-_TENSOR_KEYS = frozenset({"shape", "below", "dtype", "values", "dense"})
+_TENSOR_KEYS = ("shape", "below", "dense", "dtype", "values")
+LARGEST = 1_000_000  # elements of a sample tensor
 _NUMERIC = frozenset({"Tensor", "Scalar", "float", "int"})
 
 
@@ -98,24 +99,28 @@ def _tensor(argument: Argument, value: object) -> str:
         return ""
     if not isinstance(value, dict):
         return "must be a shape, such as [3, 4], or {shape: ..., below: ...}, {values: ...}"
-    unknown = sorted(set(value) - _TENSOR_KEYS)
+    unknown = [key for key in value if key not in _TENSOR_KEYS]
     if unknown:
-        return f"unknown key '{unknown[0]}'; the keys are shape, below, dtype, dense and values"
+        return f"unknown key '{unknown[0]}'; the keys are {', '.join(_TENSOR_KEYS)}"
     if ("shape" in value) == ("values" in value):
         return "must have either 'shape' or 'values'"
     if "values" in value:
         return _values(value["values"])
     if "below" in value and not (_integer(value["below"]) and value["below"] > 0):
         return "'below' must be a whole number above 0"
+    if "dense" in value and not isinstance(value["dense"], bool):
+        return "'dense' must be true or false"
     if "dtype" in value and value["dtype"] not in DTYPES:
         return "'dtype' must be the name of a dtype"
     return _shape(value["shape"])
 
 
 def _shape(value: object) -> str:
-    if isinstance(value, list) and all(_integer(n) and n >= 0 for n in value):
-        return ""
-    return "a shape is a list of whole numbers, none of them negative"
+    if not isinstance(value, list) or not all(_integer(n) and n >= 0 for n in value):
+        return "a shape is a list of whole numbers, none of them negative"
+    if math.prod(max(n, 1) for n in value[:64]) > LARGEST or len(value) > 64:
+        return f"a sample tensor has at most {LARGEST} elements"
+    return ""
 
 
 def _values(value: object) -> str:

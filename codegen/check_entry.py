@@ -16,19 +16,16 @@ from rederive.codegen.check_formulas import (
     Operators,
     check_reference,
     mentions,
+    walk,
 )
+from rederive.codegen.check_growth import Edge, context
 from rederive.codegen.errors import Problems, hints, nearest
-from rederive.codegen.model import Constant, Entry, Formula, Mark
+from rederive.codegen.model import Binary, Call, Constant, Entry, Formula, Mark
+from rederive.codegen.tensor_text import QUERIES
 
 AUTOMATIC = ("pointwise", "view", "composite")  # families whose gradients can be derived
 UNARY = frozenset({"~", "neg", "abs"})
 NAMESPACES = ("torch", "nn.functional", "special", "linalg", "fft", "Tensor", "internal")
-# The call graph of the forward formulas: (caller, callee, where).
-Edge = tuple[Entry, Entry, Mark | None]
-
-
-def context(entry: Entry) -> str:
-    return f"op '{entry.signature.label}'"
 
 
 class EntryCheck:
@@ -58,6 +55,7 @@ class EntryCheck:
 
     def run(self) -> None:
         self.interface()
+        self.shapes()
         self.family()
         self.statements()
         self.backward()
@@ -80,6 +78,9 @@ class EntryCheck:
     # -- interface --------------------------------------------------------------------------
 
     def interface(self) -> None:
+        if self.signature.name in QUERIES:
+            message = f"'{self.signature.name}' is a query of the formula language"
+            self.say("", message, self.entry.mark)
         for i, alias in enumerate(self.entry.aliases):
             namespace, _, name = alias.rpartition(".")
             mark = self.places.value("aliases", i)
@@ -100,6 +101,12 @@ class EntryCheck:
                 message = f"'{name}' is not an optional tensor argument"
                 hint = nearest(name, [a.name for a in self.signature.tensors if a.optional])
                 self.say("'absent'", message, self.places.key("absent", name), hint)
+
+    def shapes(self) -> None:
+        for name, letters in self.entry.shapes:
+            mark = self.places.key("shapes", name)
+            if self.tensor_argument("shapes", name, mark) and "..." in letters[1:]:
+                self.say("'shapes'", "'...' can only come first", self.places.value("shapes", name))
 
     def python_operator(self) -> None:
         symbol = self.entry.operator
@@ -263,6 +270,8 @@ class EntryCheck:
                 self.say(f"'{key}'", message, self.places.key(key))
 
     def automatic(self) -> None:
+        if self.entry.family == "pointwise":
+            self.derivable()
         if self.entry.family not in AUTOMATIC:
             message = f"'auto' is not available for the family {self.entry.family}"
             hint = f"gradients are derived for {', '.join(AUTOMATIC)}"
@@ -270,6 +279,23 @@ class EntryCheck:
         for name, _ in self.entry.not_implemented:
             message = f"'{name}' has a gradient already, by 'gradients: auto'"
             self.say("'not_implemented'", message, self.places.key("not_implemented", name))
+
+    def derivable(self) -> None:
+        """Whether reverse mode over the formula finds a rule for everything in it."""
+        mark = self.places.value("gradients")
+        if len(self.outputs) > 1:
+            self.say("'gradients'", "'auto' is available for one output only", mark)
+        for _, part in (*self.entry.let, *self.entry.results):
+            for tree in walk(part.tree):
+                what = ""
+                if isinstance(tree, Binary) and tree.operator == "%":
+                    what = "'%'"
+                elif isinstance(tree, Call) and tree.function in self.operators:
+                    found = self.operators.named(tree.function)
+                    if found and all(entry.not_implemented for entry in found):
+                        what = f"'{tree.function}'"
+                if what:
+                    self.say("'gradients'", f"'auto' has no rule for {what}", tree.mark)
 
     def tensor_argument(
         self, key: str, name: str, mark: Mark | None, others: tuple[str, ...] = ()
@@ -296,6 +322,8 @@ class EntryCheck:
         return tuple(f"grad_{name}" for name in self.differentiable)
 
     def backward(self) -> None:
+        if not self.differentiable:
+            return
         lets = [name for name, _ in self.entry.let]
         scope = [*self.arguments, *self.outputs, *self.lane_names, *lets]
         for name in self.incoming:
@@ -303,15 +331,15 @@ class EntryCheck:
                 self.say("", f"'{name}' is both an incoming gradient and a name", self.entry.mark)
         for name, part in self.entry.gradients:
             label = f"gradient of '{name}'"
-            self.formula(part, label, [*scope, *self.incoming], self.language)
-            self.linear_in(part, label, self.incoming)
+            if self.formula(part, label, [*scope, *self.incoming], self.language):
+                self.linear_in(part, label, self.incoming)
         barred = self.late_lets(set(self.incoming))
         scope = [name for name in scope if name not in barred]
         for name, part in self.entry.jvp:
             self.tensor_argument("jvp", name, self.places.key("jvp", name))
             label = f"jvp of '{name}'"
-            self.formula(part, label, [*scope, "tangent"], self.language, barred=barred)
-            self.linear_in(part, label, ("tangent",))
+            if self.formula(part, label, [*scope, "tangent"], self.language, barred=barred):
+                self.linear_in(part, label, ("tangent",))
         stated = dict(self.entry.jvp)
         for i, name in enumerate(self.entry.linear):
             mark = self.places.value("linear", i)
@@ -339,7 +367,9 @@ class EntryCheck:
         forward: bool = False,
         outputs: int = 1,
         barred: Mapping[str, str] = MappingProxyType({}),
-    ) -> None:
+    ) -> bool:
+        """Check one formula; whether nothing was wrong with it."""
+        before = len(self.problems.found)
         checker = Checker(
             language,
             tuple(scope),
@@ -353,6 +383,7 @@ class EntryCheck:
         self.called |= checker.called
         if forward:
             self.edges += [(self.entry, callee, mark) for callee, mark in checker.reached]
+        return len(self.problems.found) == before
 
     def let_key(self, name: str) -> Mark | None:
         beside = ("let", name) in self.places.keys

@@ -220,6 +220,8 @@ class Checker:
         if fitting:
             # Which of several overloads is meant depends on types; then nothing is said of cycles.
             self.reached += [(entry, tree.mark) for entry in fitting if len(fitting) == 1]
+        elif tree.function in self.operators.damaged:
+            return
         elif len(problems) == 1:
             entry, problem = problems[0]
             self.say(problem, tree, f"declared as {entry.signature.text}")
@@ -261,47 +263,39 @@ def _counted(count: int) -> str:
     return f"{count} argument" if count == 1 else f"{count} arguments"
 
 
-def mentions(tree: Expr, wanted: Callable[[str], bool]) -> bool:
-    """Whether a name for which `wanted` holds occurs in a tree."""
-    match tree:
-        case Name():
-            return wanted(tree.id)
-        case Unary():
-            return mentions(tree.operand, wanted)
-        case Binary():
-            return mentions(tree.left, wanted) or mentions(tree.right, wanted)
-        case Index():
-            return mentions(tree.value, wanted) or mentions(tree.index, wanted)
-        case Sequence():
-            return any(mentions(item, wanted) for item in tree.items)
-        case Call():
-            values = (*tree.arguments, *(value for _, value in tree.keywords))
-            return any(mentions(item, wanted) for item in values)
-    return False
-
-
-def check_reference(formula: Formula, arguments: tuple[str, ...], report: Report) -> None:
-    """A reference calls numpy and scipy only, over the argument names."""
-    todo = [formula.tree]
+def walk(tree: Expr) -> Iterator[Expr]:
+    """A tree and everything in it."""
+    todo = [tree]
     while todo:
         tree = todo.pop()
+        yield tree
         match tree:
-            case Name():
-                if "." not in tree.id and tree.id not in arguments:
-                    scope = f"in scope: {', '.join(sorted(arguments))}"
-                    hint = hints(nearest(tree.id, arguments), scope)
-                    report(f"unknown name '{tree.id}'", tree.mark, hint)
-            case Call():
-                if "." not in tree.function:
-                    message = f"'{tree.function}' is not a function of numpy or scipy"
-                    mark = tree.mark and Mark(tree.mark.line, tree.mark.column, len(tree.function))
-                    report(message, mark, f"write numpy.{tree.function} or scipy.special....")
-                todo += [*tree.arguments, *(value for _, value in tree.keywords)]
             case Unary():
                 todo.append(tree.operand)
             case Binary():
                 todo += [tree.left, tree.right]
+            case Call():
+                todo += [*tree.arguments, *(value for _, value in tree.keywords)]
             case Sequence():
                 todo += tree.items
             case Index():
                 todo += [tree.value, tree.index]
+
+
+def mentions(tree: Expr, wanted: Callable[[str], bool]) -> bool:
+    """Whether a name for which `wanted` holds occurs in a tree."""
+    return any(isinstance(part, Name) and wanted(part.id) for part in walk(tree))
+
+
+def check_reference(formula: Formula, arguments: tuple[str, ...], report: Report) -> None:
+    """A reference calls numpy and scipy only, over the argument names."""
+    for tree in walk(formula.tree):
+        if isinstance(tree, Name) and "." not in tree.id and tree.id not in arguments:
+            scope = f"in scope: {', '.join(sorted(arguments))}"
+            report(
+                f"unknown name '{tree.id}'", tree.mark, hints(nearest(tree.id, arguments), scope)
+            )
+        elif isinstance(tree, Call) and "." not in tree.function:
+            message = f"'{tree.function}' is not a function of numpy or scipy"
+            mark = tree.mark and Mark(tree.mark.line, tree.mark.column, len(tree.function))
+            report(message, mark, f"write numpy.{tree.function} or scipy.special.{tree.function}")

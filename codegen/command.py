@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from .check import check as check_specification
+from .check import load_checked
 from .derive import Underivable
 from .emit import emit
 from .errors import Problems, SpecError
@@ -26,8 +26,8 @@ HEADERS = (
 
 def render(path: Path, imported: tuple[Entry, ...] = ()) -> dict[str, str]:
     """File name -> text of the package that a specification describes; raises SpecError."""
-    specification = load(path, imported=imported)
-    check_specification(specification, {name: s.arity for name, s in SCALARS.items()})
+    scalars = {name: scalar.arity for name, scalar in SCALARS.items()}
+    specification = load_checked(path, scalars, imported=imported)
     try:
         modules = lower(specification)
     except Underivable as error:

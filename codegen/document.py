@@ -16,7 +16,8 @@ import yaml
 from rederive.codegen.errors import Mistake, Problems
 from rederive.codegen.model import Mark
 
-LARGEST = 4 * 1024 * 1024  # bytes
+LARGEST = 1024 * 1024  # bytes
+SMALL = 256 * 1024  # what the slow parser may be given
 DEEPEST = 24  # nested lists and mappings; the language needs seven
 
 Plain = str | int | float | bool | None
@@ -24,24 +25,24 @@ Plain = str | int | float | bool | None
 _FAST = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Node:
     mark: Mark
 
 
-@dataclass(frozen=True)
+@dataclass
 class Scalar(Node):
     text: str
     style: str  # "" plain, ' " | >
     source: str = field(repr=False)  # as written, quotes and all
 
 
-@dataclass(frozen=True)
+@dataclass
 class Listing(Node):
     items: list[Node]
 
 
-@dataclass(frozen=True)
+@dataclass
 class Mapping(Node):
     keys: dict[str, Scalar]
     values: dict[str, Node]
@@ -82,9 +83,10 @@ def _file(path: Path, name: str) -> bytes:
     try:
         with path.open("rb") as file:
             return file.read(LARGEST + 1)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         problems = Problems(name, ())
-        problems.add(f"the file cannot be read: {error.strerror}", None)
+        reason = getattr(error, "strerror", None) or str(error)
+        problems.add(f"the file cannot be read: {reason}", None)
         problems.raise_if_any()
         raise
 
@@ -92,6 +94,9 @@ def _file(path: Path, name: str) -> bytes:
 def _check_characters(problems: Problems) -> None:
     """Refuse what a reader cannot see: control, format and private characters, odd spaces."""
     for number, line in enumerate(problems.lines, 1):
+        if line.startswith("%"):
+            problems.add("a YAML directive is not allowed", Mark(number, 1, len(line)))
+            return
         if line.isprintable():
             continue
         column = next(i for i, character in enumerate(line) if not character.isprintable())
@@ -123,10 +128,11 @@ def read_tree(text: str, problems: Problems) -> Node | None:
 def _syntax_mistake(text: str, error: yaml.YAMLError) -> Mistake:
     # The two parsers word their messages differently; the Python one is the same everywhere.
     try:
-        for _ in yaml.parse(text, Loader=yaml.SafeLoader):
+        for _ in yaml.parse(text[:SMALL], Loader=yaml.SafeLoader):
             pass
     except yaml.YAMLError as plain:
-        error = plain
+        if len(text) <= SMALL:
+            error = plain
     mark = getattr(error, "problem_mark", None)
     problem = getattr(error, "problem", None) or "wrong YAML"
     where = Mark(mark.line + 1, mark.column + 1) if mark is not None else None
@@ -162,14 +168,16 @@ class _Builder:
             self.check_plain(event)
             self.place(self.node(event))
         elif isinstance(event, yaml.CollectionEndEvent):
-            self.stack.pop()
+            self.end(self.stack.pop().node, event)
             if self.stack:
                 self.filled(self.stack[-1])
 
     def mark(self, event: yaml.Event) -> Mark:
         start, end = event.start_mark, event.end_mark
         assert start is not None and end is not None
-        rest = len(self.lines[start.line].rstrip()) - start.column
+        # An empty node at the end of the text may stand after the last line.
+        line = self.lines[start.line] if start.line < len(self.lines) else ""
+        rest = len(line.rstrip()) - start.column
         length = end.column - start.column if end.line == start.line else rest
         return Mark(start.line + 1, start.column + 1, max(1, min(length, rest)))
 
@@ -190,8 +198,8 @@ class _Builder:
             return Scalar(mark, self.checked(event.value, mark), style, source)
         if isinstance(event, yaml.AliasEvent):
             return Scalar(mark, "", "", "")
-        rest = len(self.lines[mark.line - 1].rstrip()) - mark.column + 1
-        mark = Mark(mark.line, mark.column, max(1, rest))
+        line = self.lines[mark.line - 1] if mark.line <= len(self.lines) else ""
+        mark = Mark(mark.line, mark.column, max(1, len(line.rstrip()) - mark.column + 1))
         return (
             Listing(mark, [])
             if isinstance(event, yaml.SequenceStartEvent)
@@ -209,6 +217,13 @@ class _Builder:
                 self.problems.add(f"'{opening}' is not allowed", mark, "it opens a template")
                 return ""
         return value
+
+    def end(self, node: Node, event: yaml.Event) -> None:
+        """Only now is it known how far a collection in braces or brackets reaches."""
+        end = event.end_mark
+        if end is not None and end.line + 1 == node.mark.line:
+            length = max(1, end.column + 1 - node.mark.column)
+            node.mark = Mark(node.mark.line, node.mark.column, length)
 
     def place(self, node: Node) -> None:
         if not self.stack:
@@ -230,8 +245,10 @@ class _Builder:
             self.filled(self.stack[-1])
 
     def key(self, frame: _Frame, mapping: Mapping, node: Node) -> None:
-        if not isinstance(node, Scalar):
-            self.problems.add("a key is a name", node.mark)
+        if not isinstance(node, Scalar) or not _is_word(node.text):
+            formula = isinstance(node, Scalar) and set(node.text) & set("()")
+            hint = "in braces, quote a formula that holds a comma" if formula else ""
+            self.problems.add("a key is a name", node.mark, hint)
         elif node.text in mapping.keys:
             first = mapping.keys[node.text].mark.line
             self.problems.add(f"a second key '{node.text}'", node.mark, f"first in line {first}")
@@ -243,6 +260,10 @@ class _Builder:
         if frame.value_next:
             frame.key = None
         frame.value_next = isinstance(frame.node, Mapping) and not frame.value_next
+
+
+def _is_word(text: str) -> bool:
+    return text.isascii() and text.replace("_", "a").isalnum() and len(text) <= 80
 
 
 # --- values --------------------------------------------------------------------------------

@@ -136,9 +136,10 @@ def _kernel_imports(text: str, scalars: Sequence[str]) -> str:
         else:
             plain.add(line)
     lines = [line for line in sorted(plain) if line.split()[-1] in used]
-    for module, names in sorted(grouped.items()):
-        if names & used:
-            lines.append(f"from {module} import {', '.join(sorted(names & used, key=_isort))}")
+    for source, members in sorted(grouped.items()):
+        if members & used:
+            chosen = ", ".join(sorted(members & used, key=_isort))
+            lines.append(f"from {source} import {chosen}")
     return "\n".join(sorted(lines, key=lambda line: line.split()[0] == "from"))
 
 

@@ -11,7 +11,10 @@ from dataclasses import dataclass, field
 
 from rederive.codegen.model import Mark
 
-MOST_SHOWN = 100  # a hostile file must not produce more text than a person can read
+# A hostile file must produce neither more text than a person can read nor endless work.
+MOST_SHOWN = 100
+MOST_COLLECTED = 500
+WIDEST = 120  # columns of a line before and after the place that is shown
 _START = Mark(1, 1)
 
 
@@ -28,11 +31,13 @@ class Diagnostic:
     def __str__(self) -> str:
         parts = [f"{self.path}:{self.mark.line}:{self.mark.column}: error: {self.message}"]
         if self.line.strip():
+            cut = self.mark.column - WIDEST if self.mark.column > WIDEST else 0
+            line = self.line[cut : cut + 2 * WIDEST]
+            start = self.mark.column - 1 - cut
             # A mark may point one past the end of a line ("something is missing here").
-            room = max(1, len(self.line) - self.mark.column + 1)
-            caret = "^" * max(1, min(self.mark.length, room))
-            parts.append(f"  {self.line}")
-            parts.append(f"  {' ' * (self.mark.column - 1)}{caret}")
+            caret = "^" * max(1, min(self.mark.length, len(line) - start))
+            parts.append(f"  {line}")
+            parts.append(f"  {' ' * start}{caret}")
         if self.hint:
             parts.append(f"  {self.hint}")
         return "\n".join(parts)
@@ -63,9 +68,13 @@ class Mistake(Exception):
         self.hint = hint
 
 
+class TooMany(Exception):
+    """So many mistakes that looking for more is no use."""
+
+
 @dataclass
 class Problems:
-    """Collects the mistakes of one file."""
+    """Collects the mistakes of one file; `add` raises `TooMany` when there are enough."""
 
     path: str
     lines: tuple[str, ...]
@@ -74,6 +83,8 @@ class Problems:
     def add(self, message: str, mark: Mark | None, hint: str = "") -> None:
         mark = mark or _START
         line = self.lines[mark.line - 1] if 0 < mark.line <= len(self.lines) else ""
+        if len(self.found) >= MOST_COLLECTED:
+            raise TooMany
         self.found.append(Diagnostic(self.path, mark, message, line, hint))
 
     def take(self, mistake: Mistake, context: str = "") -> None:

@@ -22,7 +22,6 @@ def fits(op: Operator) -> bool:
     return (
         bool(op.forms)
         and len(op.entry.signature.outputs) == 1
-        and len(op.differentiable) <= 2
         and not any(a.optional or a.many for a in op.operands)
         and all(a.type in ("Scalar", "float") and not a.optional for a in numbers(op))
     )
@@ -35,7 +34,7 @@ def numbers(op: Operator) -> list[Argument]:
 
 def fast_forms(op: Operator) -> list[Form]:
     """Forms whose backward is printed out."""
-    if not fits(op) or not op.node:
+    if not fits(op) or not op.node or len(op.differentiable) > 2:
         return []
     return [form for form in op.forms if form.backward]
 

@@ -192,6 +192,8 @@ def _check_text(text: str, mark: Mark, locate: Locate) -> None:
     for i, character in enumerate(text):
         if character == "#":
             raise Mistake("a comment is not allowed in a formula", locate(i, i + 1))
+        if character == '"':
+            raise Mistake("a double quotation mark", locate(i, i + 1), "use single ones")
         if character == "\\" or not " " <= character <= "~":
             shown = character if character.isprintable() else f"U+{ord(character):04X}"
             raise Mistake(f"the character '{shown}' is not allowed", locate(i, i + 1))
@@ -211,12 +213,15 @@ def _tree(text: str, mark: Mark, locate: Locate) -> ast.expr:
             warnings.simplefilter("error")
             return ast.parse(text, mode="eval").body
     except SyntaxError as error:
-        first = min(max((error.offset or 1) - 1, 0), len(text))
+        # Offset 0 stands for the end of the text.
+        first = min(error.offset - 1 if error.offset else len(text), len(text))
         last = (error.end_offset or 0) - 1 if error.end_lineno == error.lineno else first + 1
         where = locate(first, min(max(last, first + 1), len(text)))
     except (ValueError, RecursionError, MemoryError, OverflowError, Warning):
         where = mark
-    raise Mistake("not a formula: the syntax is wrong here", where)
+    closed = text.count("(") == text.count(")")
+    hint = "" if closed else "count the parentheses"
+    raise Mistake("not a formula: the syntax is wrong here", where, hint)
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,14 @@ formulas) is collected; what names and functions mean is left to `check`.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from rederive.codegen import document, formula, signature, structure
 from rederive.codegen.document import Listing, Mapping, Node, Scalar
-from rederive.codegen.errors import Mistake, Problems
+from rederive.codegen.errors import Mistake, Problems, TooMany
 from rederive.codegen.model import (
     FAMILIES,
     Case,
@@ -24,8 +26,11 @@ from rederive.codegen.model import (
     Signature,
     Specification,
 )
+from rederive.codegen.names import LONGEST
 
 WIDEST = 72  # columns of a formula
+MOST_PARTS = 64  # formulas of one mapping
+LAST = 1 << 30  # a line after all others
 _LIST_HINT = "a specification is a list: - op: name(Tensor self) -> Tensor"
 
 
@@ -51,31 +56,36 @@ def read(
 ) -> tuple[Specification, Problems, frozenset[str]]:
     """As `load`, but hands back the mistakes, and the operators whose entries are unusable."""
     text, problems = document.read_text(source, name)
-    root = None if problems.found else document.read_tree(text, problems)
     entries: list[Entry] = []
     damaged: set[str] = set()
-    if isinstance(root, Listing) and root.items:
-        for number, node in enumerate(root.items, 1):
-            entry = _entry(node, f"entry {number}", problems, damaged)
-            if entry is not None:
-                entries.append(entry)
-    elif not problems.found:
-        problems.add("a list of operators is expected", root.mark if root else None, _LIST_HINT)
+    with contextlib.suppress(TooMany):
+        root = None if problems.found else document.read_tree(text, problems)
+        if isinstance(root, Listing) and root.items:
+            broken = [found.mark.line for found in problems.found]
+            for number, node in enumerate(root.items, 1):
+                last = root.items[number].mark.line if number < len(root.items) else LAST
+                entry = None
+                if not any(node.mark.line <= line < last for line in broken):
+                    entry = _entry(node, f"entry {number}", problems)
+                if entry is not None:
+                    entries.append(entry)
+                else:
+                    damaged |= _meant(node)
+        elif not problems.found:
+            mark = root.mark if root else None
+            problems.add("a list of operators is expected", mark, _LIST_HINT)
     specification = Specification(problems.path, tuple(entries), imported, problems.lines)
     return specification, problems, frozenset(damaged)
 
 
-def _entry(node: Node, context: str, problems: Problems, damaged: set[str]) -> Entry | None:
+def _entry(node: Node, context: str, problems: Problems) -> Entry | None:
     if not isinstance(node, Mapping):
         problems.add(f"{context}: must be a mapping", node.mark, _LIST_HINT)
         return None
     op = node.values.get("op")
     declared: Signature | None = None
     if isinstance(op, Scalar) and op.text.strip():
-        name = op.text.partition("(")[0].strip()
-        if name.replace(".", "_").isidentifier() and len(name) < 130:
-            context = f"op '{name}'"
-            damaged.add(name.partition(".")[0])
+        context = f"op '{_label(op)}'" if _label(op) else context
         text, locate = document.trace(op)
         try:
             declared = signature.parse(text, op.mark, locate)
@@ -84,8 +94,19 @@ def _entry(node: Node, context: str, problems: Problems, damaged: set[str]) -> E
     sound = structure.check_entry(node, context, problems)
     if declared is None or not sound:
         return None
-    damaged.discard(declared.name)
     return _Reader(node, declared, context, problems).entry()
+
+
+def _label(op: Node | None) -> str:
+    """What stands before the parenthesis of a signature, if that is a name."""
+    name = op.text.partition("(")[0].strip() if isinstance(op, Scalar) else ""
+    return name if name.replace(".", "_").isidentifier() and len(name) <= 2 * LONGEST else ""
+
+
+def _meant(node: Node) -> set[str]:
+    """The names of the operator that an unusable entry meant to declare."""
+    label = _label(node.values.get("op")) if isinstance(node, Mapping) else ""
+    return {label.partition(".")[0], label.replace(".", "_")} - {""}
 
 
 class _Reader:
@@ -101,37 +122,17 @@ class _Reader:
 
     def entry(self) -> Entry:
         family = next(key for key in FAMILIES if key in self.node.values)
-        body = self.node.values[family]
-        let = self.formulas(self.node.values.get("let"), "let '{}'")
-        results: tuple[tuple[str, Formula], ...] = ()
-        cases: tuple[Case, ...] = ()
-        over = target = ""
-        if family == "pointwise":
-            results = self.results(body, family)
-        elif family == "rowwise":
-            assert isinstance(body, Mapping)
-            over = self.text(body.values["over"])
-            let += self.formulas(body.values.get("let"), "let '{}'")
-            results = self.results(body.values["result"], family)
-        elif family == "composite":
-            cases = tuple(self.cases(body))
-        else:
-            target = self.text(body)
         namespace = self.namespace()
         gradients = self.node.values.get("gradients")
-        return Entry(
+        entry = Entry(
             signature=self.signature,
             doc=self.doc(),
             family=family,
             group=self.text(self.node.values.get("group")),
-            let=let,
-            results=results,
-            over=over,
-            cases=cases,
-            target=target,
-            gradients=self.formulas(gradients, "gradient of '{}'"),
+            let=self.formulas(self.node.values.get("let"), "let"),
+            gradients=self.formulas(gradients, "gradient of"),
             auto=isinstance(gradients, Scalar),
-            jvp=self.formulas(self.node.values.get("jvp"), "jvp of '{}'"),
+            jvp=self.formulas(self.node.values.get("jvp"), "jvp of"),
             linear=self.names("linear"),
             not_differentiable=self.not_differentiable(),
             not_implemented=self.reasons(),
@@ -149,6 +150,23 @@ class _Reader:
             mark=self.signature.mark,
             places=places(self.node),
         )
+        return self.with_forward(entry, self.node.values[family])
+
+    def with_forward(self, entry: Entry, body: Node) -> Entry:
+        """The entry with what its family's key says."""
+        if entry.family == "pointwise":
+            return replace(entry, results=self.results(body, entry.family))
+        if entry.family == "rowwise":
+            assert isinstance(body, Mapping)
+            return replace(
+                entry,
+                over=self.text(body.values["over"]),
+                let=entry.let + self.formulas(body.values.get("let"), "let"),
+                results=self.results(body.values["result"], entry.family),
+            )
+        if entry.family == "composite":
+            return replace(entry, cases=tuple(self.cases(body)))
+        return replace(entry, target=self.text(body))
 
     # -- small values -----------------------------------------------------------------------
 
@@ -222,13 +240,17 @@ class _Reader:
     def formulas(self, node: Node | None, label: str) -> tuple[tuple[str, Formula], ...]:
         if not isinstance(node, Mapping):
             return ()
+        items = list(node.values.items())
+        if len(items) > MOST_PARTS:
+            message = f"{self.context}: more than {MOST_PARTS} formulas in one mapping"
+            self.problems.add(message, node.mark)
         return tuple(
-            (key, self.formula(value, label.format(key))) for key, value in node.values.items()
+            (key, self.formula(value, f"{label} '{key}'")) for key, value in items[:MOST_PARTS]
         )
 
     def results(self, node: Node, family: str) -> tuple[tuple[str, Formula], ...]:
         if isinstance(node, Mapping):
-            return self.formulas(node, f"{family} '{{}}'")
+            return self.formulas(node, family)
         return (("result", self.formula(node, family)),)
 
     def cases(self, node: Node) -> Iterator[Case]:
@@ -241,7 +263,7 @@ class _Reader:
             condition = item.values.get("if")
             yield Case(
                 None if condition is None else self.formula(condition, f"{label}, if"),
-                self.formulas(item.values.get("let"), f"{label}, let '{{}}'"),
+                self.formulas(item.values.get("let"), f"{label}, let"),
                 self.formula(item.values["result"], label),
             )
 

@@ -62,7 +62,8 @@ def node_name(entry: Entry) -> str:
 
 
 def _constant(name: str) -> str:
-    return f"{name.upper()}_VIEW" if len(name) == 1 else name.upper()
+    """The name of an operator's descriptor: `MUL`; names that differ in case only stay apart."""
+    return name.upper() if name.islower() and len(name) > 1 else f"{name}_operator"
 
 
 class _Lowering:

@@ -79,7 +79,7 @@ def _token_end(text: str, i: int) -> tuple[int, str]:
         while last < len(text) and text[last] in _WORD:
             last += 1
         return last, "name"
-    if text[i] in "'\"":
+    if text[i] == "'":
         last = text.find(text[i], i + 1) + 1
         return (last, "text") if last else (i, "")
     for mark in _PUNCTUATION:
@@ -308,7 +308,7 @@ class _Parser:
     def text_literal(self) -> str:
         token = self.next()
         value = token.text[1:-1]
-        if not value.isprintable() or set(value) & set("\\{}\"'`"):
+        if not value.isprintable() or set(value) & set("\\{}`"):
             raise Mistake("this text is not allowed as a default", self.place(token))
         return value
 

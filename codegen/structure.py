@@ -17,6 +17,11 @@ from rederive.codegen.document import Mapping, Node, Scalar
 from rederive.codegen.errors import Problems, hints, nearest
 from rederive.codegen.model import FAMILIES, Mark
 
+# What a value of a mixed type must be, by the pattern of its text.
+_SPECIAL = {
+    "^auto$": "'auto' or a formula for each tensor argument",
+    "^all$": "'all' or a list of arguments and outputs",
+}
 _KINDS = {
     "array": "a list",
     "object": "a mapping",
@@ -36,7 +41,17 @@ def _validator() -> Any:
 def _entry_validator() -> Any:
     whole = _validator().schema
     entry = {"definitions": whole["definitions"], **whole["definitions"]["entry"]}
-    return jsonschema.Draft7Validator(entry)
+    base: Any = jsonschema.Draft7Validator
+    extend: Any = jsonschema.validators.extend
+    own = extend(base, {"uniqueItems": _unique})
+    return own(entry)
+
+
+def _unique(validator: Any, wanted: bool, items: Any, schema: Any) -> Any:
+    """As jsonschema's own, which takes quadratic time; for lists of text, which is all we have."""
+    texts = [item for item in items if isinstance(item, str)] if isinstance(items, list) else []
+    if wanted and len(set(texts)) < len(texts):
+        yield jsonschema.ValidationError("an item stands there twice")
 
 
 def entry_keys() -> tuple[str, ...]:
@@ -60,19 +75,17 @@ def _report(error: Any, root: Mapping, context: str, problems: Problems) -> None
         case "additionalProperties":
             _unknown_keys(error, node, what, problems)
         case "required":
-            missing = [key for key in error.validator_value if key not in error.instance]
-            for key in missing:
-                if error.message.startswith(f"'{key}'"):
-                    problems.add(f"{what}: '{key}' is missing", _head(node))
+            key = error.message.split("'")[1]
+            if not _strangers(error, node):  # else the key is there, but misspelt
+                problems.add(f"{what}: '{key}' is missing", _head(node))
         case "oneOf":
-            _family(node, what, problems)
+            _family(error, node, what, problems)
         case "type":
-            kinds = error.validator_value
-            kinds = [kinds] if isinstance(kinds, str) else kinds
-            wanted = " or ".join(_KINDS.get(kind, kind) for kind in kinds)
-            problems.add(f"{what}: must be {wanted}", node.mark)
+            problems.add(f"{what}: must be {_wanted(error)}", node.mark, _infinity(error))
         case "enum":
-            allowed = error.validator_value
+            allowed = [
+                json.dumps(v) if v is True or v is False else v for v in error.validator_value
+            ]
             hint = hints(nearest(str(error.instance), allowed), f"one of: {', '.join(allowed)}")
             problems.add(f"{what}: '{error.instance}' is not known", node.mark, hint)
         case "minItems" | "maxItems" | "minProperties":
@@ -93,19 +106,44 @@ def _shown(path: list[str | int]) -> str:
     return shown
 
 
+def _strangers(error: Any, node: Node) -> list[str]:
+    known = error.schema.get("properties", ())
+    return [key for key in node.keys if key not in known] if isinstance(node, Mapping) else []
+
+
+def _wanted(error: Any) -> str:
+    kinds = error.validator_value
+    kinds = [kinds] if isinstance(kinds, str) else kinds
+    pattern = error.schema.get("pattern")
+    if pattern in _SPECIAL:
+        return _SPECIAL[pattern]
+    shown = [_KINDS.get(kind, kind) for kind in kinds]
+    if {"string", "number", "boolean"} <= set(kinds):
+        shown = ["a formula", *shown[3:]]
+    return " or ".join(shown)
+
+
+def _infinity(error: Any) -> str:
+    infinite = error.instance in ("inf", "-inf", "nan")
+    return (
+        f"in YAML write {error.instance.replace('inf', '.inf').replace('nan', '.nan')}"
+        if infinite
+        else ""
+    )
+
+
 def _unknown_keys(error: Any, node: Node, what: str, problems: Problems) -> None:
     known = tuple(error.schema.get("properties", ()))
     assert isinstance(node, Mapping)
-    for key, scalar in node.keys.items():
-        if key not in known:
-            hint = hints(nearest(key, known), f"the keys are {', '.join(known)}")
-            problems.add(f"{what}: unknown key '{key}'", scalar.mark, hint)
+    for key in _strangers(error, node):
+        hint = hints(nearest(key, known), f"the keys are {', '.join(known)}")
+        problems.add(f"{what}: unknown key '{key}'", node.keys[key].mark, hint)
 
 
-def _family(node: Node, what: str, problems: Problems) -> None:
+def _family(error: Any, node: Node, what: str, problems: Problems) -> None:
     assert isinstance(node, Mapping)
     found = [key for key in node.keys if key in FAMILIES]
-    if not found:
+    if not found and not _strangers(error, node):
         hint = f"give one of {', '.join(FAMILIES)}"
         problems.add(f"{what}: no family", _head(node), hint)
     for key in found[1:]:
@@ -121,15 +159,16 @@ def _count(error: Any) -> str:
 
 
 def _pattern(error: Any) -> str:
-    match error.validator_value:
-        case "^auto$":
-            return "must be 'auto' or a formula for each tensor argument"
-        case "^all$":
-            return "must be 'all' or a list of arguments and outputs"
-        case "^[a-z][a-z_]*$":
-            return f"'{error.instance}' must be lower-case letters and underscores"
-        case pattern if "nn" in pattern:
-            return f"'{error.instance}' is not one of torch, nn.functional, special, linalg, fft"
+    pattern = error.validator_value
+    if pattern in _SPECIAL:
+        return f"must be {_SPECIAL[pattern]}"
+    if pattern.startswith("^[a-z][a-z_]"):
+        return f"'{error.instance}' must be lower-case letters and underscores"
+    if "items" in error.schema:
+        allowed = ", ".join(error.schema["items"]["enum"])
+        return f"'{error.instance}' is not one of {allowed}"
+    if "..." in pattern.replace("\\", ""):
+        return f"'{error.instance}' is not a letter or '...'"
     return f"'{error.instance}' is not a name"
 
 

@@ -672,6 +672,70 @@ ADDCMUL = Pointwise(
 
 def addcmul(input, tensor1, tensor2, *, value=1):
     """`input + value * tensor1 * tensor2`, element by element."""
+    if type(input) is Tensor and not modes.active and value == 1:
+        flat_input = input._flat
+        if flat_input is not None:
+            dtype = input.dtype
+            if (
+                type(tensor1) is Tensor
+                and type(tensor2) is Tensor
+                and tensor1.dtype is dtype
+                and tensor2.dtype is dtype
+                and input.shape == tensor1.shape
+                and input.shape == tensor2.shape
+            ):
+                flat_tensor1 = tensor1._flat
+                if flat_tensor1 is not None:
+                    flat_tensor2 = tensor2._flat
+                    if flat_tensor2 is not None:
+                        n = len(flat_input)
+                        out = empty(n, flat_input.dtype)
+                        run = kernels.addcmul_forward
+                        if n >= threads.minimum:
+                            run = kernels.addcmul_forward_parallel
+                        run(flat_input, flat_tensor1, flat_tensor2, out)
+                        result = new(Tensor)
+                        result._data = result._flat = out
+                        result._counter = [0]
+                        result.shape = input.shape
+                        result._strides = input._strides
+                        result._offset = 0
+                        result.dtype = dtype
+                        result._output_nr = 0
+                        need_input = input._requires_grad
+                        need_tensor1 = tensor1._requires_grad
+                        need_tensor2 = tensor2._requires_grad
+                        if (need_input or need_tensor1 or need_tensor2) and modes.grad:
+                            node = new(AddcmulBackward0)
+                            node.sequence = next_sequence()
+                            node.edges = (
+                                (input._grad_fn or input) if need_input else None,
+                                input._output_nr,
+                                (tensor1._grad_fn or tensor1) if need_tensor1 else None,
+                                tensor1._output_nr,
+                                (tensor2._grad_fn or tensor2) if need_tensor2 else None,
+                                tensor2._output_nr,
+                            )
+                            node.saved = (
+                                flat_tensor1 if need_tensor2 else None,
+                                tensor1._counter,
+                                tensor1._counter[0],
+                                flat_tensor2 if need_tensor1 else None,
+                                tensor2._counter,
+                                tensor2._counter[0],
+                                value,
+                                None,
+                                0,
+                            )
+                            node.shape = input.shape
+                            node.general = None
+                            node.hooks = None
+                            result._requires_grad = True
+                            result._grad_fn = node
+                        else:
+                            result._requires_grad = False
+                            result._grad_fn = None
+                        return result
     return dispatch(ADDCMUL, input, tensor1, tensor2, value)
 
 

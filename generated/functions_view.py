@@ -77,7 +77,7 @@ def t_jvp(arguments, result, tangents):
     return total(terms)
 
 
-T_VIEW = View(
+t_operator = View(
     name="t",
     node=TBackward0,
     arguments=("self",),
@@ -97,7 +97,7 @@ def t(input):
 
     A view.
     """
-    return dispatch(T_VIEW, input)
+    return dispatch(t_operator, input)
 
 
 class MTBackward0(TensorNode):
@@ -123,7 +123,7 @@ def mT_jvp(arguments, result, tangents):
     return total(terms)
 
 
-MT = View(
+mT_operator = View(
     name="mT",
     node=MTBackward0,
     arguments=("self",),
@@ -140,7 +140,7 @@ MT = View(
 
 def mT(input):
     """The last two dimensions exchanged; a view."""
-    return dispatch(MT, input)
+    return dispatch(mT_operator, input)
 
 
 class TBackward0(TensorNode):
@@ -166,7 +166,7 @@ def T_jvp(arguments, result, tangents):
     return total(terms)
 
 
-T_VIEW = View(
+T_operator = View(
     name="T",
     node=TBackward0,
     arguments=("self",),
@@ -183,7 +183,7 @@ T_VIEW = View(
 
 def T(input):
     """Dimensions in reverse order; a view."""
-    return dispatch(T_VIEW, input)
+    return dispatch(T_operator, input)
 
 
 class PermuteBackward0(TensorNode):

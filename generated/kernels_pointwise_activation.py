@@ -57,7 +57,7 @@ exact = register_jitable(fastmath=False, forceinline=True)
 
 @exact
 def ordered_sum(x, y):
-    """(rounded sum, rounding error) for |x| >= |y| or x = 0."""
+    """(rounded sum, rounding error) for |x| >= |y|, x = 0, or x a multiple of y's last place."""
     total = x + y
     return total, (x - total) + y
 
@@ -99,7 +99,7 @@ def float_operation(name):
 round_even = float_operation("llvm.rint")
 
 
-@exact
+@scalar
 def exp_parts_pair_float32(x):
     """(q, rest, n) with exp(x) = 2**n (1 + q + rest), where rest is what rounding took from q."""
     n = round_even(x * INVERSE_LN2_FLOAT32)
@@ -108,16 +108,6 @@ def exp_parts_pair_float32(x):
     q, rest = ordered_sum(r, r * r * polynomial(r, EXP_FLOAT32))
     rest = rest + ((head - r) - n * LN2_LOW_FLOAT32)
     return q, rest, n
-
-
-@intrinsic
-def fused(typing_context, x, y, z):
-    """x * y + z with one rounding."""
-
-    def generate(context, builder, signature, arguments):
-        return builder.fma(*arguments)
-
-    return x(x, x, x), generate
 
 
 @intrinsic
@@ -137,7 +127,7 @@ def magnitude(typing_context, x):
     return x(x), generate
 
 
-# The same and the bias of the exponent.
+# The same and the bias of the exponent, and twice the bias.
 BIASED_SHIFT_FLOAT32 = np.float32(12583039.0)
 
 
@@ -171,17 +161,53 @@ def power_of_2_float32(n):
     return float32_of(bits_of(n + BIASED_SHIFT_FLOAT32) << 23)
 
 
+@intrinsic
+def converted(typing_context, value, x):
+    """`value` in the type of x."""
+
+    def generate(context, builder, signature, arguments):
+        return context.cast(builder, arguments[0], value, x)
+
+    return x(value, x), generate
+
+
+@intrinsic
+def fused(typing_context, x, y, z):
+    """x * y + z with one rounding."""
+
+    def generate(context, builder, signature, arguments):
+        return builder.fma(*arguments)
+
+    return x(x, x, x), generate
+
+
+@exact
+def quotient_of_pairs(above, above_low, below, below_low):
+    """(quotient, rest) of (above + above_low) / (below + below_low), nearly exact.
+
+    Without a second division: the remainder of a rounded quotient says what is missing.
+    """
+    inverse = converted(1, below) / below
+    quotient = above * inverse
+    left = fused(-quotient, below, above) + fused(-quotient, below_low, above_low)
+    return quotient, left * inverse
+
+
+TWICE_BIASED_SHIFT_FLOAT32 = np.float32(12583166.0)
+
+
 @scalar
 def scale_float32(x, n):
     """x * 2**n for a whole n from -252 to 254, rounded once if x is near 1."""
-    half = round_even(np.float32(0.5) * n)
-    return x * power_of_2_float32(half) * power_of_2_float32(n - half)
+    bits = bits_of(n + TWICE_BIASED_SHIFT_FLOAT32)
+    half = bits >> 1
+    return x * float32_of(half << 23) * float32_of((bits - half) << 23)
 
 
 @scalar
 def sigmoid_float32(x):
     # With e = exp(-|x|) the answer is 1 / (1 + e) or e / (1 + e), where e is 2**n (1 + q) in two
-    # parts. Correcting the quotient by its remainder takes away most of the rounding errors.
+    # parts.
     y = -magnitude(x)
     y = np.float32(-104.0) if y < np.float32(-104.0) else y
     q, rest, n = exp_parts_pair_float32(y)
@@ -193,10 +219,8 @@ def sigmoid_float32(x):
     positive = x > np.float32(0.0)
     above = np.float32(1.0) if positive else e
     above_low = np.float32(0.0) if positive else e_low
-    inverse = np.float32(1.0) / below
-    quotient = above * inverse
-    left = fused(-quotient, below, above) + (above_low - quotient * below_low)
-    return scale_float32(quotient + left * inverse, np.float32(0.0) if positive else n)
+    quotient, left = quotient_of_pairs(above, above_low, below, below_low)
+    return scale_float32(quotient + left, np.float32(0.0) if positive else n)
 
 
 EXP_FLOAT64 = (
@@ -217,7 +241,7 @@ LN2_HIGH = 0.6931471804855391
 LN2_LOW = 7.440617110012397e-11
 
 
-@exact
+@scalar
 def exp_parts_pair_float64(x):
     """(q, rest, n) with exp(x) = 2**n (1 + q + rest), where rest is what rounding took from q."""
     n = round_even(x * INVERSE_LN2)
@@ -247,11 +271,15 @@ def power_of_2_float64(n):
     return float64_of(bits_of(n + BIASED_SHIFT_FLOAT64) << 52)
 
 
+TWICE_BIASED_SHIFT_FLOAT64 = 6755399441057790.0
+
+
 @scalar
 def scale_float64(x, n):
     """x * 2**n for a whole n from -2044 to 2046, rounded once if x is near 1."""
-    half = round_even(0.5 * n)
-    return x * power_of_2_float64(half) * power_of_2_float64(n - half)
+    bits = bits_of(n + TWICE_BIASED_SHIFT_FLOAT64)
+    half = bits >> 1
+    return x * float64_of(half << 52) * float64_of((bits - half) << 52)
 
 
 @scalar
@@ -267,10 +295,8 @@ def sigmoid_float64(x):
     positive = x > 0.0
     above = 1.0 if positive else e
     above_low = 0.0 if positive else e_low
-    inverse = 1.0 / below
-    quotient = above * inverse
-    left = fused(-quotient, below, above) + (above_low - quotient * below_low)
-    return scale_float64(quotient + left * inverse, 0.0 if positive else n)
+    quotient, left = quotient_of_pairs(above, above_low, below, below_low)
+    return scale_float64(quotient + left, 0.0 if positive else n)
 
 
 @scalar

@@ -93,8 +93,7 @@ def exp_parts_float32(x):
     return r + r * r * polynomial(r, EXP_FLOAT32), n
 
 
-# The same and the bias of the exponent.
-BIASED_SHIFT_FLOAT32 = np.float32(12583039.0)
+TWICE_BIASED_SHIFT_FLOAT32 = np.float32(12583166.0)
 
 
 @intrinsic
@@ -122,16 +121,11 @@ def float32_of(typing_context, bits):
 
 
 @scalar
-def power_of_2_float32(n):
-    """2**n for a whole floating number from -126 to 127."""
-    return float32_of(bits_of(n + BIASED_SHIFT_FLOAT32) << 23)
-
-
-@scalar
 def scale_float32(x, n):
     """x * 2**n for a whole n from -252 to 254, rounded once if x is near 1."""
-    half = round_even(np.float32(0.5) * n)
-    return x * power_of_2_float32(half) * power_of_2_float32(n - half)
+    bits = bits_of(n + TWICE_BIASED_SHIFT_FLOAT32)
+    half = bits >> 1
+    return x * float32_of(half << 23) * float32_of((bits - half) << 23)
 
 
 @scalar
@@ -168,7 +162,7 @@ def exp_parts_float64(x):
     return r + r * r * polynomial(r, EXP_FLOAT64), n
 
 
-BIASED_SHIFT_FLOAT64 = 6755399441056767.0
+TWICE_BIASED_SHIFT_FLOAT64 = 6755399441057790.0
 
 
 @intrinsic
@@ -182,16 +176,11 @@ def float64_of(typing_context, bits):
 
 
 @scalar
-def power_of_2_float64(n):
-    """2**n for a whole floating number from -1022 to 1023."""
-    return float64_of(bits_of(n + BIASED_SHIFT_FLOAT64) << 52)
-
-
-@scalar
 def scale_float64(x, n):
     """x * 2**n for a whole n from -2044 to 2046, rounded once if x is near 1."""
-    half = round_even(0.5 * n)
-    return x * power_of_2_float64(half) * power_of_2_float64(n - half)
+    bits = bits_of(n + TWICE_BIASED_SHIFT_FLOAT64)
+    half = bits >> 1
+    return x * float64_of(half << 52) * float64_of((bits - half) << 52)
 
 
 @scalar
@@ -254,12 +243,12 @@ exact = register_jitable(fastmath=False, forceinline=True)
 
 @exact
 def ordered_sum(x, y):
-    """(rounded sum, rounding error) for |x| >= |y| or x = 0."""
+    """(rounded sum, rounding error) for |x| >= |y|, x = 0, or x a multiple of y's last place."""
     total = x + y
     return total, (x - total) + y
 
 
-@exact
+@scalar
 def exp_parts_pair_float32(x):
     """(q, rest, n) with exp(x) = 2**n (1 + q + rest), where rest is what rounding took from q."""
     n = round_even(x * INVERSE_LN2_FLOAT32)
@@ -270,7 +259,7 @@ def exp_parts_pair_float32(x):
     return q, rest, n
 
 
-@exact
+@scalar
 def expm1_pair_float32(q, rest, scale):
     """(high, low) with scale (1 + q + rest) - 1 = high + low."""
     head = scale - np.float32(1.0)
@@ -281,6 +270,16 @@ def expm1_pair_float32(q, rest, scale):
     )
     high, low = ordered_sum(head, scale * q)
     return high, low + (lost + scale * rest)
+
+
+# The same and the bias of the exponent, and twice the bias.
+BIASED_SHIFT_FLOAT32 = np.float32(12583039.0)
+
+
+@scalar
+def power_of_2_float32(n):
+    """2**n for a whole floating number from -126 to 127."""
+    return float32_of(bits_of(n + BIASED_SHIFT_FLOAT32) << 23)
 
 
 @scalar
@@ -295,7 +294,7 @@ def expm1_float32(x):
     return x if x == np.float32(0.0) else result
 
 
-@exact
+@scalar
 def exp_parts_pair_float64(x):
     """(q, rest, n) with exp(x) = 2**n (1 + q + rest), where rest is what rounding took from q."""
     n = round_even(x * INVERSE_LN2)
@@ -306,13 +305,22 @@ def exp_parts_pair_float64(x):
     return q, rest, n
 
 
-@exact
+@scalar
 def expm1_pair_float64(q, rest, scale):
     """(high, low) with scale (1 + q + rest) - 1 = high + low."""
     head = scale - 1.0
     lost = (scale - head) - 1.0 if scale > 1.0 else scale - (head + 1.0)
     high, low = ordered_sum(head, scale * q)
     return high, low + (lost + scale * rest)
+
+
+BIASED_SHIFT_FLOAT64 = 6755399441056767.0
+
+
+@scalar
+def power_of_2_float64(n):
+    """2**n for a whole floating number from -1022 to 1023."""
+    return float64_of(bits_of(n + BIASED_SHIFT_FLOAT64) << 52)
 
 
 @scalar
@@ -479,7 +487,10 @@ def log1p_float64(x):
 
 # 1 / ln(2) and 1 / ln(10) to twice the precision, log10(2) as a head of few bits and a tail.
 INVERSE_LN2_HIGH = 1.4426950408889634
-INVERSE_LN2_TAIL = 2.0355273740931033e-17
+
+
+# What rounding the heads to float32 takes away.
+INVERSE_LN2_ROUNDING = 1.9259629911266175e-08
 
 
 @intrinsic
@@ -492,30 +503,43 @@ def fused(typing_context, x, y, z):
     return x(x, x, x), generate
 
 
+@exact
+def exact_product(x, y):
+    """(rounded product, rounding error)."""
+    product = x * y
+    return product, fused(x, y, -product)
+
+
 @scalar
+def log2_float32(x):
+    k, m = split_float32(x)
+    f = m - np.float32(1.0)
+    half, lost = exact_product(np.float32(0.5) * f, f)
+    tail = (f * f * f * polynomial(f, LOG_FLOAT32) - lost) - half
+    small = f * np.float32(INVERSE_LN2_ROUNDING) + tail * np.float32(INVERSE_LN2_HIGH)
+    return log_limits_float32(x, k + (f * np.float32(INVERSE_LN2_HIGH) + small))
+
+
+INVERSE_LN2_TAIL = 2.0355273740931033e-17
+
+
+@exact
 def log_pair_float64(m):
     """(high, low) with log(m) = high + low, for sqrt(1/2) <= m < sqrt(2)."""
     f = m - 1.0
-    half = 0.5 * f * f
-    high = f - half
-    lost = fused(0.5 * f, f, -half)
-    return high, ((f - high) - half) - lost + log_tail_float64(f, half)
+    half, lost = exact_product(0.5 * f, f)
+    high, rest = ordered_sum(f, -half)
+    return high, (rest - lost) + log_tail_float64(f, half)
 
 
 @scalar
 def log2_float64(x):
     k, m = split_float64(x)
     high, low = log_pair_float64(m)
-    product = high * INVERSE_LN2_HIGH
-    tail = fused(high, INVERSE_LN2_HIGH, -product)
-    tail = tail + (high * INVERSE_LN2_TAIL + low * INVERSE_LN2_HIGH)
-    total = k + product
-    return log_limits_float64(x, total + (((k - total) + product) + tail))
-
-
-@scalar
-def log2_float32(x):
-    return np.float32(log2_float64(np.float64(x)))
+    product, rest = exact_product(high, INVERSE_LN2_HIGH)
+    rest = rest + (high * INVERSE_LN2_TAIL + low * INVERSE_LN2_HIGH)
+    total, lost = ordered_sum(k, product)
+    return log_limits_float64(x, total + (lost + rest))
 
 
 def exp(x):

@@ -29,17 +29,17 @@ CHUNK = 16384
 CONTRACT = {"fastmath": {"contract"}, "forceinline": True}
 
 
-# log(erfc(x)) for 1 <= x <= 4 in powers of x, and for 1 <= x <= 6 in powers of x - 5/2: minimax
-# with the weight erfc, so that the error of erf is 2**-35 and 2**-59.
+# log(erfc(x)) for 1 <= x <= 4 in powers of x - 1, and for 1 <= x <= 6 in powers of x - 5/2: minimax
+# with the weight erfc, so that the error of erf is 2**-27 and 2**-59.
 ERF_FAR_FLOAT32 = (
-    np.float32(0.0001880348427221179),
-    np.float32(-1.1295783519744873),
-    np.float32(-0.6332201361656189),
-    np.float32(-0.10841819643974304),
-    np.float32(0.02520793117582798),
-    np.float32(-0.0042044054716825485),
-    np.float32(0.00044129675370641053),
-    np.float32(-2.168274477298837e-05),
+    np.float32(-1.8496055603027344),
+    np.float32(-2.6389636993408203),
+    np.float32(-0.8431483507156372),
+    np.float32(-0.041415225714445114),
+    np.float32(0.009817313402891159),
+    np.float32(-0.0018423751462250948),
+    np.float32(0.00022981206711847335),
+    np.float32(-1.3613299415737856e-05),
 )
 
 
@@ -119,7 +119,24 @@ def exp_parts_float32(x):
     return r + r * r * polynomial(r, EXP_FLOAT32), n
 
 
-# The same and the bias of the exponent.
+@intrinsic
+def magnitude(typing_context, x):
+    """The absolute value."""
+
+    def generate(context, builder, signature, arguments):
+        (value,) = arguments
+        kind = value.type
+        if isinstance(x, types.Float):
+            call = builder.module.declare_intrinsic("llvm.fabs", [kind])
+            return builder.call(call, [value])
+        if not isinstance(x, types.Integer) or not x.signed:
+            return value
+        return builder.select(builder.icmp_signed("<", value, kind(0)), builder.neg(value), value)
+
+    return x(x), generate
+
+
+# The same and the bias of the exponent, and twice the bias.
 BIASED_SHIFT_FLOAT32 = np.float32(12583039.0)
 
 
@@ -153,38 +170,6 @@ def power_of_2_float32(n):
     return float32_of(bits_of(n + BIASED_SHIFT_FLOAT32) << 23)
 
 
-@scalar
-def scale_float32(x, n):
-    """x * 2**n for a whole n from -252 to 254, rounded once if x is near 1."""
-    half = round_even(np.float32(0.5) * n)
-    return x * power_of_2_float32(half) * power_of_2_float32(n - half)
-
-
-@scalar
-def exp_float32(x):
-    y = np.float32(89.0) if x > np.float32(89.0) else x
-    y = np.float32(-104.0) if y < np.float32(-104.0) else y
-    q, n = exp_parts_float32(y)
-    return scale_float32(np.float32(1.0) + q, n)
-
-
-@intrinsic
-def magnitude(typing_context, x):
-    """The absolute value."""
-
-    def generate(context, builder, signature, arguments):
-        (value,) = arguments
-        kind = value.type
-        if isinstance(x, types.Float):
-            call = builder.module.declare_intrinsic("llvm.fabs", [kind])
-            return builder.call(call, [value])
-        if not isinstance(x, types.Integer) or not x.signed:
-            return value
-        return builder.select(builder.icmp_signed("<", value, kind(0)), builder.neg(value), value)
-
-    return x(x), generate
-
-
 @intrinsic
 def with_sign(typing_context, x, y):
     """The magnitude of x with the sign bit of y."""
@@ -201,10 +186,12 @@ def with_sign(typing_context, x, y):
 @scalar
 def erf_float32(x):
     y = magnitude(x)
-    z = y * y
-    near = y + y * polynomial(z, ERF_NEAR_FLOAT32)
+    near = y + y * polynomial(y * y, ERF_NEAR_FLOAT32)
     far = np.float32(4.0) if y > np.float32(4.0) else y
-    far = np.float32(1.0) - exp_float32(polynomial(far, ERF_FAR_FLOAT32))
+    # 1 - exp, without rounding the exponential first.
+    q, n = exp_parts_float32(polynomial(far - np.float32(1.0), ERF_FAR_FLOAT32))
+    scale = power_of_2_float32(n)
+    far = (np.float32(1.0) - scale) - scale * q
     return with_sign(far if y > np.float32(1.0) else near, x)
 
 
@@ -290,10 +277,44 @@ def power_of_2_float64(n):
 
 
 @scalar
+def erf_float64(x):
+    y = magnitude(x)
+    near = y + y * polynomial(y * y, ERF_NEAR_FLOAT64)
+    far = 6.0 if y > 6.0 else y
+    q, n = exp_parts_float64(polynomial(far - 2.5, ERF_FAR_FLOAT64))
+    scale = power_of_2_float64(n)
+    far = (1.0 - scale) - scale * q
+    return with_sign(far if y > 1.0 else near, x)
+
+
+TWICE_BIASED_SHIFT_FLOAT32 = np.float32(12583166.0)
+
+
+@scalar
+def scale_float32(x, n):
+    """x * 2**n for a whole n from -252 to 254, rounded once if x is near 1."""
+    bits = bits_of(n + TWICE_BIASED_SHIFT_FLOAT32)
+    half = bits >> 1
+    return x * float32_of(half << 23) * float32_of((bits - half) << 23)
+
+
+@scalar
+def exp_float32(x):
+    y = np.float32(89.0) if x > np.float32(89.0) else x
+    y = np.float32(-104.0) if y < np.float32(-104.0) else y
+    q, n = exp_parts_float32(y)
+    return scale_float32(np.float32(1.0) + q, n)
+
+
+TWICE_BIASED_SHIFT_FLOAT64 = 6755399441057790.0
+
+
+@scalar
 def scale_float64(x, n):
     """x * 2**n for a whole n from -2044 to 2046, rounded once if x is near 1."""
-    half = round_even(0.5 * n)
-    return x * power_of_2_float64(half) * power_of_2_float64(n - half)
+    bits = bits_of(n + TWICE_BIASED_SHIFT_FLOAT64)
+    half = bits >> 1
+    return x * float64_of(half << 52) * float64_of((bits - half) << 52)
 
 
 @scalar
@@ -304,27 +325,17 @@ def exp_float64(x):
     return scale_float64(1.0 + q, n)
 
 
-@scalar
-def erf_float64(x):
-    y = magnitude(x)
-    z = y * y
-    near = y + y * polynomial(z, ERF_NEAR_FLOAT64)
-    far = 6.0 if y > 6.0 else y
-    far = 1.0 - exp_float64(polynomial(far - 2.5, ERF_FAR_FLOAT64))
-    return with_sign(far if y > 1.0 else near, x)
-
-
 exact = register_jitable(fastmath=False, forceinline=True)
 
 
 @exact
 def ordered_sum(x, y):
-    """(rounded sum, rounding error) for |x| >= |y| or x = 0."""
+    """(rounded sum, rounding error) for |x| >= |y|, x = 0, or x a multiple of y's last place."""
     total = x + y
     return total, (x - total) + y
 
 
-@exact
+@scalar
 def exp_parts_pair_float32(x):
     """(q, rest, n) with exp(x) = 2**n (1 + q + rest), where rest is what rounding took from q."""
     n = round_even(x * INVERSE_LN2_FLOAT32)
@@ -335,7 +346,7 @@ def exp_parts_pair_float32(x):
     return q, rest, n
 
 
-@exact
+@scalar
 def expm1_pair_float32(q, rest, scale):
     """(high, low) with scale (1 + q + rest) - 1 = high + low."""
     head = scale - np.float32(1.0)
@@ -349,6 +360,16 @@ def expm1_pair_float32(q, rest, scale):
 
 
 @intrinsic
+def converted(typing_context, value, x):
+    """`value` in the type of x."""
+
+    def generate(context, builder, signature, arguments):
+        return context.cast(builder, arguments[0], value, x)
+
+    return x(value, x), generate
+
+
+@intrinsic
 def fused(typing_context, x, y, z):
     """x * y + z with one rounding."""
 
@@ -358,22 +379,31 @@ def fused(typing_context, x, y, z):
     return x(x, x, x), generate
 
 
+@exact
+def quotient_of_pairs(above, above_low, below, below_low):
+    """(quotient, rest) of (above + above_low) / (below + below_low), nearly exact.
+
+    Without a second division: the remainder of a rounded quotient says what is missing.
+    """
+    inverse = converted(1, below) / below
+    quotient = above * inverse
+    left = fused(-quotient, below, above) + fused(-quotient, below_low, above_low)
+    return quotient, left * inverse
+
+
 @scalar
 def tanh_float32(x):
-    # With t = expm1(-2|x|) in two parts, tanh |x| = -t / (2 + t), corrected by the remainder.
+    # With t = expm1(-2|x|) in two parts, tanh |x| = -t / (2 + t).
     y = np.float32(-2.0) * magnitude(x)
     y = np.float32(-20.0) if y < np.float32(-20.0) else y
     q, rest, n = exp_parts_pair_float32(y)
     t, t_low = expm1_pair_float32(q, rest, power_of_2_float32(n))
     below, below_low = ordered_sum(np.float32(2.0), t)
-    below_low = below_low + t_low
-    inverse = np.float32(1.0) / below
-    quotient = -t * inverse
-    left = fused(-quotient, below, -t) - (t_low + quotient * below_low)
-    return with_sign(quotient + left * inverse, x)
+    quotient, left = quotient_of_pairs(-t, -t_low, below, below_low + t_low)
+    return with_sign(quotient + left, x)
 
 
-@exact
+@scalar
 def exp_parts_pair_float64(x):
     """(q, rest, n) with exp(x) = 2**n (1 + q + rest), where rest is what rounding took from q."""
     n = round_even(x * INVERSE_LN2)
@@ -384,7 +414,7 @@ def exp_parts_pair_float64(x):
     return q, rest, n
 
 
-@exact
+@scalar
 def expm1_pair_float64(q, rest, scale):
     """(high, low) with scale (1 + q + rest) - 1 = high + low."""
     head = scale - 1.0
@@ -400,11 +430,8 @@ def tanh_float64(x):
     q, rest, n = exp_parts_pair_float64(y)
     t, t_low = expm1_pair_float64(q, rest, power_of_2_float64(n))
     below, below_low = ordered_sum(2.0, t)
-    below_low = below_low + t_low
-    inverse = 1.0 / below
-    quotient = -t * inverse
-    left = fused(-quotient, below, -t) - (t_low + quotient * below_low)
-    return with_sign(quotient + left * inverse, x)
+    quotient, left = quotient_of_pairs(-t, -t_low, below, below_low + t_low)
+    return with_sign(quotient + left, x)
 
 
 def erf(x):

@@ -93,8 +93,7 @@ def exp_parts_float32(x):
     return r + r * r * polynomial(r, EXP_FLOAT32), n
 
 
-# The same and the bias of the exponent.
-BIASED_SHIFT_FLOAT32 = np.float32(12583039.0)
+TWICE_BIASED_SHIFT_FLOAT32 = np.float32(12583166.0)
 
 
 @intrinsic
@@ -122,16 +121,11 @@ def float32_of(typing_context, bits):
 
 
 @scalar
-def power_of_2_float32(n):
-    """2**n for a whole floating number from -126 to 127."""
-    return float32_of(bits_of(n + BIASED_SHIFT_FLOAT32) << 23)
-
-
-@scalar
 def scale_float32(x, n):
     """x * 2**n for a whole n from -252 to 254, rounded once if x is near 1."""
-    half = round_even(np.float32(0.5) * n)
-    return x * power_of_2_float32(half) * power_of_2_float32(n - half)
+    bits = bits_of(n + TWICE_BIASED_SHIFT_FLOAT32)
+    half = bits >> 1
+    return x * float32_of(half << 23) * float32_of((bits - half) << 23)
 
 
 @scalar
@@ -168,7 +162,7 @@ def exp_parts_float64(x):
     return r + r * r * polynomial(r, EXP_FLOAT64), n
 
 
-BIASED_SHIFT_FLOAT64 = 6755399441056767.0
+TWICE_BIASED_SHIFT_FLOAT64 = 6755399441057790.0
 
 
 @intrinsic
@@ -182,16 +176,11 @@ def float64_of(typing_context, bits):
 
 
 @scalar
-def power_of_2_float64(n):
-    """2**n for a whole floating number from -1022 to 1023."""
-    return float64_of(bits_of(n + BIASED_SHIFT_FLOAT64) << 52)
-
-
-@scalar
 def scale_float64(x, n):
     """x * 2**n for a whole n from -2044 to 2046, rounded once if x is near 1."""
-    half = round_even(0.5 * n)
-    return x * power_of_2_float64(half) * power_of_2_float64(n - half)
+    bits = bits_of(n + TWICE_BIASED_SHIFT_FLOAT64)
+    half = bits >> 1
+    return x * float64_of(half << 52) * float64_of((bits - half) << 52)
 
 
 @scalar
@@ -336,12 +325,12 @@ def log1p_float64(x):
 
 @exact
 def ordered_sum(x, y):
-    """(rounded sum, rounding error) for |x| >= |y| or x = 0."""
+    """(rounded sum, rounding error) for |x| >= |y|, x = 0, or x a multiple of y's last place."""
     total = x + y
     return total, (x - total) + y
 
 
-@exact
+@scalar
 def exp_parts_pair_float32(x):
     """(q, rest, n) with exp(x) = 2**n (1 + q + rest), where rest is what rounding took from q."""
     n = round_even(x * INVERSE_LN2_FLOAT32)
@@ -350,6 +339,26 @@ def exp_parts_pair_float32(x):
     q, rest = ordered_sum(r, r * r * polynomial(r, EXP_FLOAT32))
     rest = rest + ((head - r) - n * LN2_LOW_FLOAT32)
     return q, rest, n
+
+
+# The same and the bias of the exponent, and twice the bias.
+BIASED_SHIFT_FLOAT32 = np.float32(12583039.0)
+
+
+@scalar
+def power_of_2_float32(n):
+    """2**n for a whole floating number from -126 to 127."""
+    return float32_of(bits_of(n + BIASED_SHIFT_FLOAT32) << 23)
+
+
+@intrinsic
+def converted(typing_context, value, x):
+    """`value` in the type of x."""
+
+    def generate(context, builder, signature, arguments):
+        return context.cast(builder, arguments[0], value, x)
+
+    return x(value, x), generate
 
 
 @intrinsic
@@ -362,10 +371,22 @@ def fused(typing_context, x, y, z):
     return x(x, x, x), generate
 
 
+@exact
+def quotient_of_pairs(above, above_low, below, below_low):
+    """(quotient, rest) of (above + above_low) / (below + below_low), nearly exact.
+
+    Without a second division: the remainder of a rounded quotient says what is missing.
+    """
+    inverse = converted(1, below) / below
+    quotient = above * inverse
+    left = fused(-quotient, below, above) + fused(-quotient, below_low, above_low)
+    return quotient, left * inverse
+
+
 @scalar
 def sigmoid_float32(x):
     # With e = exp(-|x|) the answer is 1 / (1 + e) or e / (1 + e), where e is 2**n (1 + q) in two
-    # parts. Correcting the quotient by its remainder takes away most of the rounding errors.
+    # parts.
     y = -magnitude(x)
     y = np.float32(-104.0) if y < np.float32(-104.0) else y
     q, rest, n = exp_parts_pair_float32(y)
@@ -377,13 +398,11 @@ def sigmoid_float32(x):
     positive = x > np.float32(0.0)
     above = np.float32(1.0) if positive else e
     above_low = np.float32(0.0) if positive else e_low
-    inverse = np.float32(1.0) / below
-    quotient = above * inverse
-    left = fused(-quotient, below, above) + (above_low - quotient * below_low)
-    return scale_float32(quotient + left * inverse, np.float32(0.0) if positive else n)
+    quotient, left = quotient_of_pairs(above, above_low, below, below_low)
+    return scale_float32(quotient + left, np.float32(0.0) if positive else n)
 
 
-@exact
+@scalar
 def exp_parts_pair_float64(x):
     """(q, rest, n) with exp(x) = 2**n (1 + q + rest), where rest is what rounding took from q."""
     n = round_even(x * INVERSE_LN2)
@@ -392,6 +411,15 @@ def exp_parts_pair_float64(x):
     q, rest = ordered_sum(r, r * r * polynomial(r, EXP_FLOAT64))
     rest = rest + ((head - r) - n * LN2_LOW)
     return q, rest, n
+
+
+BIASED_SHIFT_FLOAT64 = 6755399441056767.0
+
+
+@scalar
+def power_of_2_float64(n):
+    """2**n for a whole floating number from -1022 to 1023."""
+    return float64_of(bits_of(n + BIASED_SHIFT_FLOAT64) << 52)
 
 
 @scalar
@@ -407,10 +435,8 @@ def sigmoid_float64(x):
     positive = x > 0.0
     above = 1.0 if positive else e
     above_low = 0.0 if positive else e_low
-    inverse = 1.0 / below
-    quotient = above * inverse
-    left = fused(-quotient, below, above) + (above_low - quotient * below_low)
-    return scale_float64(quotient + left * inverse, 0.0 if positive else n)
+    quotient, left = quotient_of_pairs(above, above_low, below, below_low)
+    return scale_float64(quotient + left, 0.0 if positive else n)
 
 
 @scalar

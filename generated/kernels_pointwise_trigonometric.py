@@ -27,12 +27,203 @@ CHUNK = 16384
 
 # Without the order to inline, LLVM leaves the longer functions as calls, and loops stay scalar.
 CONTRACT = {"fastmath": {"contract"}, "forceinline": True}
-COS_SHORT = (
-    0.0416666679084301,
-    -0.0013888977700844407,
-    2.4820839826134034e-05,
-    -2.8742195468112186e-07,
+
+
+# Beyond these the parts of pi/2 are not enough, or n is not the nearest integer.
+LARGEST_FLOAT32 = np.float32(65536.0)
+
+
+@intrinsic
+def magnitude(typing_context, x):
+    """The absolute value."""
+
+    def generate(context, builder, signature, arguments):
+        (value,) = arguments
+        kind = value.type
+        if isinstance(x, types.Float):
+            call = builder.module.declare_intrinsic("llvm.fabs", [kind])
+            return builder.call(call, [value])
+        if not isinstance(x, types.Integer) or not x.signed:
+            return value
+        return builder.select(builder.icmp_signed("<", value, kind(0)), builder.neg(value), value)
+
+    return x(x), generate
+
+
+@intrinsic
+def bits_of(typing_context, x):
+    """The bits of a floating number as a signed integer of the same width."""
+    integer = types.int32 if x == types.float32 else types.int64
+
+    def generate(context, builder, signature, arguments):
+        return builder.bitcast(arguments[0], ir.IntType(integer.bitwidth))
+
+    return integer(x), generate
+
+
+@intrinsic
+def float32_of(typing_context, bits):
+    """The float32 with the low 32 of the given bits."""
+
+    def generate(context, builder, signature, arguments):
+        bits = arguments[0]
+        if bits.type.width > 32:
+            bits = builder.trunc(bits, ir.IntType(32))
+        return builder.bitcast(bits, ir.FloatType())
+
+    return types.float32(bits), generate
+
+
+scalar = register_jitable(**CONTRACT)
+
+
+@scalar
+def negated_float32_if(x, bit):
+    """x with its sign bit flipped if `bit`, an integer, has its second-lowest bit set."""
+    return float32_of(bits_of(x) ^ ((bit & 2) << 30))
+
+
+LANES = (2, 4, 8, 16)
+
+
+def declare_once(module, symbol, kind):
+    """(function, whether it is new): a function of float64 that may be merged with its equals."""
+    function = cgutils.get_or_insert_function(module, kind, symbol)
+    new = function.is_declaration
+    if new:
+        function.linkage = "linkonce_odr"
+        for attribute in ("noinline", "nounwind", "readnone"):
+            function.attributes.add(attribute)
+    return function, new
+
+
+def build_many(module, symbol, one, lanes):
+    """The same for `lanes` numbers at a time."""
+    vector = ir.VectorType(ir.DoubleType(), lanes)
+    kind = ir.FunctionType(vector, [vector] * len(one.args))
+    function, new = declare_once(module, f"rederive_rare_{symbol}_{lanes}", kind)
+    if new:
+        builder = ir.IRBuilder(function.append_basic_block("entry"))
+        zero = ir.Constant(vector, [0.0] * lanes)
+        called = builder.fcmp_unordered("!=", function.args[0], zero)
+        mask = builder.bitcast(called, ir.IntType(lanes))
+        with builder.if_then(builder.icmp_unsigned("==", mask, mask.type(0)), likely=True):
+            builder.ret(zero)
+        result = zero
+        for lane in range(lanes):
+            index = ir.IntType(32)(lane)
+            arguments = [builder.extract_element(a, index) for a in function.args]
+            result = builder.insert_element(result, builder.call(one, arguments), index)
+        builder.ret(result)
+    return function
+
+
+def build_one(module, symbol, arity):
+    """The function of one number: 0 if its first argument is 0, else the C library's `symbol`."""
+    kind = ir.FunctionType(ir.DoubleType(), [ir.DoubleType()] * arity)
+    function, new = declare_once(module, f"rederive_rare_{symbol}", kind)
+    if new:
+        builder = ir.IRBuilder(function.append_basic_block("entry"))
+        zero = ir.DoubleType()(0.0)
+        with builder.if_then(builder.fcmp_ordered("==", function.args[0], zero), likely=True):
+            builder.ret(zero)
+        library = cgutils.get_or_insert_function(module, kind, symbol)
+        builder.ret(builder.call(library, function.args))
+    return function
+
+
+def keep(module, functions):
+    """Stop the linker from dropping functions that nothing calls yet; the vectoriser will."""
+    assert "llvm.compiler.used" not in module.globals, "one rare call to a function"
+    pointer = ir.IntType(8).as_pointer()
+    kind = ir.ArrayType(pointer, len(functions))
+    used = ir.GlobalVariable(module, kind, "llvm.compiler.used")
+    used.linkage = "appending"
+    used.section = "llvm.metadata"
+    used.initializer = kind([function.bitcast(pointer) for function in functions])
+
+
+def build_call(builder, symbol, needed, values, otherwise):
+    """A call, where `needed`, of the function of one number that tells of the functions of many.
+
+    `otherwise` is the result elsewhere. Both choices are made here, as instructions without a
+    branch, so that the first argument is sure to be 0 where no call is needed.
+    """
+    module = builder.module
+    one = build_one(module, symbol, len(values))
+    many = [build_many(module, symbol, one, lanes) for lanes in LANES]
+    keep(module, many)
+    first = builder.select(needed, values[0], ir.DoubleType()(0.0))
+    call = builder.call(one, [first, *values[1:]], attrs=("nounwind", "readnone"))
+    # llvmlite knows this attribute only as text.
+    prefixes = [f"_ZGV_LLVM_N{lanes}{'v' * len(values)}_{one.name}" for lanes in LANES]
+    names = [f"{p}({m.name})" for p, m in zip(prefixes, many, strict=True)]
+    set.add(call.attributes, f'"vector-function-abi-variant"="{",".join(names)}"')
+    return builder.select(needed, call, otherwise)
+
+
+def rarely(symbol):
+    """`symbol` of the C library on a float64, where that is needed, which must not be often."""
+
+    @intrinsic
+    def call(typing_context, needed, x, otherwise):
+        def generate(context, builder, signature, arguments):
+            needed, x, otherwise = arguments
+            return build_call(builder, symbol, needed, [x], otherwise)
+
+        return x(types.boolean, x, x), generate
+
+    return call
+
+
+rare_cos = rarely("cos")
+COS_FLOAT32 = (
+    np.float32(0.04166664555668831),
+    np.float32(-0.0013887288514524698),
+    np.float32(2.442821096337866e-05),
 )
+
+
+# pi/2 in three parts of 24 bits.
+HALF_PI_HIGH_FLOAT32 = np.float32(1.5707963705062866)
+HALF_PI_LOW_FLOAT32 = np.float32(-1.7151245100058819e-15)
+HALF_PI_MIDDLE_FLOAT32 = np.float32(-4.371138828673793e-08)
+
+
+# 1.5 * 2**23 and 1.5 * 2**52: adding them leaves no bits for a fraction, and the integer in the low
+# bits of the sum.
+SHIFT_FLOAT32 = np.float32(12582912.0)
+SIN_FLOAT32 = (
+    np.float32(-0.16666653752326965),
+    np.float32(0.00833209604024887),
+    np.float32(-0.00019505627278704196),
+)
+TWO_OVER_PI = 0.6366197723675814
+exact = register_jitable(fastmath=False, forceinline=True)
+
+
+@intrinsic
+def fused(typing_context, x, y, z):
+    """x * y + z with one rounding."""
+
+    def generate(context, builder, signature, arguments):
+        return builder.fma(*arguments)
+
+    return x(x, x, x), generate
+
+
+@exact
+def exact_product(x, y):
+    """(rounded product, rounding error)."""
+    product = x * y
+    return product, fused(x, y, -product)
+
+
+@exact
+def ordered_sum(x, y):
+    """(rounded sum, rounding error) for |x| >= |y|, x = 0, or x a multiple of y's last place."""
+    total = x + y
+    return total, (x - total) + y
 
 
 @intrinsic
@@ -52,24 +243,32 @@ def polynomial(typing_context, x, coefficients):
     return x(x, coefficients), generate
 
 
-scalar = register_jitable(**CONTRACT)
+@scalar
+def sin_cos_float32(x):
+    """(n, sine, cosine) of x less n pi/2."""
+    shifted = x * np.float32(TWO_OVER_PI) + SHIFT_FLOAT32
+    n = shifted - SHIFT_FLOAT32
+    first = fused(-n, HALF_PI_HIGH_FLOAT32, x)
+    product, product_low = exact_product(-n, HALF_PI_MIDDLE_FLOAT32)
+    r, rest = ordered_sum(first, product)
+    rest = rest + (product_low - n * HALF_PI_LOW_FLOAT32)
+    z = r * r
+    half = np.float32(0.5) * z
+    sine = r + (r * z * polynomial(z, SIN_FLOAT32) + (rest - half * rest))
+    head = np.float32(1.0) - half
+    tail = ((np.float32(1.0) - head) - half) + (z * z * polynomial(z, COS_FLOAT32) - r * rest)
+    return bits_of(shifted), sine, head + tail
 
 
 @scalar
-def cos_short(r):
-    z = r * r
-    return (1.0 - 0.5 * z) + z * z * polynomial(z, COS_SHORT)
+def cos_float32(x):
+    n, sine, cosine = sin_cos_float32(x)
+    value = negated_float32_if(cosine if n & 1 == 0 else sine, n + 1)
+    large = magnitude(x) > LARGEST_FLOAT32
+    return np.float32(rare_cos(large, np.float64(x), np.float64(value)))
 
 
-@intrinsic
-def bits_of(typing_context, x):
-    """The bits of a floating number as a signed integer of the same width."""
-    integer = types.int32 if x == types.float32 else types.int64
-
-    def generate(context, builder, signature, arguments):
-        return builder.bitcast(arguments[0], ir.IntType(integer.bitwidth))
-
-    return integer(x), generate
+LARGEST_FLOAT64 = 4398046511104.0
 
 
 @intrinsic
@@ -90,47 +289,21 @@ def negated_if(x, bit):
 
 # pi/2 = the sum of the three.
 HALF_PI_HIGH = 1.5707963267948966
+HALF_PI_LOW = -1.4973849048591698e-33
 HALF_PI_MIDDLE = 6.123233995736766e-17
 SHIFT_FLOAT64 = 6755399441055744.0
-TWO_OVER_PI = 0.6366197723675814
-
-
-@intrinsic
-def fused(typing_context, x, y, z):
-    """x * y + z with one rounding."""
-
-    def generate(context, builder, signature, arguments):
-        return builder.fma(*arguments)
-
-    return x(x, x, x), generate
 
 
 @scalar
-def quarter_turns_short(x):
-    """(n, r) as above, to the precision that a float32 result needs."""
+def quarter_turns_float64(x):
+    """(n, r, rest) with x = n pi/2 + r + rest; only the low two bits of n count."""
     shifted = x * TWO_OVER_PI + SHIFT_FLOAT64
     n = shifted - SHIFT_FLOAT64
-    return bits_of(shifted), fused(-n, HALF_PI_MIDDLE, fused(-n, HALF_PI_HIGH, x))
-
-
-SIN_SHORT = (
-    -0.1666666716337204,
-    0.008333378471434116,
-    -0.00019852464902214706,
-    2.824350303853862e-06,
-)
-
-
-@scalar
-def sin_short(r):
-    z = r * r
-    return r + r * z * polynomial(z, SIN_SHORT)
-
-
-@scalar
-def cos_float32(x):
-    n, r = quarter_turns_short(np.float64(x))
-    return np.float32(negated_if(cos_short(r) if n & 1 == 0 else sin_short(r), n + 1))
+    first = fused(-n, HALF_PI_HIGH, x)
+    product, product_low = exact_product(-n, HALF_PI_MIDDLE)
+    # The first difference is a multiple of the last place of the product, which is all it takes.
+    r, rest = ordered_sum(first, product)
+    return bits_of(shifted), r, rest + (product_low - n * HALF_PI_LOW)
 
 
 COS_FLOAT64 = (
@@ -145,38 +318,15 @@ COS_FLOAT64 = (
 
 @scalar
 def cos_near_float64(r, rest):
+    """(head, tail) with cos(r + rest) = head + tail."""
     z = r * r
     half = 0.5 * z
     head = 1.0 - half
-    return head + (((1.0 - head) - half) + (z * z * polynomial(z, COS_FLOAT64) - r * rest))
-
-
-HALF_PI_LOW = -1.4973849048591698e-33
-exact = register_jitable(fastmath=False, forceinline=True)
-
-
-@exact
-def two_sum(x, y):
-    """(rounded sum, rounding error)."""
-    total = x + y
-    part = total - x
-    return total, (x - (total - part)) + (y - part)
-
-
-@scalar
-def quarter_turns_float64(x):
-    """(n, r, rest) with x = n pi/2 + r + rest; only the low two bits of n count."""
-    shifted = x * TWO_OVER_PI + SHIFT_FLOAT64
-    n = shifted - SHIFT_FLOAT64
-    first = fused(-n, HALF_PI_HIGH, x)
-    product = -n * HALF_PI_MIDDLE
-    product_low = fused(-n, HALF_PI_MIDDLE, -product)
-    r, rest = two_sum(first, product)
-    return bits_of(shifted), r, rest + (product_low - n * HALF_PI_LOW)
+    return head, ((1.0 - head) - half) + (z * z * polynomial(z, COS_FLOAT64) - r * rest)
 
 
 # (sin(r) - r) / r**3 and (cos(r) - 1 + r**2 / 2) / r**4 in powers of r**2, for |r| <= 1.02 pi/4:
-# minimax (tools/minimax.py), errors 2**-58 and 2**-64; the short ones 2**-32 and 2**-37.
+# minimax (tools/minimax.py), errors 2**-58 and 2**-64.
 SIN_FLOAT64 = (
     -0.16666666666666624,
     0.008333333333320264,
@@ -189,30 +339,45 @@ SIN_FLOAT64 = (
 
 @scalar
 def sin_near_float64(r, rest):
+    """(head, tail) with sin(r + rest) = head + tail."""
     z = r * r
-    value = r + (r * z * polynomial(z, SIN_FLOAT64) + rest * (1.0 - 0.5 * z))
-    return r if r == 0.0 else value
+    return r, r * z * polynomial(z, SIN_FLOAT64) + rest * (1.0 - 0.5 * z)
+
+
+@scalar
+def sin_cos_near_float64(r, rest):
+    """(sin(r + rest), cos(r + rest)); the sine of -0 is -0."""
+    head, tail = sin_near_float64(r, rest)
+    other, other_tail = cos_near_float64(r, rest)
+    return r if r == 0.0 else head + tail, other + other_tail
 
 
 @scalar
 def cos_float64(x):
     n, r, rest = quarter_turns_float64(x)
-    sine, cosine = sin_near_float64(r, rest), cos_near_float64(r, rest)
-    return negated_if(cosine if n & 1 == 0 else sine, n + 1)
+    sine, cosine = sin_cos_near_float64(r, rest)
+    value = negated_if(cosine if n & 1 == 0 else sine, n + 1)
+    return rare_cos(magnitude(x) > LARGEST_FLOAT64, x, value)
+
+
+rare_sin = rarely("sin")
 
 
 @scalar
 def sin_float32(x):
-    n, r = quarter_turns_short(np.float64(x))
-    value = np.float32(negated_if(sin_short(r) if n & 1 == 0 else cos_short(r), n))
-    return x if x == np.float32(0.0) else value
+    n, sine, cosine = sin_cos_float32(x)
+    value = negated_float32_if(sine if n & 1 == 0 else cosine, n)
+    value = x if x == np.float32(0.0) else value
+    large = magnitude(x) > LARGEST_FLOAT32
+    return np.float32(rare_sin(large, np.float64(x), np.float64(value)))
 
 
 @scalar
 def sin_float64(x):
     n, r, rest = quarter_turns_float64(x)
-    sine, cosine = sin_near_float64(r, rest), cos_near_float64(r, rest)
-    return negated_if(sine if n & 1 == 0 else cosine, n)
+    sine, cosine = sin_cos_near_float64(r, rest)
+    value = negated_if(sine if n & 1 == 0 else cosine, n)
+    return rare_sin(magnitude(x) > LARGEST_FLOAT64, x, value)
 
 
 def cos(x):

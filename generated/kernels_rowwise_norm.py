@@ -117,8 +117,7 @@ def exp_parts_float32(x):
     return r + r * r * polynomial(r, EXP_FLOAT32), n
 
 
-# The same and the bias of the exponent.
-BIASED_SHIFT_FLOAT32 = np.float32(12583039.0)
+TWICE_BIASED_SHIFT_FLOAT32 = np.float32(12583166.0)
 
 
 @intrinsic
@@ -146,16 +145,11 @@ def float32_of(typing_context, bits):
 
 
 @scalar
-def power_of_2_float32(n):
-    """2**n for a whole floating number from -126 to 127."""
-    return float32_of(bits_of(n + BIASED_SHIFT_FLOAT32) << 23)
-
-
-@scalar
 def scale_float32(x, n):
     """x * 2**n for a whole n from -252 to 254, rounded once if x is near 1."""
-    half = round_even(np.float32(0.5) * n)
-    return x * power_of_2_float32(half) * power_of_2_float32(n - half)
+    bits = bits_of(n + TWICE_BIASED_SHIFT_FLOAT32)
+    half = bits >> 1
+    return x * float32_of(half << 23) * float32_of((bits - half) << 23)
 
 
 @scalar
@@ -192,7 +186,7 @@ def exp_parts_float64(x):
     return r + r * r * polynomial(r, EXP_FLOAT64), n
 
 
-BIASED_SHIFT_FLOAT64 = 6755399441056767.0
+TWICE_BIASED_SHIFT_FLOAT64 = 6755399441057790.0
 
 
 @intrinsic
@@ -206,16 +200,11 @@ def float64_of(typing_context, bits):
 
 
 @scalar
-def power_of_2_float64(n):
-    """2**n for a whole floating number from -1022 to 1023."""
-    return float64_of(bits_of(n + BIASED_SHIFT_FLOAT64) << 52)
-
-
-@scalar
 def scale_float64(x, n):
     """x * 2**n for a whole n from -2044 to 2046, rounded once if x is near 1."""
-    half = round_even(0.5 * n)
-    return x * power_of_2_float64(half) * power_of_2_float64(n - half)
+    bits = bits_of(n + TWICE_BIASED_SHIFT_FLOAT64)
+    half = bits >> 1
+    return x * float64_of(half << 52) * float64_of((bits - half) << 52)
 
 
 @scalar
@@ -335,6 +324,94 @@ def log_float64(x):
     return log_limits_float64(x, result)
 
 
+# (exp(r) - 1 - r) / r**2 for |r| <= ln2 / 2: minimax (tools/minimax.py), error of exp 2**-33.
+EXP_SHORT = (
+    0.5000000067688009,
+    0.16666663831659373,
+    0.04166628652913162,
+    0.00833401022562969,
+    0.0013945510823545504,
+    0.0001949304508914016,
+)
+LN2 = 0.6931471805599453
+BIASED_SHIFT_FLOAT64 = 6755399441056767.0
+
+
+@scalar
+def power_of_2_float64(n):
+    """2**n for a whole floating number from -1022 to 1023."""
+    return float64_of(bits_of(n + BIASED_SHIFT_FLOAT64) << 52)
+
+
+@scalar
+def exp_short(x):
+    """exp(x) as a float64; beyond 200 that of 200."""
+    y = 200.0 if x > 200.0 else x
+    y = -200.0 if y < -200.0 else y
+    n = round_even(y * INVERSE_LN2)
+    r = y - n * LN2
+    return (1.0 + (r + r * r * polynomial(r, EXP_SHORT))) * power_of_2_float64(n)
+
+
+# (2 atanh(s) - 2 s) / s**3 in powers of s**2 for |s| <= 0.1716, error of log 2**-38.
+LOG_SHORT = (
+    0.6666666567482277,
+    0.40000330267072226,
+    0.28537561267351697,
+    0.23578081480023028,
+)
+
+
+@scalar
+def log_short(x):
+    """log(x) as a float64 for a finite x > 0 that is not subnormal."""
+    bits = bits_of(x) + (ONE_BITS_FLOAT64 - HALF_ROOT_BITS_FLOAT64)
+    k = float64_of((bits >> 52) | INTEGER_BITS_FLOAT64) - 4503599627371519.0
+    f = float64_of((bits & 0xFFFFFFFFFFFFF) + HALF_ROOT_BITS_FLOAT64) - 1.0
+    s = f / (2.0 + f)
+    z = s * s
+    return k * LN2 + s * (2.0 + z * polynomial(z, LOG_SHORT))
+
+
+@intrinsic
+def converted(typing_context, value, x):
+    """`value` in the type of x."""
+
+    def generate(context, builder, signature, arguments):
+        return context.cast(builder, arguments[0], value, x)
+
+    return x(value, x), generate
+
+
+round_to_zero = float_operation("llvm.trunc")
+
+
+@scalar
+def pow_limits(x, y, result):
+    """The sign and the special cases of x**y, given |x|**y for ordinary arguments."""
+    zero, one, infinity = converted(0, x), converted(1, x), converted(np.inf, x)
+    half = converted(0.5, x) * y
+    a, b = magnitude(x), magnitude(y)
+    whole = round_to_zero(y) == y
+    odd = whole and round_to_zero(half) != half
+    grows = (a > one) == (y > zero)
+    limit = not (a > zero and a < infinity and b < infinity)
+    value = (infinity if grows else zero) if limit else result
+    value = -value if bits_of(x) < 0 and odd else value
+    value = converted(np.nan, x) if x < zero and a != infinity and not whole else value
+    value = x + y if x != x or y != y else value
+    return one if x == one or y == zero or (x == -one and b == infinity) else value
+
+
+@scalar
+def pow_float32(x, y):
+    exponent = np.float64(y) * log_short(np.float64(magnitude(x)))
+    return pow_limits(x, y, np.float32(exp_short(exponent)))
+
+
+exact = register_jitable(fastmath=False, forceinline=True)
+
+
 @intrinsic
 def fused(typing_context, x, y, z):
     """x * y + z with one rounding."""
@@ -343,6 +420,31 @@ def fused(typing_context, x, y, z):
         return builder.fma(*arguments)
 
     return x(x, x, x), generate
+
+
+@exact
+def exact_product(x, y):
+    """(rounded product, rounding error)."""
+    product = x * y
+    return product, fused(x, y, -product)
+
+
+@exact
+def ordered_sum(x, y):
+    """(rounded sum, rounding error) for |x| >= |y|, x = 0, or x a multiple of y's last place."""
+    total = x + y
+    return total, (x - total) + y
+
+
+@scalar
+def exp_parts_pair_float64(x):
+    """(q, rest, n) with exp(x) = 2**n (1 + q + rest), where rest is what rounding took from q."""
+    n = round_even(x * INVERSE_LN2)
+    head = x - n * LN2_HIGH
+    r = head - n * LN2_LOW
+    q, rest = ordered_sum(r, r * r * polynomial(r, EXP_FLOAT64))
+    rest = rest + ((head - r) - n * LN2_LOW)
+    return q, rest, n
 
 
 # (2 atanh(s) - 2 s - 2 s**3 / 3) / s**5 in powers of s**2: minimax (tools/minimax.py), 2**-73.
@@ -358,14 +460,6 @@ LOG_REST = (
 )
 TWO_THIRDS_HIGH = 0.6666666666666666
 TWO_THIRDS_LOW = 3.700743415417188e-17
-exact = register_jitable(fastmath=False, forceinline=True)
-
-
-@exact
-def ordered_sum(x, y):
-    """(rounded sum, rounding error) for |x| >= |y| or x = 0."""
-    total = x + y
-    return total, (x - total) + y
 
 
 @exact
@@ -384,36 +478,17 @@ def log_precise(x):
     below, below_low = two_sum(2.0, f)
     s = f / below
     s_low = (fused(-s, below, f) - s * below_low) / below
-    z = s * s
-    z_low = fused(s, s, -z) + 2.0 * s * s_low
-    cube = s * z
-    cube_low = fused(s, z, -cube) + (s * z_low + s_low * z)
-    third = cube * TWO_THIRDS_HIGH
-    third_low = fused(cube, TWO_THIRDS_HIGH, -third)
+    z, z_low = exact_product(s, s)
+    z_low = z_low + 2.0 * s * s_low
+    cube, cube_low = exact_product(s, z)
+    cube_low = cube_low + (s * z_low + s_low * z)
+    third, third_low = exact_product(cube, TWO_THIRDS_HIGH)
     third_low = third_low + (cube * TWO_THIRDS_LOW + cube_low * TWO_THIRDS_HIGH)
     third_low = third_low + (cube * z) * polynomial(z, LOG_REST)
-    high, low = two_sum(2.0 * s, third)
+    high, low = ordered_sum(2.0 * s, third)
     low = low + (2.0 * s_low + third_low)
-    total, rest = two_sum(k * LN2_HIGH, high)
+    total, rest = ordered_sum(k * LN2_HIGH, high)
     return ordered_sum(total, rest + (low + k * LN2_LOW))
-
-
-round_to_zero = float_operation("llvm.trunc")
-
-
-@scalar
-def pow_limits_float64(x, y, result):
-    """The sign and the special cases of x**y, given |x|**y for ordinary arguments."""
-    a = magnitude(x)
-    whole = round_to_zero(y) == y
-    odd = whole and round_to_zero(0.5 * y) != 0.5 * y
-    grows = (a > 1.0) == (y > 0.0)
-    limit = a == 0.0 or a == np.inf or magnitude(y) == np.inf
-    value = (np.inf if grows else 0.0) if limit else result
-    value = -value if bits_of(x) < 0 and odd else value
-    value = np.nan if x < 0.0 and a != np.inf and not whole else value
-    value = x + y if x != x or y != y else value
-    return 1.0 if x == 1.0 or y == 0.0 or (x == -1.0 and magnitude(y) == np.inf) else value
 
 
 @scalar
@@ -421,28 +496,14 @@ def pow_float64(x, y):
     high, low = log_precise(magnitude(x))
     # A larger exponent changes nothing, and cannot overflow in the products.
     z = 1e300 if y > 1e300 else (-1e300 if y < -1e300 else y)
-    product = z * high
-    product_low = fused(z, high, -product) + z * low
+    product, product_low = exact_product(z, high)
+    product_low = product_low + z * low
     outside = not (magnitude(product) < 746.0)
     edge = 746.0 if product > 0.0 else -746.0
-    q, n = exp_parts_float64(edge if outside else product)
-    value = scale_float64(1.0 + (q + (0.0 if outside else product_low) * (1.0 + q)), n)
-    return pow_limits_float64(x, y, value)
-
-
-@scalar
-def pow_float32(x, y):
-    return np.float32(pow_float64(np.float64(x), np.float64(y)))
-
-
-@intrinsic
-def converted(typing_context, value, x):
-    """`value` in the type of x."""
-
-    def generate(context, builder, signature, arguments):
-        return context.cast(builder, arguments[0], value, x)
-
-    return x(value, x), generate
+    q, rest, n = exp_parts_pair_float64(edge if outside else product)
+    rest = rest + (0.0 if outside else product_low) * (1.0 + q)
+    head, tail = ordered_sum(1.0, q)
+    return pow_limits(x, y, scale_float64(head + (tail + rest), n))
 
 
 @scalar

@@ -93,8 +93,7 @@ def exp_parts_float32(x):
     return r + r * r * polynomial(r, EXP_FLOAT32), n
 
 
-# The same and the bias of the exponent.
-BIASED_SHIFT_FLOAT32 = np.float32(12583039.0)
+TWICE_BIASED_SHIFT_FLOAT32 = np.float32(12583166.0)
 
 
 @intrinsic
@@ -122,16 +121,11 @@ def float32_of(typing_context, bits):
 
 
 @scalar
-def power_of_2_float32(n):
-    """2**n for a whole floating number from -126 to 127."""
-    return float32_of(bits_of(n + BIASED_SHIFT_FLOAT32) << 23)
-
-
-@scalar
 def scale_float32(x, n):
     """x * 2**n for a whole n from -252 to 254, rounded once if x is near 1."""
-    half = round_even(np.float32(0.5) * n)
-    return x * power_of_2_float32(half) * power_of_2_float32(n - half)
+    bits = bits_of(n + TWICE_BIASED_SHIFT_FLOAT32)
+    half = bits >> 1
+    return x * float32_of(half << 23) * float32_of((bits - half) << 23)
 
 
 @scalar
@@ -168,7 +162,7 @@ def exp_parts_float64(x):
     return r + r * r * polynomial(r, EXP_FLOAT64), n
 
 
-BIASED_SHIFT_FLOAT64 = 6755399441056767.0
+TWICE_BIASED_SHIFT_FLOAT64 = 6755399441057790.0
 
 
 @intrinsic
@@ -182,16 +176,11 @@ def float64_of(typing_context, bits):
 
 
 @scalar
-def power_of_2_float64(n):
-    """2**n for a whole floating number from -1022 to 1023."""
-    return float64_of(bits_of(n + BIASED_SHIFT_FLOAT64) << 52)
-
-
-@scalar
 def scale_float64(x, n):
     """x * 2**n for a whole n from -2044 to 2046, rounded once if x is near 1."""
-    half = round_even(0.5 * n)
-    return x * power_of_2_float64(half) * power_of_2_float64(n - half)
+    bits = bits_of(n + TWICE_BIASED_SHIFT_FLOAT64)
+    half = bits >> 1
+    return x * float64_of(half << 52) * float64_of((bits - half) << 52)
 
 
 @scalar

@@ -51,7 +51,8 @@ class ArrayOperator(Operator):
             self.check_shapes(args)
         plain = [self._plain(name, value) for name, value in zip(self.arguments, args, strict=True)]
         try:
-            returned = self.function(*plain)
+            with np.errstate(all="ignore"):
+                returned = self.function(*plain)
         except (ValueError, TypeError, IndexError, np.linalg.LinAlgError) as error:
             raise _explained(self, args, error) from error
         several = len(self.outputs) > 1

@@ -24,7 +24,19 @@ def call(op, args):
     for output, tangent in zip(chosen, moved, strict=True):
         if tangent is not None:
             forward_ad.set_tangent(output, tangent)
+            _give_to_saved(op, output, tangent, forward_ad)
     return result
+
+
+def _give_to_saved(op, output, tangent, forward_ad):
+    """A saved output was recorded before its tangent was known."""
+    node = output._grad_fn
+    if node is None or getattr(node, "op", None) is not op or node.saved is None:
+        return
+    for index, (_, kind, _, _) in enumerate(op.saved):
+        value = node.saved[3 * index]
+        if kind == "output" and isinstance(value, Tensor) and value._counter is output._counter:
+            forward_ad.set_tangent(value, tangent)
 
 
 class _plain_mode:

@@ -61,6 +61,14 @@ class Node:
         pairs = zip(edges[::2], edges[1::2], strict=True)
         return tuple((_shown(target), number) for target, number in pairs)
 
+    @property
+    def metadata(self):
+        """A dictionary for notes about this node."""
+        hooks = _hooks_of(self)
+        if hooks.metadata is None:
+            hooks.metadata = {}
+        return hooks.metadata
+
     def register_hook(self, hook):
         """Call `hook(grad_inputs, grad_outputs)` after this node ran; returns a handle."""
         return _hooks_of(self).add("after", hook)
@@ -133,21 +141,21 @@ class Extra:
 
 def extra_of(tensor):
     """The tensor's Extra, made when it has none yet."""
-    try:
-        return tensor._extra
-    except AttributeError:
-        tensor._extra = Extra()
-        return tensor._extra
+    extra = getattr(tensor, "_extra", None)
+    if extra is None:
+        extra = tensor._extra = Extra()
+    return extra
 
 
 class Hooks:
     """Hooks of a node: before and after it, and on the gradient of each output."""
 
-    __slots__ = ("after", "before", "outputs", "retained")
+    __slots__ = ("after", "before", "metadata", "outputs", "retained")
 
     def __init__(self):
         self.before = OrderedDict()
         self.after = OrderedDict()
+        self.metadata = None
         self.outputs = {}  # output number -> OrderedDict of tensor hooks
         self.retained = {}  # output number -> weak reference to the tensor
 
@@ -200,7 +208,9 @@ def register_hook(tensor, hook):
 
 def register_post_accumulate_grad_hook(tensor, hook):
     """Call `hook(tensor)` after a leaf's `.grad` was accumulated."""
-    if tensor._grad_fn is not None or not tensor._requires_grad:
+    if not tensor._requires_grad:
+        raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
+    if tensor._grad_fn is not None:
         raise RuntimeError("post accumulate grad hooks cannot be registered on non-leaf tensors")
     extra = extra_of(tensor)
     if extra.accumulated is None:

@@ -17,6 +17,7 @@ import numpy as np
 
 from . import dtypes, views
 from .geometry import Size
+from .inplace import rebase
 from .modes import modes
 from .namespace import ops
 from .tensor import Tensor, from_array, view_of
@@ -231,7 +232,7 @@ def index_tensors(indices):
 
 
 def setitem(self, key, value):
-    """`self[key] = value`; `value` is broadcast. With a graph, in-place operators record it."""
+    """`self[key] = value`; `value` is broadcast. It is recorded if either requires gradients."""
     steps = plan(key, self.shape)
     if modes.grad and (self._requires_grad or getattr(value, "_requires_grad", False)):
         _write_recorded(self, steps, value)
@@ -243,14 +244,38 @@ def setitem(self, key, value):
 
 
 def _write_recorded(t, steps, value):
-    indices = steps.pop()[1] if steps and steps[-1][0] == "index" else None
-    target = read(t, steps) if steps else t
+    """Write and record: the result is a choice, place by place, between `t` and `value`.
+
+    `chosen` holds, for each place of `t`, which element of `value` goes there, or -1 for none.
+    """
+    _check_recordable(t)
     if not isinstance(value, Tensor):
         value = from_array(np.array(_value_array(value, t.dtype), t.dtype.numpy))
-    if indices is None:
-        ops.copy_(target, value)
-    else:
-        ops.index_put_(target, index_tensors(indices), value)
+    elif value.dtype is not t.dtype:
+        value = ops.to(value, t.dtype)
+    chosen = np.full(t.shape, -1, np.int64)
+    indices = steps.pop()[1] if steps and steps[-1][0] == "index" else None
+    place = memory_view(from_array(chosen), steps)._nd()
+    order = np.arange(value.numel()).reshape(value.shape)
+    _write(place, indices, order)
+    source = ops.index(ops.reshape(value, (-1,)), [from_array(np.maximum(chosen, 0))])
+    result = ops.where(from_array(chosen < 0), t, source) if value.numel() else ops.clone(t)
+    t._nd()[...] = result._nd()
+    t._counter[0] += 1
+    rebase(t, result)
+
+
+def _check_recordable(t):
+    """Errors where writing cannot be recorded."""
+    if t._requires_grad and t._grad_fn is None:
+        raise RuntimeError(
+            "a view of a leaf Variable that requires grad is being used in an in-place operation."
+        )
+    if t._is_view():
+        raise NotImplementedError(
+            "setitem: writing into a view is not recorded yet; write into the tensor that it "
+            "shows, or out of place with rederive.where"
+        )
 
 
 def memory_view(t, steps):

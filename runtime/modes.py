@@ -16,7 +16,9 @@ class Modes(threading.local):
     inference = False
     active = False
     dual_level = -1
+    dual_opening = 0
     anomaly = None
+    callbacks = None
 
 
 modes = Modes()

@@ -201,7 +201,16 @@ def shell(tensor):
     copy._requires_grad = False
     copy._grad_fn = None
     copy._output_nr = 0
+    if modes.dual_opening:
+        _keep_tangent(tensor, copy)
     return copy
+
+
+def _keep_tangent(tensor, copy):
+    """What a node saves under forward mode keeps its tangent: gradients have tangents too."""
+    extra = getattr(tensor, "_extra", None)
+    if extra is not None and extra.tangent is not None:
+        graph.extra_of(copy).tangent = extra.tangent
 
 
 def return_type(name, outputs):

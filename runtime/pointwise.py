@@ -225,6 +225,8 @@ def _plain(op, name, value):
 def _reduced(gradient, node, index):
     """The implied reduction to the shape and dtype of an input."""
     general = node.general
+    if general is None:
+        return gradient
     shape, dtype = general.input_shapes[index], general.input_dtypes[index]
     if shape == node.shape and gradient.dtype == dtype.numpy:
         return gradient

@@ -258,6 +258,12 @@ class Tensor:
 
         return graph.register_hook(self, hook)
 
+    def register_post_accumulate_grad_hook(self, hook):
+        """Call `hook(tensor)` after a gradient was accumulated into the `grad` of this leaf."""
+        from . import graph
+
+        return graph.register_post_accumulate_grad_hook(self, hook)
+
     def backward(self, gradient=None, retain_graph=None, create_graph=False, inputs=None):
         """Accumulate the gradients of this tensor into the leaves of its graph."""
         from . import autograd

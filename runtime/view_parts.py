@@ -37,7 +37,7 @@ def slice_bounds(size, start, end):
 def slice(shape, strides, offset, dim=0, start=None, end=None, step=1):
     """Every `step`-th element of dimension `dim` from `start` to `end`; clamped, never raising."""
     if not shape:
-        raise RuntimeError("slice() cannot be applied to a 0-dim tensor.")
+        raise IndexError("slice() cannot be applied to a 0-dim tensor.")
     dim = normalize_dim(dim, len(shape))
     if step < 1:
         raise ValueError("step must be greater than zero")

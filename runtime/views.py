@@ -144,6 +144,13 @@ def adjoint(shape, strides, offset):
 
 
 def _matrix_transpose(shape, strides, offset, name):
+    if not shape:
+        warnings.warn(
+            f"{name} is deprecated on 0-D tensors, where it is the identity.",
+            UserWarning,
+            stacklevel=3,
+        )
+        return shape, strides, offset
     if len(shape) < 2:
         raise RuntimeError(
             f"{name} is only supported on matrices or batches of matrices. "
@@ -204,6 +211,8 @@ def flatten_view(shape, strides, offset, start_dim=0, end_dim=-1):
 def unflatten_shape(shape, dim, sizes):
     """The shape with dimension `dim` split into `sizes`, one of which may be -1."""
     dim = normalize_dim(dim, len(shape))
+    if not shape:
+        raise RuntimeError(f"unflatten: dim is {dim}, but the tensor has no dimensions")
     if not sizes:
         raise RuntimeError("unflatten: sizes must be non-empty")
     shape = tuple(shape)

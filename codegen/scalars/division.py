@@ -5,23 +5,45 @@ fmod has the sign of the dividend, remainder that of the divisor, as in NumPy an
 integer divided by 0 gives 0, because the processor would stop.
 """
 
+import numpy as np
+
 from .primitives import (
     converted,
+    fused,
+    magnitude,
     round_down,
+    round_to_zero,
     scalar,
-    truncated_remainder,
     with_sign,
 )
+from .rare import rare_fmod
+
+# Up to such a quotient, one rounding makes it wrong by one at most.
+LARGEST_QUOTIENT_FLOAT32 = np.float32(4194304.0)
+
+LARGEST_QUOTIENT_FLOAT64 = 2251799813685248.0
 
 
 @scalar
 def fmod_float32(x, y):
-    return truncated_remainder(x, y)
+    a, b = magnitude(x), magnitude(y)
+    quotient = round_to_zero(a / b)
+    rest = fused(-quotient, b, a)
+    rest = rest + b if rest < np.float32(0.0) else rest
+    large = quotient > LARGEST_QUOTIENT_FLOAT32 and b > np.float32(0.0) and a < np.float32(np.inf)
+    rest = np.float32(rare_fmod(large, np.float64(a), np.float64(b), np.float64(rest)))
+    return with_sign(a if a < b else rest, x)
 
 
 @scalar
 def fmod_float64(x, y):
-    return truncated_remainder(x, y)
+    a, b = magnitude(x), magnitude(y)
+    quotient = round_to_zero(a / b)
+    rest = fused(-quotient, b, a)
+    rest = rest + b if rest < 0.0 else rest
+    large = quotient > LARGEST_QUOTIENT_FLOAT64 and b > 0.0 and a < np.inf
+    rest = rare_fmod(large, a, b, rest)
+    return with_sign(a if a < b else rest, x)
 
 
 @scalar

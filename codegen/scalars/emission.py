@@ -1,23 +1,32 @@
 """Writes the text of scalar functions into a file of kernels."""
 
+import ast
 from collections.abc import Iterable
 
 from .catalogue import SCALARS
 from .sources import closure, definitions, external_names, variants
 
-_ALWAYS = ("types", "overload")
+# The stubs need these; no module of functions imports the first.
+_STUBS = {"overload": "from numba.extending import", "types": "from numba.core import"}
 
 
 def preamble(names: Iterable[str]) -> str:
-    """The imports that the text of these functions needs, in sorted order, one line each."""
-    needed = _closure(names)
-    if not needed:
-        return ""
-    known = definitions()
-    used = set(_ALWAYS)
-    for name in needed:
-        used.update(known[name].uses)
-    return _imports(used)
+    """The imports that the text of these functions needs, as `ruff check` wants them."""
+    tree = ast.parse(emit(names))
+    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    plain: set[str] = set()
+    grouped: dict[str, list[str]] = {}
+    for name, line in {**external_names(), **_STUBS}.items():
+        if name not in used:
+            continue
+        if line.endswith(" import"):
+            grouped.setdefault(line, []).append(name)
+        else:
+            plain.add(line)
+    lines = sorted(plain) + [
+        f"{line} {', '.join(sorted(grouped[line]))}" for line in sorted(grouped)
+    ]
+    return "".join(f"{line}\n" for line in lines)
 
 
 def emit(names: Iterable[str]) -> str:
@@ -64,20 +73,4 @@ def _stub(name: str) -> str:
     return "\n".join([*lines, f"    return {{{pairs}}}.get({first})"])
 
 
-def _imports(used: set[str]) -> str:
-    plain: set[str] = set()
-    grouped: dict[str, list[str]] = {}
-    for name, line in external_names().items():
-        if name in used or name in _ALWAYS:
-            if line.endswith(" import"):
-                grouped.setdefault(line, []).append(name)
-            else:
-                plain.add(line)
-    grouped.setdefault("from numba.extending import", []).append("overload")
-    lines = sorted(plain) + [
-        f"{line} {', '.join(sorted(grouped[line]))}" for line in sorted(grouped)
-    ]
-    return "\n".join(lines) + "\n"
-
-
-PREAMBLE: str = _imports({name for d in definitions().values() for name in d.uses})
+PREAMBLE: str = preamble(SCALARS)

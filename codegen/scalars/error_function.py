@@ -9,18 +9,24 @@ slowly.
 import numpy as np
 
 from .exponential import (
-    exp_float32,
-    exp_float64,
+    exp_parts_float32,
     exp_parts_float64,
+    exp_parts_pair_float64,
 )
 from .primitives import (
-    fused,
+    exact_product,
     magnitude,
+    ordered_sum,
     polynomial,
+    power_of_2_float32,
+    power_of_2_float64,
+    quotient_of_pairs,
     scalar,
     scale_float64,
+    two_sum,
     with_sign,
 )
+from .short import exp_short
 
 # erf(x) / x - 1 in powers of x**2 for |x| <= 1: minimax (tools/minimax.py), 2**-29 and 2**-56.
 ERF_NEAR_FLOAT32 = (
@@ -48,17 +54,17 @@ ERF_NEAR_FLOAT64 = (
     -7.577877146419059e-10,
 )
 
-# log(erfc(x)) for 1 <= x <= 4 in powers of x, and for 1 <= x <= 6 in powers of x - 5/2: minimax
-# with the weight erfc, so that the error of erf is 2**-35 and 2**-59.
+# log(erfc(x)) for 1 <= x <= 4 in powers of x - 1, and for 1 <= x <= 6 in powers of x - 5/2: minimax
+# with the weight erfc, so that the error of erf is 2**-27 and 2**-59.
 ERF_FAR_FLOAT32 = (
-    np.float32(0.0001880348427221179),
-    np.float32(-1.1295783519744873),
-    np.float32(-0.6332201361656189),
-    np.float32(-0.10841819643974304),
-    np.float32(0.02520793117582798),
-    np.float32(-0.0042044054716825485),
-    np.float32(0.00044129675370641053),
-    np.float32(-2.168274477298837e-05),
+    np.float32(-1.8496055603027344),
+    np.float32(-2.6389636993408203),
+    np.float32(-0.8431483507156372),
+    np.float32(-0.041415225714445114),
+    np.float32(0.009817313402891159),
+    np.float32(-0.0018423751462250948),
+    np.float32(0.00022981206711847335),
+    np.float32(-1.3613299415737856e-05),
 )
 
 ERF_FAR_FLOAT64 = (
@@ -84,51 +90,70 @@ ERF_FAR_FLOAT64 = (
     -1.8744061310495987e-13,
 )
 
-# (1 + 2 x) exp(x**2) erfc(x) in powers of t = (x - 4) / (x + 4), for 0 <= x <= 28: 2**-53.
-ERFCX_FLOAT64 = (
-    1.2329951186255526,
-    -0.13962111684056316,
-    0.015379652102604903,
-    0.06809705425476113,
-    -0.10103906603549687,
-    0.0937328349963212,
-    -0.06633036582950692,
-    0.03716751556354402,
-    -0.01619773386683717,
-    0.005031969809546882,
-    -0.0007577745209220828,
-    -0.00019925614937109522,
-    0.0001506266103308945,
-    -2.439977877298592e-05,
-    -1.1234559646431714e-05,
-    5.707995655133361e-06,
-    3.137713912059108e-07,
-    -8.186856070064779e-07,
-    5.5683893334734914e-08,
-    1.006515857648407e-07,
-    -8.483057391226898e-09,
-    -8.216250456281957e-09,
-    1.0254331365048887e-10,
+# (1 + 2 x) exp(x**2) erfc(x) in powers of t = (x - 4) / (x + 4), for 0.65 <= x <= 28: the constant
+# term in two parts, and the rest divided by t; error 2**-55.
+ERFCX_HIGH = 1.2329951186255526
+
+ERFCX_LOW = -4.898139722429743e-17
+
+ERFCX_REST = (
+    -0.1396211168405621,
+    0.015379652102621159,
+    0.06809705425463716,
+    -0.10103906603640075,
+    0.09373283500057927,
+    -0.06633036580967919,
+    0.037167515496234704,
+    -0.01619773409052367,
+    0.0050319703991004334,
+    -0.0007577730560366586,
+    -0.00019925928948063298,
+    0.00015062072075838678,
+    -2.438914128317175e-05,
+    -1.1219810702476568e-05,
+    5.684854076186902e-06,
+    2.9135607882374346e-07,
+    -7.872551260550876e-07,
+    7.456096562670813e-08,
+    7.631890021354573e-08,
+    -1.5158334132201812e-08,
+)
+
+# The same for results in float32, for 0.65 <= x <= 10.5, 2**-29.
+ERFCX_SHORT = (
+    1.2329951183663876,
+    -0.13962108441811794,
+    0.015379705657593062,
+    0.06809516173687494,
+    -0.10104159664497024,
+    0.09376261641627694,
+    -0.06628571497528424,
+    0.03699638826815205,
+    -0.016509815960343246,
+    0.005320395071241565,
 )
 
 
 @scalar
 def erf_float32(x):
     y = magnitude(x)
-    z = y * y
-    near = y + y * polynomial(z, ERF_NEAR_FLOAT32)
+    near = y + y * polynomial(y * y, ERF_NEAR_FLOAT32)
     far = np.float32(4.0) if y > np.float32(4.0) else y
-    far = np.float32(1.0) - exp_float32(polynomial(far, ERF_FAR_FLOAT32))
+    # 1 - exp, without rounding the exponential first.
+    q, n = exp_parts_float32(polynomial(far - np.float32(1.0), ERF_FAR_FLOAT32))
+    scale = power_of_2_float32(n)
+    far = (np.float32(1.0) - scale) - scale * q
     return with_sign(far if y > np.float32(1.0) else near, x)
 
 
 @scalar
 def erf_float64(x):
     y = magnitude(x)
-    z = y * y
-    near = y + y * polynomial(z, ERF_NEAR_FLOAT64)
+    near = y + y * polynomial(y * y, ERF_NEAR_FLOAT64)
     far = 6.0 if y > 6.0 else y
-    far = 1.0 - exp_float64(polynomial(far - 2.5, ERF_FAR_FLOAT64))
+    q, n = exp_parts_float64(polynomial(far - 2.5, ERF_FAR_FLOAT64))
+    scale = power_of_2_float64(n)
+    far = (1.0 - scale) - scale * q
     return with_sign(far if y > 1.0 else near, x)
 
 
@@ -136,15 +161,25 @@ def erf_float64(x):
 def erfc_float64(x):
     y = magnitude(x)
     y = 28.0 if y > 28.0 else y
-    square = -y * y
-    lost = fused(-y, y, -square)
+    z, lost = exact_product(y, y)
+    near = 1.0 - (x + x * polynomial(z, ERF_NEAR_FLOAT64))
+    q, rest, n = exp_parts_pair_float64(-746.0 if z > 746.0 else -z)
     t = (y - 4.0) / (y + 4.0)
-    q, n = exp_parts_float64(-746.0 if square < -746.0 else square)
-    value = (1.0 + (q + lost * (1.0 + q))) * (polynomial(t, ERFCX_FLOAT64) / (1.0 + 2.0 * y))
-    value = scale_float64(value, n)
-    return 2.0 - value if x < 0.0 else value
+    value, value_low = ordered_sum(ERFCX_HIGH, t * polynomial(t, ERFCX_REST))
+    below, below_low = two_sum(1.0, 2.0 * y)
+    factor, left = quotient_of_pairs(value, value_low + ERFCX_LOW, below, below_low)
+    far = scale_float64(factor + (left + factor * (q + (rest - lost * (1.0 + q)))), n)
+    far = 2.0 - far if x < 0.0 else far
+    return near if y < 0.65 else far
 
 
 @scalar
 def erfc_float32(x):
-    return np.float32(erfc_float64(np.float64(x)))
+    y = np.float64(magnitude(x))
+    y = 10.5 if y > 10.5 else y
+    wide = np.float64(x)
+    near = 1.0 - (wide + wide * np.float64(polynomial(x * x, ERF_NEAR_FLOAT32)))
+    t = (y - 4.0) / (y + 4.0)
+    far = exp_short(-y * y) * (polynomial(t, ERFCX_SHORT) / (1.0 + 2.0 * y))
+    far = 2.0 - far if x < np.float32(0.0) else far
+    return np.float32(near if y < 0.65 else far)

@@ -8,7 +8,6 @@ minimax polynomial P. NaN goes through the arithmetic.
 import numpy as np
 
 from .primitives import (
-    exact,
     ordered_sum,
     polynomial,
     power_of_2_float32,
@@ -99,7 +98,7 @@ def exp_parts_float64(x):
     return r + r * r * polynomial(r, EXP_FLOAT64), n
 
 
-@exact
+@scalar
 def exp_parts_pair_float32(x):
     """(q, rest, n) with exp(x) = 2**n (1 + q + rest), where rest is what rounding took from q."""
     n = round_even(x * INVERSE_LN2_FLOAT32)
@@ -110,7 +109,7 @@ def exp_parts_pair_float32(x):
     return q, rest, n
 
 
-@exact
+@scalar
 def exp_parts_pair_float64(x):
     """(q, rest, n) with exp(x) = 2**n (1 + q + rest), where rest is what rounding took from q."""
     n = round_even(x * INVERSE_LN2)
@@ -121,7 +120,7 @@ def exp_parts_pair_float64(x):
     return q, rest, n
 
 
-@exact
+@scalar
 def expm1_pair_float32(q, rest, scale):
     """(high, low) with scale (1 + q + rest) - 1 = high + low."""
     head = scale - np.float32(1.0)
@@ -134,7 +133,7 @@ def expm1_pair_float32(q, rest, scale):
     return high, low + (lost + scale * rest)
 
 
-@exact
+@scalar
 def expm1_pair_float64(q, rest, scale):
     """(high, low) with scale (1 + q + rest) - 1 = high + low."""
     head = scale - 1.0

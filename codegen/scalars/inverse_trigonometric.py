@@ -45,6 +45,25 @@ ASIN_FLOAT64 = (
     0.032701792027361905,
 )
 
+# The same for results in float32, 2**-35 and 2**-31.
+ATAN_SHORT = (
+    -0.333333328694618,
+    0.1999992851962289,
+    -0.14282580598888378,
+    0.11050751068123693,
+    -0.08506086654281877,
+    0.0479951303801275,
+)
+
+ASIN_SHORT = (
+    0.1666666275348372,
+    0.07500382752747478,
+    0.04453581402529062,
+    0.03167380282660162,
+    0.014882930852890641,
+    0.0369573081304868,
+)
+
 PI_HIGH = 3.141592653589793
 
 PI_LOW = 1.2246467991473532e-16
@@ -53,7 +72,7 @@ TAN_PI_8 = 0.41421356237309503
 
 
 @scalar
-def atan_of_ratio(y, x):
+def atan_of_ratio(y, x, coefficients):
     """atan(y / x) for y >= 0, x >= 0, not both 0 and not both infinite, without dividing first.
 
     Below tan(pi/8) the ratio itself, above tan(3 pi/8) pi/2 less the atan of its inverse, in
@@ -66,18 +85,19 @@ def atan_of_ratio(y, x):
     t = above / below
     z = t * t
     eighths = 0.5 if high else (0.25 if middle else 0.0)
-    tail = t * z * polynomial(z, ATAN_FLOAT64) + eighths * PI_LOW
+    tail = t * z * polynomial(z, coefficients) + eighths * PI_LOW
     return eighths * PI_HIGH + (t + tail)
 
 
 @scalar
 def atan_float64(x):
     y = magnitude(x)
-    return with_sign(atan_of_ratio(y, 1.0), x)
+    return with_sign(atan_of_ratio(y, 1.0, ATAN_FLOAT64), x)
 
 
 @scalar
-def atan2_float64(y, x):
+def angle_of_point(y, x, coefficients):
+    """atan2(y, x)."""
     # A quarter keeps the sums in range; equal infinities count as equal numbers.
     a, b = magnitude(y), magnitude(x)
     both = a == np.inf and b == np.inf
@@ -86,9 +106,14 @@ def atan2_float64(y, x):
     scale = 0.25 if larger > 1e300 else 1.0
     a = 1.0 if both else a * scale
     b = 1.0 if both or zero else b * scale
-    angle = atan_of_ratio(a, b)
+    angle = atan_of_ratio(a, b, coefficients)
     result = PI_HIGH - (angle - PI_LOW) if bits_of(x) < 0 else angle
     return x + y if x != x or y != y else with_sign(result, y)
+
+
+@scalar
+def atan2_float64(y, x):
+    return angle_of_point(y, x, ATAN_FLOAT64)
 
 
 @scalar
@@ -124,19 +149,34 @@ def acos_float64(x):
 
 @scalar
 def atan_float32(x):
-    return np.float32(atan_float64(np.float64(x)))
+    y = np.float64(magnitude(x))
+    return with_sign(np.float32(atan_of_ratio(y, 1.0, ATAN_SHORT)), x)
 
 
 @scalar
 def atan2_float32(y, x):
-    return np.float32(atan2_float64(np.float64(y), np.float64(x)))
+    return np.float32(angle_of_point(np.float64(y), np.float64(x), ATAN_SHORT))
+
+
+@scalar
+def asin_short(y):
+    """(large, value) with asin(y) = value or pi/2 - value, for 0 <= y <= 1."""
+    large = y > 0.5
+    half = 0.5 * (1.0 - y)
+    root = square_root(half) if large else y
+    z = half if large else y * y
+    value = root + root * z * polynomial(z, ASIN_SHORT)
+    return large, 2.0 * value if large else value
 
 
 @scalar
 def asin_float32(x):
-    return np.float32(asin_float64(np.float64(x)))
+    large, value = asin_short(np.float64(magnitude(x)))
+    return with_sign(np.float32(0.5 * PI_HIGH - value if large else value), x)
 
 
 @scalar
 def acos_float32(x):
-    return np.float32(acos_float64(np.float64(x)))
+    large, value = asin_short(np.float64(magnitude(x)))
+    value = value if large else 0.5 * PI_HIGH - value
+    return np.float32(PI_HIGH - value if x < np.float32(0.0) else value)

@@ -1,5 +1,5 @@
 # mypy: ignore-errors
-"""log, log1p, log2, log10, logaddexp, xlogy: text for the generator, not imported.
+"""log, log1p, log2, log10: text for the generator, not imported.
 
 x = 2**k m with sqrt(1/2) <= m < sqrt(2), so that log(x) is k ln2 + log(m) and does not cancel near
 1. With f = m - 1 and s = f / (2 + f), log(m) = 2 atanh(s) = f - f**2/2 + s (f**2/2 + s**2 P(s**2)).
@@ -13,14 +13,15 @@ from .exponential import (
     LN2_HIGH_FLOAT32,
     LN2_LOW,
     LN2_LOW_FLOAT32,
-    exp_float64,
 )
 from .primitives import (
     bits_of,
+    exact,
+    exact_product,
     float32_of,
     float64_of,
-    fused,
     magnitude,
+    ordered_sum,
     polynomial,
     scalar,
 )
@@ -71,6 +72,15 @@ INVERSE_LN2_TAIL = 2.0355273740931033e-17
 INVERSE_LN10_HIGH = 0.4342944819032518
 
 INVERSE_LN10_TAIL = 1.098319650216765e-17
+
+# What rounding the heads to float32 takes away.
+INVERSE_LN2_ROUNDING = 1.9259629911266175e-08
+
+INVERSE_LN10_ROUNDING = -1.0103050052231683e-08
+
+LOG10_2_HIGH_FLOAT32 = np.float32(0.301025390625)
+
+LOG10_2_LOW_FLOAT32 = np.float32(4.605038981195214e-06)
 
 LOG10_2_HIGH = 0.301029995663157
 
@@ -173,69 +183,52 @@ def log1p_float32(x):
     return log_limits_float32(u, result)
 
 
-@scalar
+@exact
 def log_pair_float64(m):
     """(high, low) with log(m) = high + low, for sqrt(1/2) <= m < sqrt(2)."""
     f = m - 1.0
-    half = 0.5 * f * f
-    high = f - half
-    lost = fused(0.5 * f, f, -half)
-    return high, ((f - high) - half) - lost + log_tail_float64(f, half)
+    half, lost = exact_product(0.5 * f, f)
+    high, rest = ordered_sum(f, -half)
+    return high, (rest - lost) + log_tail_float64(f, half)
 
 
 @scalar
 def log2_float64(x):
     k, m = split_float64(x)
     high, low = log_pair_float64(m)
-    product = high * INVERSE_LN2_HIGH
-    tail = fused(high, INVERSE_LN2_HIGH, -product)
-    tail = tail + (high * INVERSE_LN2_TAIL + low * INVERSE_LN2_HIGH)
-    total = k + product
-    return log_limits_float64(x, total + (((k - total) + product) + tail))
+    product, rest = exact_product(high, INVERSE_LN2_HIGH)
+    rest = rest + (high * INVERSE_LN2_TAIL + low * INVERSE_LN2_HIGH)
+    total, lost = ordered_sum(k, product)
+    return log_limits_float64(x, total + (lost + rest))
 
 
 @scalar
 def log10_float64(x):
     k, m = split_float64(x)
     high, low = log_pair_float64(m)
-    product = high * INVERSE_LN10_HIGH
-    tail = fused(high, INVERSE_LN10_HIGH, -product)
-    tail = tail + (high * INVERSE_LN10_TAIL + low * INVERSE_LN10_HIGH) + k * LOG10_2_LOW
-    head = k * LOG10_2_HIGH
-    total = head + product
-    return log_limits_float64(x, total + (((head - total) + product) + tail))
+    product, rest = exact_product(high, INVERSE_LN10_HIGH)
+    rest = rest + (high * INVERSE_LN10_TAIL + low * INVERSE_LN10_HIGH) + k * LOG10_2_LOW
+    total, lost = ordered_sum(k * LOG10_2_HIGH, product)
+    return log_limits_float64(x, total + (lost + rest))
 
 
 @scalar
 def log2_float32(x):
-    return np.float32(log2_float64(np.float64(x)))
+    k, m = split_float32(x)
+    f = m - np.float32(1.0)
+    half, lost = exact_product(np.float32(0.5) * f, f)
+    tail = (f * f * f * polynomial(f, LOG_FLOAT32) - lost) - half
+    small = f * np.float32(INVERSE_LN2_ROUNDING) + tail * np.float32(INVERSE_LN2_HIGH)
+    return log_limits_float32(x, k + (f * np.float32(INVERSE_LN2_HIGH) + small))
 
 
 @scalar
 def log10_float32(x):
-    return np.float32(log10_float64(np.float64(x)))
-
-
-@scalar
-def xlogy_float32(x, y):
-    product = x * log_float32(y)
-    return x if x == np.float32(0.0) and y == y else product
-
-
-@scalar
-def xlogy_float64(x, y):
-    product = x * log_float64(y)
-    return x if x == 0.0 and y == y else product
-
-
-@scalar
-def logaddexp_float64(x, y):
-    larger = x if x > y else y
-    gap = x - y
-    sum_of_both = larger + log1p_float64(exp_float64(-magnitude(gap)))
-    return x + y if gap != gap else (x + 0.6931471805599453 if x == y else sum_of_both)
-
-
-@scalar
-def logaddexp_float32(x, y):
-    return np.float32(logaddexp_float64(np.float64(x), np.float64(y)))
+    k, m = split_float32(x)
+    f = m - np.float32(1.0)
+    z = f * f
+    tail = f * z * polynomial(f, LOG_FLOAT32) - np.float32(0.5) * z
+    small = f * np.float32(INVERSE_LN10_ROUNDING) + tail * np.float32(INVERSE_LN10_HIGH)
+    small = small + k * LOG10_2_LOW_FLOAT32
+    inside = f * np.float32(INVERSE_LN10_HIGH) + small
+    return log_limits_float32(x, k * LOG10_2_HIGH_FLOAT32 + inside)

@@ -7,12 +7,13 @@ error of its argument into a relative one. The special cases are those of IEEE 7
 
 import numpy as np
 
-from .exponential import LN2_HIGH, LN2_LOW, exp_parts_float64
+from .exponential import LN2_HIGH, LN2_LOW, exp_parts_pair_float64
 from .logarithm import split_float64
 from .primitives import (
     bits_of,
     converted,
     exact,
+    exact_product,
     fused,
     magnitude,
     ordered_sum,
@@ -23,6 +24,7 @@ from .primitives import (
     square_root,
     two_sum,
 )
+from .short import exp_short, log_short
 
 # (2 atanh(s) - 2 s - 2 s**3 / 3) / s**5 in powers of s**2: minimax (tools/minimax.py), 2**-73.
 LOG_REST = (
@@ -49,33 +51,34 @@ def log_precise(x):
     below, below_low = two_sum(2.0, f)
     s = f / below
     s_low = (fused(-s, below, f) - s * below_low) / below
-    z = s * s
-    z_low = fused(s, s, -z) + 2.0 * s * s_low
-    cube = s * z
-    cube_low = fused(s, z, -cube) + (s * z_low + s_low * z)
-    third = cube * TWO_THIRDS_HIGH
-    third_low = fused(cube, TWO_THIRDS_HIGH, -third)
+    z, z_low = exact_product(s, s)
+    z_low = z_low + 2.0 * s * s_low
+    cube, cube_low = exact_product(s, z)
+    cube_low = cube_low + (s * z_low + s_low * z)
+    third, third_low = exact_product(cube, TWO_THIRDS_HIGH)
     third_low = third_low + (cube * TWO_THIRDS_LOW + cube_low * TWO_THIRDS_HIGH)
     third_low = third_low + (cube * z) * polynomial(z, LOG_REST)
-    high, low = two_sum(2.0 * s, third)
+    high, low = ordered_sum(2.0 * s, third)
     low = low + (2.0 * s_low + third_low)
-    total, rest = two_sum(k * LN2_HIGH, high)
+    total, rest = ordered_sum(k * LN2_HIGH, high)
     return ordered_sum(total, rest + (low + k * LN2_LOW))
 
 
 @scalar
-def pow_limits_float64(x, y, result):
+def pow_limits(x, y, result):
     """The sign and the special cases of x**y, given |x|**y for ordinary arguments."""
-    a = magnitude(x)
+    zero, one, infinity = converted(0, x), converted(1, x), converted(np.inf, x)
+    half = converted(0.5, x) * y
+    a, b = magnitude(x), magnitude(y)
     whole = round_to_zero(y) == y
-    odd = whole and round_to_zero(0.5 * y) != 0.5 * y
-    grows = (a > 1.0) == (y > 0.0)
-    limit = a == 0.0 or a == np.inf or magnitude(y) == np.inf
-    value = (np.inf if grows else 0.0) if limit else result
+    odd = whole and round_to_zero(half) != half
+    grows = (a > one) == (y > zero)
+    limit = not (a > zero and a < infinity and b < infinity)
+    value = (infinity if grows else zero) if limit else result
     value = -value if bits_of(x) < 0 and odd else value
-    value = np.nan if x < 0.0 and a != np.inf and not whole else value
+    value = converted(np.nan, x) if x < zero and a != infinity and not whole else value
     value = x + y if x != x or y != y else value
-    return 1.0 if x == 1.0 or y == 0.0 or (x == -1.0 and magnitude(y) == np.inf) else value
+    return one if x == one or y == zero or (x == -one and b == infinity) else value
 
 
 @scalar
@@ -83,18 +86,20 @@ def pow_float64(x, y):
     high, low = log_precise(magnitude(x))
     # A larger exponent changes nothing, and cannot overflow in the products.
     z = 1e300 if y > 1e300 else (-1e300 if y < -1e300 else y)
-    product = z * high
-    product_low = fused(z, high, -product) + z * low
+    product, product_low = exact_product(z, high)
+    product_low = product_low + z * low
     outside = not (magnitude(product) < 746.0)
     edge = 746.0 if product > 0.0 else -746.0
-    q, n = exp_parts_float64(edge if outside else product)
-    value = scale_float64(1.0 + (q + (0.0 if outside else product_low) * (1.0 + q)), n)
-    return pow_limits_float64(x, y, value)
+    q, rest, n = exp_parts_pair_float64(edge if outside else product)
+    rest = rest + (0.0 if outside else product_low) * (1.0 + q)
+    head, tail = ordered_sum(1.0, q)
+    return pow_limits(x, y, scale_float64(head + (tail + rest), n))
 
 
 @scalar
 def pow_float32(x, y):
-    return np.float32(pow_float64(np.float64(x), np.float64(y)))
+    exponent = np.float64(y) * log_short(np.float64(magnitude(x)))
+    return pow_limits(x, y, np.float32(exp_short(exponent)))
 
 
 @scalar

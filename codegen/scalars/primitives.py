@@ -140,16 +140,6 @@ def converted(typing_context, value, x):
 
 
 @intrinsic
-def truncated_remainder(typing_context, x, y):
-    """x - y * trunc(x / y), exactly; a call of the C library."""
-
-    def generate(context, builder, signature, arguments):
-        return builder.frem(*arguments)
-
-    return x(x, x), generate
-
-
-@intrinsic
 def with_sign(typing_context, x, y):
     """The magnitude of x with the sign bit of y."""
 
@@ -168,10 +158,14 @@ SHIFT_FLOAT32 = np.float32(12582912.0)
 
 SHIFT_FLOAT64 = 6755399441055744.0
 
-# The same and the bias of the exponent.
+# The same and the bias of the exponent, and twice the bias.
 BIASED_SHIFT_FLOAT32 = np.float32(12583039.0)
 
 BIASED_SHIFT_FLOAT64 = 6755399441056767.0
+
+TWICE_BIASED_SHIFT_FLOAT32 = np.float32(12583166.0)
+
+TWICE_BIASED_SHIFT_FLOAT64 = 6755399441057790.0
 
 
 @scalar
@@ -189,15 +183,36 @@ def power_of_2_float64(n):
 @scalar
 def scale_float32(x, n):
     """x * 2**n for a whole n from -252 to 254, rounded once if x is near 1."""
-    half = round_even(np.float32(0.5) * n)
-    return x * power_of_2_float32(half) * power_of_2_float32(n - half)
+    bits = bits_of(n + TWICE_BIASED_SHIFT_FLOAT32)
+    half = bits >> 1
+    return x * float32_of(half << 23) * float32_of((bits - half) << 23)
 
 
 @scalar
 def scale_float64(x, n):
     """x * 2**n for a whole n from -2044 to 2046, rounded once if x is near 1."""
-    half = round_even(0.5 * n)
-    return x * power_of_2_float64(half) * power_of_2_float64(n - half)
+    bits = bits_of(n + TWICE_BIASED_SHIFT_FLOAT64)
+    half = bits >> 1
+    return x * float64_of(half << 52) * float64_of((bits - half) << 52)
+
+
+@exact
+def exact_product(x, y):
+    """(rounded product, rounding error)."""
+    product = x * y
+    return product, fused(x, y, -product)
+
+
+@exact
+def quotient_of_pairs(above, above_low, below, below_low):
+    """(quotient, rest) of (above + above_low) / (below + below_low), nearly exact.
+
+    Without a second division: the remainder of a rounded quotient says what is missing.
+    """
+    inverse = converted(1, below) / below
+    quotient = above * inverse
+    left = fused(-quotient, below, above) + fused(-quotient, below_low, above_low)
+    return quotient, left * inverse
 
 
 @exact
@@ -210,6 +225,6 @@ def two_sum(x, y):
 
 @exact
 def ordered_sum(x, y):
-    """(rounded sum, rounding error) for |x| >= |y| or x = 0."""
+    """(rounded sum, rounding error) for |x| >= |y|, x = 0, or x a multiple of y's last place."""
     total = x + y
     return total, (x - total) + y

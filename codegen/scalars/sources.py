@@ -9,6 +9,7 @@ from pathlib import Path
 VARIANTS = ("float32", "float64", "integer", "any")
 
 MODULES = (
+    "combined",
     "division",
     "error_function",
     "exponential",
@@ -17,6 +18,8 @@ MODULES = (
     "logarithm",
     "power",
     "primitives",
+    "rare",
+    "short",
     "simple",
     "trigonometric",
 )

@@ -56,12 +56,17 @@ def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False, 
         return
     inputs = _sequence(inputs)
     if len(inputs) == 0:
-        raise RuntimeError("'inputs' argument to backward() cannot be empty.")
-    found = engine.run(roots, gradients, retain, create_graph, _targets(inputs))
+        raise RuntimeError("`inputs` argument to `backward()` cannot be empty.")
     for tensor in inputs:
+        if not tensor._requires_grad:
+            raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
+        # a computed tensor gets its gradient where retained ones do
+        tensor.retain_grad()
+    found = engine.run(roots, gradients, retain, create_graph, _targets(inputs))
+    for tensor in dict.fromkeys(inputs):
         gradient = found.get(_target(tensor))
-        if gradient is not None:
-            engine._accumulate(tensor, gradient, create_graph, owned=False)
+        if gradient is not None and tensor._grad_fn is None:
+            engine.deliver(tensor, gradient, create_graph)
 
 
 def grad(
@@ -96,6 +101,8 @@ def grad(
             "allow_unused=False."
         )
     roots, sources = _sequence(outputs), _sequence(inputs)
+    if not sources:
+        raise RuntimeError("`inputs` argument to `grad()` cannot be empty.")
     gradients = _initial(roots, _sequence(grad_outputs), create_graph)
     for source in sources:
         if not isinstance(source, Tensor):
@@ -108,11 +115,13 @@ def grad(
     if materialize_grads:
         pairs = zip(result, sources, strict=True)
         return tuple(zeros_like(s) if g is None else g for g, s in pairs)
-    if not allow_unused and any(g is None for g in result):
-        raise RuntimeError(
-            "One of the differentiated Tensors appears to not have been used in the graph. Set "
-            "allow_unused=True if this is the desired behavior."
-        )
+    if not allow_unused:
+        for index, gradient in enumerate(result):
+            if gradient is None:
+                raise RuntimeError(
+                    f"The differentiated Tensor at index {index} appears to not have been used in "
+                    "the graph. Set allow_unused=True if this is the desired behavior."
+                )
     return result
 
 

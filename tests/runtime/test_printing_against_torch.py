@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-
 import rederive
 from rederive import dtypes, printing
 
