@@ -131,8 +131,8 @@ def _kernel_imports(text: str, scalars: Sequence[str]) -> str:
     plain = {"import numpy as np"}
     for line in scalar_preamble(scalars).splitlines():
         if line.startswith("from "):
-            module, _, names = line.removeprefix("from ").partition(" import ")
-            grouped.setdefault(module, set()).update(name.strip() for name in names.split(","))
+            module, _, listing = line.removeprefix("from ").partition(" import ")
+            grouped.setdefault(module, set()).update(part.strip() for part in listing.split(","))
         else:
             plain.add(line)
     lines = [line for line in sorted(plain) if line.split()[-1] in used]

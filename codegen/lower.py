@@ -76,6 +76,9 @@ class _Lowering:
         self.differentiable = [t for t in self.tensors if t in self.gradients]
         if entry.family == "view" and entry.auto:
             self.differentiable = self.tensors[:1]
+        if entry.family == "composite" and entry.auto:
+            without = {*entry.not_differentiable, *dict(entry.not_implemented)}
+            self.differentiable = [t for t in self.tensors if t not in without]
         self.differentiable_outputs = tuple(
             i for i, o in enumerate(self.outputs) if o not in entry.not_differentiable
         )

@@ -23,7 +23,7 @@ OPERATORS = [
         outputs=(("result", False),),
         gradients={},
         jvp={},
-        differentiable=(),
+        differentiable=("self", "other"),
         differentiable_outputs=("result",),
         samples={
             "other": (0.5, 3.0),
