@@ -163,6 +163,12 @@ def _scalars(module: Module) -> list[str]:
     return sorted(used & set(SCALARS))
 
 
+def operands_read(kernel: Kernel) -> list[tuple[int, str]]:
+    """(position, name) of the operands of a strided kernel that its statements read."""
+    used = {name for line in kernel.body for name in _words(line)}
+    return [(i, name) for i, name in enumerate(kernel.inputs) if name in used]
+
+
 def _parallel_call(kernel: Kernel) -> str:
     """The body of a parallel kernel's loop: the serial kernel on one part."""
     arguments = [f"{a}[low:high]" for a in kernel.inputs]
@@ -590,6 +596,7 @@ FILTERS = {
     "jvp_unpack_lines": jvp_unpack_lines,
     "label": label,
     "literal": literal,
+    "operands_read": operands_read,
     "parameters": parameters,
     "reflected": reflected,
     "registry_lines": registry_lines,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
@@ -87,7 +88,31 @@ def _is(tree: Expr, value: int) -> bool:
     )
 
 
+_FOLDED: dict[str, Callable[[int, int], int | bool]] = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+"""What may be computed at generation time, on integers: no rounding is moved."""
+
+
+def _integer(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
 def _simplify_node(tree: Expr) -> Expr:
+    match tree:
+        case Binary(symbol, Constant(int(left)), Constant(int(right))) if symbol in _FOLDED:
+            if _integer(left) and _integer(right):
+                return Constant(_FOLDED[symbol](left, right))
+        case Call("where", (Constant(bool(condition)), left, right), ()):
+            return left if condition else right
     match tree:
         case Unary("-", Unary("-", inner)):
             return inner

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .layout import condition, listed
+from .layout import condition, disjunction, listed
 from .model import Argument
 from .plans import Backward, Form, Kernel, Operator, Saved
 from .printer import literal
@@ -189,8 +189,8 @@ def _record(op: Operator, form: Form, differentiable: list[str]) -> list[str]:
     lines = []
     if several:
         lines += [f"need_{variable(d)} = {variable(d)}._requires_grad" for d in differentiable]
-        asked = " or ".join(f"need_{variable(d)}" for d in differentiable)
-        lines.append(f"if ({asked}) and modes.grad:")
+        asked = [f"need_{variable(d)}" for d in differentiable]
+        lines.append(disjunction("if (", asked, ") and modes.grad:"))
     else:
         lines.append(f"if {variable(differentiable[0])}._requires_grad and modes.grad:")
     node = op.node + (f"_{form.scalar}" if form.scalar and form.scalar in _labelled(op) else "")

@@ -12,6 +12,7 @@ WIDTH = 100
 
 _OPEN, _NEXT, _CLOSE = "\x01", "\x02", "\x03"  # a bracketed list
 _IF, _AND, _THEN = "\x04", "\x05", "\x06"  # a conjunction
+_GROUP, _OR, _END = "\x0e", "\x0f", "\x10"  # a disjunction within a condition
 
 
 def listed(prefix: str, items: Sequence[str], suffix: str) -> str:
@@ -22,6 +23,11 @@ def listed(prefix: str, items: Sequence[str], suffix: str) -> str:
 def condition(tests: Sequence[str]) -> str:
     """`if a and b:`, one test a line in parentheses when it is long."""
     return f"if {_IF}{_AND.join(tests)}{_THEN}:"
+
+
+def disjunction(prefix: str, tests: Sequence[str], suffix: str) -> str:
+    """`prefix a or b suffix`; the ends hold the parentheses, on lines of their own if long."""
+    return f"{prefix}{_GROUP}{_OR.join(tests)}{_END}{suffix}"
 
 
 def lay_out(text: str) -> str:
@@ -56,4 +62,14 @@ def _broken(line: str) -> list[str]:
             return [flat]
         more = [f"{indent}    and {test}" for test in tests[1:]]
         return [f"{before}(", f"{indent}    {tests[0]}", *more, f"{indent}){after}"]
+    if _GROUP in line:
+        before, _, rest = line.partition(_GROUP)
+        inner, _, after = rest.rpartition(_END)
+        tests = inner.split(_OR)
+        flat = " or ".join(tests)
+        if len(before + flat + after) <= WIDTH:
+            return [before + flat + after]
+        first, *others = [flat] if len(indent + flat) + 4 <= WIDTH else tests
+        more = [f"{indent}    or {test}" for test in others]
+        return [before, f"{indent}    {first}", *more, indent + after]
     return [line]

@@ -41,10 +41,12 @@ Rewrite = Callable[[Expr], "str | None"]
 
 
 def literal(value: object) -> str:
-    """Python text of a plain value, with double quotes as ruff writes them."""
+    """Python text of a plain value, with quotes as ruff writes them."""
     if isinstance(value, str):
-        quote = value.replace("\\", "\\\\").replace('"', '\\"')
-        return f'"{quote}"'
+        quote = "'" if value.count('"') > value.count("'") else '"'
+        inner = value.replace("\\", "\\\\").replace(quote, f"\\{quote}")
+        plain = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in inner)
+        return f"{quote}{''.join(plain)}{quote}"
     if isinstance(value, tuple):
         inner = ", ".join(literal(item) for item in value)
         return f"({inner},)" if len(value) == 1 else f"({inner})"
@@ -117,8 +119,12 @@ class Printer:
         return statements, self(tree)
 
     def _candidate(self, tree: Expr, width: int) -> Expr | None:
-        """The longest sub-expression that fits and is worth a name of its own."""
+        """The longest sub-expression that fits and is worth a name of its own.
+
+        Where none fits, one without such parts: it cannot be made shorter.
+        """
         best: Expr | None = None
+        least: Expr | None = None
         stack = [child for child in children(tree)]
         while stack:
             node = stack.pop()
@@ -130,7 +136,9 @@ class Printer:
                     best = node
             else:
                 stack.extend(children(node))
-        return best
+                if length > width and not any(map(children, children(node))):
+                    least = node
+        return best or least
 
 
 def _simple(tree: Expr) -> bool:

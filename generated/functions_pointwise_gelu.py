@@ -180,43 +180,30 @@ class GeluTanhBackward0(PointwiseNode):
         return out
 
     def formulas(node, grad):
-        # self: grad * (1 + tanh(0.7978845608028654 * (self + 0.044715 * self**3))) * 0.5
-        # + (grad * (0.5 * self) * (1 - tanh(0.7978845608028654 * (self + 0.044715 *
-        # self**3)) * tanh(0.7978845608028654 * (self + 0.044715 * self**3))) *
-        # 0.7978845608028654 + where(3 == 0, 0, grad * (0.5 * self) * (1 -
-        # tanh(0.7978845608028654 * (self + 0.044715 * self**3)) * tanh(0.7978845608028654
-        # * (self + 0.044715 * self**3))) * 0.7978845608028654 * 0.044715 * 3 * self ** (3
-        # - 1)))
+        # self: grad * (1 + tanh(inner)) * 0.5 + grad * (0.5 * self) * (1 - tanh(inner) *
+        # tanh(inner)) * 0.7978845608028654 * (1 + 0.044715 * 3 * self**2)
         (self,) = unpack(node)
         needed = node.needed()
+        inner = 0.7978845608028654 * (self + 0.044715 * self**3)
         gradient_self = None
         if needed[0]:
-            part_0 = 1 + ops.tanh(0.7978845608028654 * (self + 0.044715 * self**3))
-            part_1 = ops.tanh(0.7978845608028654 * (self + 0.044715 * self**3))
-            part_2 = grad * (0.5 * self) * (1 - part_1 * part_1) * 0.7978845608028654
-            part_3 = ops.where(3 == 0, 0, part_2 * 0.044715 * 3 * self ** (3 - 1))
-            gradient_self = grad * part_0 * 0.5 + (part_2 + part_3)
+            part_0 = grad * (0.5 * self) * (1 - ops.tanh(inner) * ops.tanh(inner))
+            part_1 = part_0 * 0.7978845608028654 * (1 + 0.044715 * 3 * self**2)
+            gradient_self = grad * (1 + ops.tanh(inner)) * 0.5 + part_1
         return (gradient_self,)
 
 
 def gelu_tanh_jvp(arguments, result, tangents):
     (self,) = arguments
+    inner = 0.7978845608028654 * (self + 0.044715 * self**3)
     terms = []
     tangent = tangents[0]
     if tangent is not None:
-        # self: grad * (1 + tanh(0.7978845608028654 * (self + 0.044715 * self**3))) * 0.5
-        # + (grad * (0.5 * self) * (1 - tanh(0.7978845608028654 * (self + 0.044715 *
-        # self**3)) * tanh(0.7978845608028654 * (self + 0.044715 * self**3))) *
-        # 0.7978845608028654 + where(3 == 0, 0, grad * (0.5 * self) * (1 -
-        # tanh(0.7978845608028654 * (self + 0.044715 * self**3)) * tanh(0.7978845608028654
-        # * (self + 0.044715 * self**3))) * 0.7978845608028654 * 0.044715 * 3 * self ** (3
-        # - 1)))
-        part_0 = 1 + ops.tanh(0.7978845608028654 * (self + 0.044715 * self**3))
-        part_1 = ops.tanh(0.7978845608028654 * (self + 0.044715 * self**3))
-        part_2 = tangent * (0.5 * self) * (1 - part_1 * part_1)
-        part_3 = part_2 * 0.7978845608028654 * 0.044715 * 3 * self ** (3 - 1)
-        part_4 = part_2 * 0.7978845608028654 + ops.where(3 == 0, 0, part_3)
-        term = tangent * part_0 * 0.5 + part_4
+        # self: grad * (1 + tanh(inner)) * 0.5 + grad * (0.5 * self) * (1 - tanh(inner) *
+        # tanh(inner)) * 0.7978845608028654 * (1 + 0.044715 * 3 * self**2)
+        part_0 = tangent * (0.5 * self) * (1 - ops.tanh(inner) * ops.tanh(inner))
+        part_1 = part_0 * 0.7978845608028654 * (1 + 0.044715 * 3 * self**2)
+        term = tangent * (1 + ops.tanh(inner)) * 0.5 + part_1
         terms.append(term)
     return total(terms)
 

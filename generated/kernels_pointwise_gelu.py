@@ -325,107 +325,12 @@ def exp_float64(x):
     return scale_float64(1.0 + q, n)
 
 
-# (exp(r) - 1 - r) / r**2 for |r| <= ln2 / 2: minimax (tools/minimax.py), error of exp 2**-33.
-EXP_SHORT = (
-    0.5000000067688009,
-    0.16666663831659373,
-    0.04166628652913162,
-    0.00833401022562969,
-    0.0013945510823545504,
-    0.0001949304508914016,
-)
-LN2 = 0.6931471805599453
-
-
 @scalar
-def exp_short(x):
-    """exp(x) as a float64; beyond 200 that of 200."""
-    y = 200.0 if x > 200.0 else x
-    y = -200.0 if y < -200.0 else y
-    n = round_even(y * INVERSE_LN2)
-    r = y - n * LN2
-    return (1.0 + (r + r * r * polynomial(r, EXP_SHORT))) * power_of_2_float64(n)
-
-
-HALF_ROOT_BITS_FLOAT64 = 0x3FE6A09E667F3BCD
-INTEGER_BITS_FLOAT64 = 0x4330000000000000
-
-
-# (2 atanh(s) - 2 s) / s**3 in powers of s**2 for |s| <= 0.1716, error of log 2**-38.
-LOG_SHORT = (
-    0.6666666567482277,
-    0.40000330267072226,
-    0.28537561267351697,
-    0.23578081480023028,
-)
-ONE_BITS_FLOAT64 = 0x3FF0000000000000
-
-
-@scalar
-def log_short(x):
-    """log(x) as a float64 for a finite x > 0 that is not subnormal."""
-    bits = bits_of(x) + (ONE_BITS_FLOAT64 - HALF_ROOT_BITS_FLOAT64)
-    k = float64_of((bits >> 52) | INTEGER_BITS_FLOAT64) - 4503599627371519.0
-    f = float64_of((bits & 0xFFFFFFFFFFFFF) + HALF_ROOT_BITS_FLOAT64) - 1.0
-    s = f / (2.0 + f)
-    z = s * s
-    return k * LN2 + s * (2.0 + z * polynomial(z, LOG_SHORT))
-
-
-@intrinsic
-def converted(typing_context, value, x):
-    """`value` in the type of x."""
-
-    def generate(context, builder, signature, arguments):
-        return context.cast(builder, arguments[0], value, x)
-
-    return x(value, x), generate
-
-
-round_to_zero = float_operation("llvm.trunc")
-
-
-@scalar
-def pow_limits(x, y, result):
-    """The sign and the special cases of x**y, given |x|**y for ordinary arguments."""
-    zero, one, infinity = converted(0, x), converted(1, x), converted(np.inf, x)
-    half = converted(0.5, x) * y
-    a, b = magnitude(x), magnitude(y)
-    whole = round_to_zero(y) == y
-    odd = whole and round_to_zero(half) != half
-    grows = (a > one) == (y > zero)
-    limit = not (a > zero and a < infinity and b < infinity)
-    value = (infinity if grows else zero) if limit else result
-    value = -value if bits_of(x) < 0 and odd else value
-    value = converted(np.nan, x) if x < zero and a != infinity and not whole else value
-    value = x + y if x != x or y != y else value
-    return one if x == one or y == zero or (x == -one and b == infinity) else value
-
-
-@scalar
-def pow_float32(x, y):
-    exponent = np.float64(y) * log_short(np.float64(magnitude(x)))
-    return pow_limits(x, y, np.float32(exp_short(exponent)))
+def square_any(x):
+    return x * x
 
 
 exact = register_jitable(fastmath=False, forceinline=True)
-
-
-@intrinsic
-def fused(typing_context, x, y, z):
-    """x * y + z with one rounding."""
-
-    def generate(context, builder, signature, arguments):
-        return builder.fma(*arguments)
-
-    return x(x, x, x), generate
-
-
-@exact
-def exact_product(x, y):
-    """(rounded product, rounding error)."""
-    product = x * y
-    return product, fused(x, y, -product)
 
 
 @exact
@@ -433,108 +338,6 @@ def ordered_sum(x, y):
     """(rounded sum, rounding error) for |x| >= |y|, x = 0, or x a multiple of y's last place."""
     total = x + y
     return total, (x - total) + y
-
-
-@scalar
-def exp_parts_pair_float64(x):
-    """(q, rest, n) with exp(x) = 2**n (1 + q + rest), where rest is what rounding took from q."""
-    n = round_even(x * INVERSE_LN2)
-    head = x - n * LN2_HIGH
-    r = head - n * LN2_LOW
-    q, rest = ordered_sum(r, r * r * polynomial(r, EXP_FLOAT64))
-    rest = rest + ((head - r) - n * LN2_LOW)
-    return q, rest, n
-
-
-# (2 atanh(s) - 2 s - 2 s**3 / 3) / s**5 in powers of s**2: minimax (tools/minimax.py), 2**-73.
-LOG_REST = (
-    0.3999999999999998,
-    0.28571428571444124,
-    0.2222222221767641,
-    0.18181818861686935,
-    0.15384557032786417,
-    0.13336323694098384,
-    0.11674492133250622,
-    0.11993062123962242,
-)
-TWO_THIRDS_HIGH = 0.6666666666666666
-TWO_THIRDS_LOW = 3.700743415417188e-17
-
-
-@scalar
-def split_float64(x):
-    """(k, m) with x = 2**k m and sqrt(1/2) <= m < sqrt(2), for x > 0."""
-    tiny = x < 2.2250738585072014e-308
-    y = x * 18014398509481984.0 if tiny else x
-    bits = bits_of(y) + (ONE_BITS_FLOAT64 - HALF_ROOT_BITS_FLOAT64)
-    offset = 4503599627371573.0 if tiny else 4503599627371519.0
-    k = float64_of((bits >> 52) | INTEGER_BITS_FLOAT64) - offset
-    return k, float64_of((bits & 0xFFFFFFFFFFFFF) + HALF_ROOT_BITS_FLOAT64)
-
-
-@exact
-def two_sum(x, y):
-    """(rounded sum, rounding error)."""
-    total = x + y
-    part = total - x
-    return total, (x - (total - part)) + (y - part)
-
-
-@exact
-def log_precise(x):
-    """(high, low) with log(x) = high + low to about 2**-65 of it, for 0 < x < infinity."""
-    k, m = split_float64(x)
-    f = m - 1.0
-    below, below_low = two_sum(2.0, f)
-    s = f / below
-    s_low = (fused(-s, below, f) - s * below_low) / below
-    z, z_low = exact_product(s, s)
-    z_low = z_low + 2.0 * s * s_low
-    cube, cube_low = exact_product(s, z)
-    cube_low = cube_low + (s * z_low + s_low * z)
-    third, third_low = exact_product(cube, TWO_THIRDS_HIGH)
-    third_low = third_low + (cube * TWO_THIRDS_LOW + cube_low * TWO_THIRDS_HIGH)
-    third_low = third_low + (cube * z) * polynomial(z, LOG_REST)
-    high, low = ordered_sum(2.0 * s, third)
-    low = low + (2.0 * s_low + third_low)
-    total, rest = ordered_sum(k * LN2_HIGH, high)
-    return ordered_sum(total, rest + (low + k * LN2_LOW))
-
-
-@scalar
-def pow_float64(x, y):
-    high, low = log_precise(magnitude(x))
-    # A larger exponent changes nothing, and cannot overflow in the products.
-    z = 1e300 if y > 1e300 else (-1e300 if y < -1e300 else y)
-    product, product_low = exact_product(z, high)
-    product_low = product_low + z * low
-    outside = not (magnitude(product) < 746.0)
-    edge = 746.0 if product > 0.0 else -746.0
-    q, rest, n = exp_parts_pair_float64(edge if outside else product)
-    rest = rest + (0.0 if outside else product_low) * (1.0 + q)
-    head, tail = ordered_sum(1.0, q)
-    return pow_limits(x, y, scale_float64(head + (tail + rest), n))
-
-
-@scalar
-def pow_integer(x, y):
-    """x**y by repeated squaring, modulo the width; a negative y gives 1 / x**-y rounded to zero."""
-    result, base, rest = 1, np.int64(x), np.int64(y)
-    if y < 0:
-        # Only 1 and -1 have a power that is not rounded to 0.
-        result = 1 if base == 1 or base == -1 else 0
-        rest = rest & 1
-    while rest > 0:
-        if rest & 1:
-            result = result * base
-        base = base * base
-        rest = rest >> 1
-    return converted(result, x)
-
-
-@scalar
-def square_any(x):
-    return x * x
 
 
 @scalar
@@ -559,6 +362,26 @@ def expm1_pair_float32(q, rest, scale):
     )
     high, low = ordered_sum(head, scale * q)
     return high, low + (lost + scale * rest)
+
+
+@intrinsic
+def converted(typing_context, value, x):
+    """`value` in the type of x."""
+
+    def generate(context, builder, signature, arguments):
+        return context.cast(builder, arguments[0], value, x)
+
+    return x(value, x), generate
+
+
+@intrinsic
+def fused(typing_context, x, y, z):
+    """x * y + z with one rounding."""
+
+    def generate(context, builder, signature, arguments):
+        return builder.fma(*arguments)
+
+    return x(x, x, x), generate
 
 
 @exact
@@ -586,6 +409,17 @@ def tanh_float32(x):
 
 
 @scalar
+def exp_parts_pair_float64(x):
+    """(q, rest, n) with exp(x) = 2**n (1 + q + rest), where rest is what rounding took from q."""
+    n = round_even(x * INVERSE_LN2)
+    head = x - n * LN2_HIGH
+    r = head - n * LN2_LOW
+    q, rest = ordered_sum(r, r * r * polynomial(r, EXP_FLOAT64))
+    rest = rest + ((head - r) - n * LN2_LOW)
+    return q, rest, n
+
+
+@scalar
 def expm1_pair_float64(q, rest, scale):
     """(high, low) with scale (1 + q + rest) - 1 = high + low."""
     head = scale - 1.0
@@ -603,11 +437,6 @@ def tanh_float64(x):
     below, below_low = ordered_sum(2.0, t)
     quotient, left = quotient_of_pairs(-t, -t_low, below, below_low + t_low)
     return with_sign(quotient + left, x)
-
-
-@scalar
-def where_any(condition, x, y):
-    return x if condition else y
 
 
 def erf(x):
@@ -628,19 +457,6 @@ def exp_overload(x):
     return {types.float32: exp_float32, types.float64: exp_float64}.get(x)
 
 
-def pow(x, y):
-    raise NotImplementedError
-
-
-@overload(pow, jit_options=CONTRACT)
-def pow_overload(x, y):
-    if isinstance(x, types.Integer) and isinstance(y, types.Integer):
-        return pow_integer
-    if x != y:
-        return None
-    return {types.float32: pow_float32, types.float64: pow_float64}.get(x)
-
-
 def square(x):
     raise NotImplementedError
 
@@ -657,15 +473,6 @@ def tanh(x):
 @overload(tanh, jit_options=CONTRACT)
 def tanh_overload(x):
     return {types.float32: tanh_float32, types.float64: tanh_float64}.get(x)
-
-
-def where(condition, x, y):
-    raise NotImplementedError
-
-
-@overload(where, jit_options=CONTRACT)
-def where_overload(condition, x, y):
-    return where_any
 
 
 # gelu_erf:
@@ -755,29 +562,20 @@ def gelu_tanh_forward_parallel(self, out):
 
 
 # gelu_tanh, gradient of self:
-#     grad * (1 + tanh(0.7978845608028654 * (self + 0.044715 * self**3))) * 0.5 +
-#   (grad * (0.5 * self) * (1 - tanh(0.7978845608028654 * (self + 0.044715 *
-#   self**3)) * tanh(0.7978845608028654 * (self + 0.044715 * self**3))) *
-#   0.7978845608028654 + where(3 == 0, 0, grad * (0.5 * self) * (1 -
-#   tanh(0.7978845608028654 * (self + 0.044715 * self**3)) * tanh(0.7978845608028654
-#   * (self + 0.044715 * self**3))) * 0.7978845608028654 * 0.044715 * 3 * self ** (3
-#   - 1)))
+#     grad * (1 + tanh(inner)) * 0.5 + grad * (0.5 * self) * (1 - tanh(inner) *
+#   tanh(inner)) * 0.7978845608028654 * (1 + 0.044715 * 3 * self**2)
 @kernel
 def gelu_tanh_backward(grad, self, out):
     number = grad.dtype.type
     for i in range(out.shape[0]):
-        out_part_0 = self[i] + number(0.044715) * (square(self[i]) * self[i])
-        out_part_1 = number(1) + tanh(number(0.7978845608028654) * out_part_0)
-        out_part_2 = tanh(number(0.7978845608028654) * out_part_0)
-        out_part_3 = pow(self[i], number(3) - number(1))
-        out_part_4 = number(1) - out_part_2 * out_part_2
-        out_part_5 = grad[i] * (number(0.5) * self[i]) * out_part_4
-        out_part_6 = out_part_5 * number(0.7978845608028654) * number(0.044715)
-        out_part_7 = out_part_5 * number(0.7978845608028654)
-        out_part_8 = out_part_6 * number(3) * out_part_3
-        out_part_9 = where(number(3) == number(0), number(0), out_part_8)
-        out_part_10 = grad[i] * out_part_1 * number(0.5)
-        out[i] = out_part_10 + (out_part_7 + out_part_9)
+        inner_part_0 = self[i] + number(0.044715) * (square(self[i]) * self[i])
+        inner = number(0.7978845608028654) * inner_part_0
+        out_part_0 = number(1) + number(0.044715) * number(3) * square(self[i])
+        out_part_1 = grad[i] * (number(1) + tanh(inner)) * number(0.5)
+        out_part_2 = number(1) - tanh(inner) * tanh(inner)
+        out_part_3 = grad[i] * (number(0.5) * self[i]) * out_part_2
+        out_part_4 = out_part_3 * number(0.7978845608028654) * out_part_0
+        out[i] = out_part_1 + out_part_4
 
 
 @parallel_kernel

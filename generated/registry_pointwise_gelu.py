@@ -42,10 +42,10 @@ OPERATORS = [
         arguments=(("self", "Tensor", False, False, False, False, False, False, None),),
         outputs=(("result", False),),
         gradients={
-            "self": "grad * (1 + tanh(0.7978845608028654 * (self + 0.044715 * self**3))) * 0.5 + (grad * (0.5 * self) * (1 - tanh(0.7978845608028654 * (self + 0.044715 * self**3)) * tanh(0.7978845608028654 * (self + 0.044715 * self**3))) * 0.7978845608028654 + where(3 == 0, 0, grad * (0.5 * self) * (1 - tanh(0.7978845608028654 * (self + 0.044715 * self**3)) * tanh(0.7978845608028654 * (self + 0.044715 * self**3))) * 0.7978845608028654 * 0.044715 * 3 * self ** (3 - 1)))",
+            "self": "grad * (1 + tanh(inner)) * 0.5 + grad * (0.5 * self) * (1 - tanh(inner) * tanh(inner)) * 0.7978845608028654 * (1 + 0.044715 * 3 * self**2)",
         },
         jvp={
-            "self": "grad * (1 + tanh(0.7978845608028654 * (self + 0.044715 * self**3))) * 0.5 + (grad * (0.5 * self) * (1 - tanh(0.7978845608028654 * (self + 0.044715 * self**3)) * tanh(0.7978845608028654 * (self + 0.044715 * self**3))) * 0.7978845608028654 + where(3 == 0, 0, grad * (0.5 * self) * (1 - tanh(0.7978845608028654 * (self + 0.044715 * self**3)) * tanh(0.7978845608028654 * (self + 0.044715 * self**3))) * 0.7978845608028654 * 0.044715 * 3 * self ** (3 - 1)))",
+            "self": "grad * (1 + tanh(inner)) * 0.5 + grad * (0.5 * self) * (1 - tanh(inner) * tanh(inner)) * 0.7978845608028654 * (1 + 0.044715 * 3 * self**2)",
         },
         differentiable=("self",),
         differentiable_outputs=("result",),

@@ -75,7 +75,9 @@ def _along(op, args, result, tangents):
                 for p, t in zip(primals, tangent, strict=True)
             ]
         filled.append(None if _missing(tangent) else tangent)
-    tangent = op.jvp(args, result, filled)
+    pairs = zip(op.arguments, args, strict=True)
+    given = [op.absent.get(name) if value is None else value for name, value in pairs]
+    tangent = op.jvp(given, result, filled)
     if op.listed:
         return [fit(t, r.shape, r.dtype) for t, r in zip(tangent, result, strict=True)]
     return [fit(tangent, result.shape, result.dtype)]

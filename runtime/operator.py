@@ -355,8 +355,18 @@ class OperatorNode(Node):
         """Which differentiable inputs want a gradient."""
         return tuple(edge is not None for edge in self.edges[::2])
 
+    def defined(self, grads):
+        """Zeros in place of the outputs that were sent nothing: formulas read all of them."""
+        from .factories import zeros
+
+        dtype = next(g.dtype for g in grads if g is not None)
+        pairs = zip(grads, self.shape, strict=True)
+        return [zeros(shape, dtype=dtype) if g is None else g for g, shape in pairs]
+
     def apply_differentiable(self, grad):
         """The gradient formulas over tensors that carry the graph."""
+        if self.n_outputs > 1:
+            grad = self.defined(grad)
         gradients = self.formulas(grad)
         general = self.general
         if general is None:

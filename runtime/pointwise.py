@@ -69,6 +69,8 @@ class Pointwise(Operator):
         found = False
         for position in self.tensor_positions:
             value = checked[position]
+            if value is None:
+                value = checked[position] = self.absent.get(self.arguments[position])
             if isinstance(value, Tensor):
                 found = True
             elif isinstance(value, np.ndarray):

@@ -14,6 +14,12 @@ from .tensor import Tensor
 functions = {}
 """Internal name -> generated function, of every registered package."""
 
+owners = {}
+"""Public name -> the package that declares the operator."""
+
+attached = set()
+"""The attributes of Tensor that are generated; the others are written by hand."""
+
 DUNDERS = {
     "+": ("add", "radd", "iadd"),
     "-": ("sub", "rsub", "isub"),
@@ -44,6 +50,7 @@ def register(package, interface, modules):
     `package` is the globals() of its `__init__`: the public functions become its names, and
     with its `attach` functions also those of `rederive` and methods of Tensor.
     """
+    _refuse_taken(package["__name__"], interface)
     own = {}
     for module in modules:
         for name, function in vars(module).items():
@@ -63,6 +70,25 @@ def register(package, interface, modules):
         package.setdefault(name, own[name])
         if not hasattr(ops, name):
             setattr(ops, name, own[name])
+
+
+def _refuse_taken(package, interface):
+    """Operators must not replace those of another package, nor methods written by hand."""
+    for _, public, _, aliases, method, _ in interface:
+        owner = owners.get(public, package)
+        if owner != package:
+            raise ImportError(f"{package}: the operator {public!r} is already that of {owner}")
+        for spelling in _methods(public, aliases) if method else ():
+            if hasattr(Tensor, spelling) and spelling not in attached:
+                raise ImportError(
+                    f"{package}: the operator {public!r} cannot be a method, because Tensor has "
+                    f"the attribute {spelling!r}; write `method: false` in its entry"
+                )
+    owners.update((row[1], package) for row in interface)
+
+
+def _methods(public, aliases):
+    return [public, *(a for a in aliases if "." not in a)]
 
 
 def _types(function, name, modules):
@@ -88,8 +114,8 @@ def _place(package, public, function, rows, own):
         for space, spelling in spellings:
             _export(package, space, spelling, function, inplace)
         if method:
-            short = [public, *(a for a in aliases if "." not in a)]
-            for spelling in short:
+            for spelling in _methods(public, aliases):
+                attached.add(spelling)
                 if method == "property":
                     setattr(Tensor, spelling, property(function, doc=function.__doc__))
                     continue

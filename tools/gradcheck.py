@@ -40,7 +40,7 @@ def run(
     for operator in operators:
         found = [outcome for outcome in outcomes if outcome.operator == operator.name]
         if not all(outcome.passed for outcome in found):
-            print(explain(found, operator, places))
+            print(explain(found, operator, places, package))
     summary(outcomes).show()
     verdict = f"{len(failures)} failed, " if failures else ""
     print(
@@ -50,7 +50,12 @@ def run(
     return 1 if failures else 0
 
 
-def explain(outcomes: Sequence[Outcome], operator: Any, places: Places) -> str:
+def explain(
+    outcomes: Sequence[Outcome],
+    operator: Any,
+    places: Places,
+    package: str = specification.BUILT_IN,
+) -> str:
     """The failures of one operator: where it stands, what was found, and the formulas to blame."""
     failures = [outcome for outcome in outcomes if not outcome.passed]
     place = places.entry(operator.name)
@@ -65,9 +70,10 @@ def explain(outcomes: Sequence[Outcome], operator: Any, places: Places) -> str:
     if any(failure.check.startswith("forward float") for failure in failures):
         lines.append(f"  reference: {operator.reference or 'none; float64 is compared'}")
     lines.extend(_formulas(failures, operator, places))
+    subject = "" if package == specification.BUILT_IN else f"{package} "
     lines.append(
         f"  samples are drawn with seed {failures[0].seed}; "
-        f"repeat with: rederive gradcheck --op {operator.name}"
+        f"repeat with: rederive gradcheck {subject}--op {operator.name}"
     )
     return "\n".join(lines)
 

@@ -67,6 +67,8 @@ def _imported(name: str, package: str) -> ModuleType:
                 f"{package}: there is no module {error.name!r}; run `rederive generate` first"
             ) from None
         raise
+    except ImportError as error:  # an operator whose name is taken, say
+        raise Mistake(str(error)) from None
 
 
 def select(operators: tuple[Any, ...], names: list[str]) -> tuple[Any, ...]:
