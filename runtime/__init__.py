@@ -24,18 +24,23 @@ from .dtypes import (
     get_default_dtype,
     iinfo,
     int,
+    int8,
+    int16,
     int32,
     int64,
     long,
     promote_types,
     result_type,
     set_default_dtype,
+    short,
+    uint8,
 )
 from .factories import (
     arange,
     as_tensor,
     empty,
     empty_like,
+    empty_strided,
     eye,
     from_numpy,
     full,
@@ -49,17 +54,20 @@ from .factories import (
     zeros_like,
 )
 from .geometry import Size
-from .printing import set_printoptions
+from .printing import get_printoptions, printoptions, set_printoptions
 from .random import (
     Generator,
+    bernoulli,
     default_generator,
     get_rng_state,
     initial_seed,
     manual_seed,
+    multinomial,
     normal,
     rand,
     rand_like,
     randint,
+    randint_like,
     randn,
     randn_like,
     randperm,
