@@ -343,6 +343,13 @@ def _words(line: str) -> Iterable[str]:
 def composite_lines(op: Operator) -> list[str]:
     lines: list[str] = []
     names = {a.name for a in op.arguments}
+    for argument in op.arguments:
+        if argument.type == "Tensor" and not (
+            argument.or_scalar or argument.optional or argument.many
+        ):
+            name = variable(argument.name)
+            call = f"wrong_type({literal(op.entry.name)}, {literal(name)}, {name})"
+            lines += [f"if not isinstance({name}, Tensor):", f"    queries.{call}"]
     if "self" in names:
         lines.append("self = input")
     for condition, code in op.cases:

@@ -3,7 +3,17 @@
 `import rederive as torch` runs ordinary PyTorch CPU programs as far as the features exist here.
 """
 
-from . import autograd, conversion, indexing, linalg, nn, operators, printing, special
+from . import (
+    autograd,
+    conversion,
+    indexing,
+    linalg,
+    nn,
+    operators,
+    overwriting,
+    printing,
+    special,
+)
 from .autograd import (
     enable_grad,
     inference_mode,
@@ -80,6 +90,7 @@ from .threads import get_num_threads, set_num_threads
 
 conversion.attach()
 indexing.attach()
+overwriting.attach()
 globals().update(exported)
 
 from math import e, inf, nan, pi  # noqa: E402

@@ -7,6 +7,7 @@ import os
 import sys
 
 import numba
+from numba.core.compiler_lock import global_compiler_lock
 
 MINIMUM = 32768
 
@@ -64,3 +65,9 @@ def _after_fork():
 
 
 os.register_at_fork(after_in_child=_after_fork)
+# A child forked while another thread compiles would wait for ever for that thread's lock.
+os.register_at_fork(
+    before=global_compiler_lock.acquire,
+    after_in_parent=global_compiler_lock.release,
+    after_in_child=global_compiler_lock.release,
+)
