@@ -344,7 +344,7 @@ def sigmoid_forward_parallel(self, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         sigmoid_forward(self[low:high], out[low:high])
 
 
@@ -362,7 +362,7 @@ def sigmoid_backward_parallel(grad, result, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         sigmoid_backward(grad[low:high], result[low:high], out[low:high])
 
 
@@ -398,7 +398,7 @@ def relu_forward_parallel(self, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         relu_forward(self[low:high], out[low:high])
 
 
@@ -416,7 +416,7 @@ def relu_backward_parallel(grad, result, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         relu_backward(grad[low:high], result[low:high], out[low:high])
 
 
@@ -455,7 +455,7 @@ def leaky_relu_forward_parallel(self, negative_slope, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         leaky_relu_forward(self[low:high], negative_slope, out[low:high])
 
 
@@ -475,7 +475,7 @@ def leaky_relu_backward_parallel(grad, self, negative_slope, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         leaky_relu_backward(grad[low:high], self[low:high], negative_slope, out[low:high])
 
 
@@ -513,7 +513,7 @@ def silu_forward_parallel(self, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         silu_forward(self[low:high], out[low:high])
 
 
@@ -533,7 +533,7 @@ def silu_backward_parallel(grad, self, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         silu_backward(grad[low:high], self[low:high], out[low:high])
 
 

@@ -35,7 +35,7 @@ def add_forward_parallel(self, other, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         add_forward(self[low:high], other[low:high], out[low:high])
 
 
@@ -54,7 +54,7 @@ def add_forward_scalar_self_parallel(other, self, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         add_forward_scalar_self(other[low:high], self, out[low:high])
 
 
@@ -73,7 +73,7 @@ def add_forward_scalar_other_parallel(self, other, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         add_forward_scalar_other(self[low:high], other, out[low:high])
 
 
@@ -92,7 +92,7 @@ def add_forward_general_parallel(self, other, alpha, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         add_forward_general(self[low:high], other[low:high], alpha, out[low:high])
 
 
@@ -111,7 +111,7 @@ def add_backward_other_general_parallel(grad, alpha, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         add_backward_other_general(grad[low:high], alpha, out[low:high])
 
 
@@ -152,7 +152,7 @@ def sub_forward_parallel(self, other, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         sub_forward(self[low:high], other[low:high], out[low:high])
 
 
@@ -170,7 +170,7 @@ def sub_backward_other_parallel(grad, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         sub_backward_other(grad[low:high], out[low:high])
 
 
@@ -189,7 +189,7 @@ def sub_forward_scalar_self_parallel(other, self, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         sub_forward_scalar_self(other[low:high], self, out[low:high])
 
 
@@ -207,7 +207,7 @@ def sub_backward_other_scalar_self_parallel(grad, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         sub_backward_other_scalar_self(grad[low:high], out[low:high])
 
 
@@ -226,7 +226,7 @@ def sub_forward_scalar_other_parallel(self, other, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         sub_forward_scalar_other(self[low:high], other, out[low:high])
 
 
@@ -245,7 +245,7 @@ def sub_forward_general_parallel(self, other, alpha, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         sub_forward_general(self[low:high], other[low:high], alpha, out[low:high])
 
 
@@ -264,7 +264,7 @@ def sub_backward_other_general_parallel(grad, alpha, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         sub_backward_other_general(grad[low:high], alpha, out[low:high])
 
 
@@ -305,7 +305,7 @@ def neg_forward_parallel(self, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         neg_forward(self[low:high], out[low:high])
 
 
@@ -322,7 +322,7 @@ def neg_backward_parallel(grad, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         neg_backward(grad[low:high], out[low:high])
 
 

@@ -85,7 +85,7 @@ def clamp_min_forward_parallel(self, min, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         clamp_min_forward(self[low:high], min[low:high], out[low:high])
 
 
@@ -105,7 +105,7 @@ def clamp_min_backward_parallel(grad, self, min, out_self, out_min):
     n = out_self.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         clamp_min_backward(
             grad[low:high],
             self[low:high],
@@ -129,7 +129,7 @@ def clamp_min_backward_self_parallel(grad, self, min, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         clamp_min_backward_self(grad[low:high], self[low:high], min[low:high], out[low:high])
 
 
@@ -147,7 +147,7 @@ def clamp_min_backward_min_parallel(grad, self, min, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         clamp_min_backward_min(grad[low:high], self[low:high], min[low:high], out[low:high])
 
 
@@ -166,7 +166,7 @@ def clamp_min_forward_scalar_min_parallel(self, min, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         clamp_min_forward_scalar_min(self[low:high], min, out[low:high])
 
 
@@ -185,7 +185,7 @@ def clamp_min_backward_self_scalar_min_parallel(grad, self, min, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         clamp_min_backward_self_scalar_min(grad[low:high], self[low:high], min, out[low:high])
 
 
@@ -224,7 +224,7 @@ def clamp_max_forward_parallel(self, max, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         clamp_max_forward(self[low:high], max[low:high], out[low:high])
 
 
@@ -244,7 +244,7 @@ def clamp_max_backward_parallel(grad, self, max, out_self, out_max):
     n = out_self.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         clamp_max_backward(
             grad[low:high],
             self[low:high],
@@ -268,7 +268,7 @@ def clamp_max_backward_self_parallel(grad, self, max, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         clamp_max_backward_self(grad[low:high], self[low:high], max[low:high], out[low:high])
 
 
@@ -286,7 +286,7 @@ def clamp_max_backward_max_parallel(grad, self, max, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         clamp_max_backward_max(grad[low:high], self[low:high], max[low:high], out[low:high])
 
 
@@ -305,7 +305,7 @@ def clamp_max_forward_scalar_max_parallel(self, max, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         clamp_max_forward_scalar_max(self[low:high], max, out[low:high])
 
 
@@ -324,7 +324,7 @@ def clamp_max_backward_self_scalar_max_parallel(grad, self, max, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         clamp_max_backward_self_scalar_max(grad[low:high], self[low:high], max, out[low:high])
 
 

@@ -55,7 +55,7 @@ def where_forward_parallel(condition, self, other, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         where_forward(condition[low:high], self[low:high], other[low:high], out[low:high])
 
 
@@ -75,7 +75,7 @@ def where_backward_parallel(grad, condition, out_self, out_other):
     n = out_self.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         where_backward(grad[low:high], condition[low:high], out_self[low:high], out_other[low:high])
 
 
@@ -93,7 +93,7 @@ def where_backward_self_parallel(grad, condition, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         where_backward_self(grad[low:high], condition[low:high], out[low:high])
 
 
@@ -111,7 +111,7 @@ def where_backward_other_parallel(grad, condition, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         where_backward_other(grad[low:high], condition[low:high], out[low:high])
 
 
@@ -154,7 +154,7 @@ def masked_fill_forward_parallel(self, mask, value, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         masked_fill_forward(self[low:high], mask[low:high], value[low:high], out[low:high])
 
 
@@ -174,7 +174,7 @@ def masked_fill_backward_parallel(grad, mask, out_self, out_value):
     n = out_self.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         masked_fill_backward(
             grad[low:high],
             mask[low:high],
@@ -197,7 +197,7 @@ def masked_fill_backward_self_parallel(grad, mask, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         masked_fill_backward_self(grad[low:high], mask[low:high], out[low:high])
 
 
@@ -215,7 +215,7 @@ def masked_fill_backward_value_parallel(grad, mask, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         masked_fill_backward_value(grad[low:high], mask[low:high], out[low:high])
 
 

@@ -292,7 +292,7 @@ def div_forward_parallel(self, other, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         div_forward(self[low:high], other[low:high], out[low:high])
 
 
@@ -311,7 +311,7 @@ def div_backward_parallel(grad, other, result, out_self, out_other):
     n = out_self.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         div_backward(
             grad[low:high],
             other[low:high],
@@ -334,7 +334,7 @@ def div_backward_self_parallel(grad, other, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         div_backward_self(grad[low:high], other[low:high], out[low:high])
 
 
@@ -351,7 +351,7 @@ def div_backward_other_parallel(grad, other, result, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         div_backward_other(grad[low:high], other[low:high], result[low:high], out[low:high])
 
 
@@ -370,7 +370,7 @@ def div_forward_scalar_self_parallel(other, self, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         div_forward_scalar_self(other[low:high], self, out[low:high])
 
 
@@ -387,7 +387,7 @@ def div_backward_other_scalar_self_parallel(grad, other, result, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         div_backward_other_scalar_self(
             grad[low:high],
             other[low:high],
@@ -411,7 +411,7 @@ def div_forward_scalar_other_parallel(self, other, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         div_forward_scalar_other(self[low:high], other, out[low:high])
 
 
@@ -430,7 +430,7 @@ def div_backward_self_scalar_other_parallel(grad, other, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         div_backward_self_scalar_other(grad[low:high], other, out[low:high])
 
 
@@ -469,7 +469,7 @@ def floor_divide_forward_parallel(self, other, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         floor_divide_forward(self[low:high], other[low:high], out[low:high])
 
 
@@ -489,7 +489,7 @@ def floor_divide_backward_parallel(out_self, out_other):
     n = out_self.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         floor_divide_backward(out_self[low:high], out_other[low:high])
 
 
@@ -507,7 +507,7 @@ def floor_divide_backward_self_parallel(out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         floor_divide_backward_self(out[low:high])
 
 
@@ -525,7 +525,7 @@ def floor_divide_backward_other_parallel(out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         floor_divide_backward_other(out[low:high])
 
 
@@ -544,7 +544,7 @@ def floor_divide_forward_scalar_self_parallel(other, self, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         floor_divide_forward_scalar_self(other[low:high], self, out[low:high])
 
 
@@ -562,7 +562,7 @@ def floor_divide_backward_other_scalar_self_parallel(out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         floor_divide_backward_other_scalar_self(out[low:high])
 
 
@@ -581,7 +581,7 @@ def floor_divide_forward_scalar_other_parallel(self, other, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         floor_divide_forward_scalar_other(self[low:high], other, out[low:high])
 
 
@@ -599,7 +599,7 @@ def floor_divide_backward_self_scalar_other_parallel(out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         floor_divide_backward_self_scalar_other(out[low:high])
 
 
@@ -638,7 +638,7 @@ def trunc_divide_forward_parallel(self, other, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         trunc_divide_forward(self[low:high], other[low:high], out[low:high])
 
 
@@ -658,7 +658,7 @@ def trunc_divide_backward_parallel(out_self, out_other):
     n = out_self.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         trunc_divide_backward(out_self[low:high], out_other[low:high])
 
 
@@ -676,7 +676,7 @@ def trunc_divide_backward_self_parallel(out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         trunc_divide_backward_self(out[low:high])
 
 
@@ -694,7 +694,7 @@ def trunc_divide_backward_other_parallel(out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         trunc_divide_backward_other(out[low:high])
 
 
@@ -713,7 +713,7 @@ def trunc_divide_forward_scalar_other_parallel(self, other, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         trunc_divide_forward_scalar_other(self[low:high], other, out[low:high])
 
 
@@ -731,7 +731,7 @@ def trunc_divide_backward_self_scalar_other_parallel(out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         trunc_divide_backward_self_scalar_other(out[low:high])
 
 

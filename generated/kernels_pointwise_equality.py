@@ -35,7 +35,7 @@ def eq_forward_parallel(self, other, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         eq_forward(self[low:high], other[low:high], out[low:high])
 
 
@@ -54,7 +54,7 @@ def eq_forward_scalar_self_parallel(other, self, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         eq_forward_scalar_self(other[low:high], self, out[low:high])
 
 
@@ -73,7 +73,7 @@ def eq_forward_scalar_other_parallel(self, other, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         eq_forward_scalar_other(self[low:high], other, out[low:high])
 
 
@@ -112,7 +112,7 @@ def ne_forward_parallel(self, other, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         ne_forward(self[low:high], other[low:high], out[low:high])
 
 
@@ -131,7 +131,7 @@ def ne_forward_scalar_self_parallel(other, self, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         ne_forward_scalar_self(other[low:high], self, out[low:high])
 
 
@@ -150,7 +150,7 @@ def ne_forward_scalar_other_parallel(self, other, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         ne_forward_scalar_other(self[low:high], other, out[low:high])
 
 

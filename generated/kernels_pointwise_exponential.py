@@ -609,7 +609,7 @@ def exp_forward_parallel(self, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         exp_forward(self[low:high], out[low:high])
 
 
@@ -626,7 +626,7 @@ def exp_backward_parallel(grad, result, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         exp_backward(grad[low:high], result[low:high], out[low:high])
 
 
@@ -661,7 +661,7 @@ def exp2_forward_parallel(self, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         exp2_forward(self[low:high], out[low:high])
 
 
@@ -679,7 +679,7 @@ def exp2_backward_parallel(grad, result, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         exp2_backward(grad[low:high], result[low:high], out[low:high])
 
 
@@ -714,7 +714,7 @@ def expm1_forward_parallel(self, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         expm1_forward(self[low:high], out[low:high])
 
 
@@ -732,7 +732,7 @@ def expm1_backward_parallel(grad, result, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         expm1_backward(grad[low:high], result[low:high], out[low:high])
 
 
@@ -767,7 +767,7 @@ def log_forward_parallel(self, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         log_forward(self[low:high], out[low:high])
 
 
@@ -784,7 +784,7 @@ def log_backward_parallel(grad, self, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         log_backward(grad[low:high], self[low:high], out[low:high])
 
 
@@ -819,7 +819,7 @@ def log1p_forward_parallel(self, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         log1p_forward(self[low:high], out[low:high])
 
 
@@ -837,7 +837,7 @@ def log1p_backward_parallel(grad, self, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         log1p_backward(grad[low:high], self[low:high], out[low:high])
 
 
@@ -872,7 +872,7 @@ def log2_forward_parallel(self, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         log2_forward(self[low:high], out[low:high])
 
 
@@ -890,7 +890,7 @@ def log2_backward_parallel(grad, self, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         log2_backward(grad[low:high], self[low:high], out[low:high])
 
 

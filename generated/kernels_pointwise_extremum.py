@@ -85,7 +85,7 @@ def maximum_forward_parallel(self, other, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         maximum_forward(self[low:high], other[low:high], out[low:high])
 
 
@@ -110,7 +110,7 @@ def maximum_backward_parallel(grad, self, other, out_self, out_other):
     n = out_self.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         maximum_backward(
             grad[low:high],
             self[low:high],
@@ -135,7 +135,7 @@ def maximum_backward_self_parallel(grad, self, other, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         maximum_backward_self(grad[low:high], self[low:high], other[low:high], out[low:high])
 
 
@@ -154,7 +154,7 @@ def maximum_backward_other_parallel(grad, self, other, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         maximum_backward_other(grad[low:high], self[low:high], other[low:high], out[low:high])
 
 
@@ -173,7 +173,7 @@ def maximum_forward_scalar_other_parallel(self, other, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         maximum_forward_scalar_other(self[low:high], other, out[low:high])
 
 
@@ -193,7 +193,7 @@ def maximum_backward_self_scalar_other_parallel(grad, self, other, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         maximum_backward_self_scalar_other(grad[low:high], self[low:high], other, out[low:high])
 
 
@@ -232,7 +232,7 @@ def minimum_forward_parallel(self, other, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         minimum_forward(self[low:high], other[low:high], out[low:high])
 
 
@@ -257,7 +257,7 @@ def minimum_backward_parallel(grad, self, other, out_self, out_other):
     n = out_self.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         minimum_backward(
             grad[low:high],
             self[low:high],
@@ -282,7 +282,7 @@ def minimum_backward_self_parallel(grad, self, other, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         minimum_backward_self(grad[low:high], self[low:high], other[low:high], out[low:high])
 
 
@@ -301,7 +301,7 @@ def minimum_backward_other_parallel(grad, self, other, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         minimum_backward_other(grad[low:high], self[low:high], other[low:high], out[low:high])
 
 
@@ -320,7 +320,7 @@ def minimum_forward_scalar_other_parallel(self, other, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         minimum_forward_scalar_other(self[low:high], other, out[low:high])
 
 
@@ -340,7 +340,7 @@ def minimum_backward_self_scalar_other_parallel(grad, self, other, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         minimum_backward_self_scalar_other(grad[low:high], self[low:high], other, out[low:high])
 
 

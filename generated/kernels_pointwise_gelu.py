@@ -490,7 +490,7 @@ def gelu_erf_forward_parallel(self, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         gelu_erf_forward(self[low:high], out[low:high])
 
 
@@ -516,7 +516,7 @@ def gelu_erf_backward_parallel(grad, self, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         gelu_erf_backward(grad[low:high], self[low:high], out[low:high])
 
 
@@ -557,7 +557,7 @@ def gelu_tanh_forward_parallel(self, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         gelu_tanh_forward(self[low:high], out[low:high])
 
 
@@ -583,7 +583,7 @@ def gelu_tanh_backward_parallel(grad, self, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         gelu_tanh_backward(grad[low:high], self[low:high], out[low:high])
 
 

@@ -474,7 +474,7 @@ def tanh_forward_parallel(self, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         tanh_forward(self[low:high], out[low:high])
 
 
@@ -492,7 +492,7 @@ def tanh_backward_parallel(grad, result, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         tanh_backward(grad[low:high], result[low:high], out[low:high])
 
 
@@ -527,7 +527,7 @@ def erf_forward_parallel(self, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         erf_forward(self[low:high], out[low:high])
 
 
@@ -546,7 +546,7 @@ def erf_backward_parallel(grad, self, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         erf_backward(grad[low:high], self[low:high], out[low:high])
 
 

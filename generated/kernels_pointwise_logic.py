@@ -36,7 +36,7 @@ def logical_and_forward_parallel(self, other, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         logical_and_forward(self[low:high], other[low:high], out[low:high])
 
 
@@ -78,7 +78,7 @@ def logical_or_forward_parallel(self, other, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         logical_or_forward(self[low:high], other[low:high], out[low:high])
 
 
@@ -120,7 +120,7 @@ def logical_xor_forward_parallel(self, other, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         logical_xor_forward(self[low:high], other[low:high], out[low:high])
 
 
@@ -162,7 +162,7 @@ def logical_not_forward_parallel(self, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         logical_not_forward(self[low:high], out[low:high])
 
 

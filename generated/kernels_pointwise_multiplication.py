@@ -55,7 +55,7 @@ def mul_forward_parallel(self, other, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         mul_forward(self[low:high], other[low:high], out[low:high])
 
 
@@ -74,7 +74,7 @@ def mul_backward_parallel(grad, self, other, out_self, out_other):
     n = out_self.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         mul_backward(
             grad[low:high],
             self[low:high],
@@ -97,7 +97,7 @@ def mul_backward_self_parallel(grad, other, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         mul_backward_self(grad[low:high], other[low:high], out[low:high])
 
 
@@ -114,7 +114,7 @@ def mul_backward_other_parallel(grad, self, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         mul_backward_other(grad[low:high], self[low:high], out[low:high])
 
 
@@ -133,7 +133,7 @@ def mul_forward_scalar_self_parallel(other, self, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         mul_forward_scalar_self(other[low:high], self, out[low:high])
 
 
@@ -152,7 +152,7 @@ def mul_backward_other_scalar_self_parallel(grad, self, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         mul_backward_other_scalar_self(grad[low:high], self, out[low:high])
 
 
@@ -171,7 +171,7 @@ def mul_forward_scalar_other_parallel(self, other, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         mul_forward_scalar_other(self[low:high], other, out[low:high])
 
 
@@ -190,7 +190,7 @@ def mul_backward_self_scalar_other_parallel(grad, other, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         mul_backward_self_scalar_other(grad[low:high], other, out[low:high])
 
 
@@ -229,7 +229,7 @@ def square_forward_parallel(self, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         square_forward(self[low:high], out[low:high])
 
 
@@ -247,7 +247,7 @@ def square_backward_parallel(grad, self, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         square_backward(grad[low:high], self[low:high], out[low:high])
 
 
@@ -283,7 +283,7 @@ def reciprocal_forward_parallel(self, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         reciprocal_forward(self[low:high], out[low:high])
 
 
@@ -300,7 +300,7 @@ def reciprocal_backward_parallel(grad, result, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         reciprocal_backward(grad[low:high], result[low:high], out[low:high])
 
 
@@ -336,7 +336,7 @@ def addcmul_forward_parallel(self, tensor1, tensor2, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         addcmul_forward(self[low:high], tensor1[low:high], tensor2[low:high], out[low:high])
 
 
@@ -355,7 +355,7 @@ def addcmul_backward_parallel(grad, tensor1, tensor2, out_tensor1, out_tensor2):
     n = out_tensor1.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         addcmul_backward(
             grad[low:high],
             tensor1[low:high],
@@ -378,7 +378,7 @@ def addcmul_backward_tensor1_parallel(grad, tensor2, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         addcmul_backward_tensor1(grad[low:high], tensor2[low:high], out[low:high])
 
 
@@ -395,7 +395,7 @@ def addcmul_backward_tensor2_parallel(grad, tensor1, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         addcmul_backward_tensor2(grad[low:high], tensor1[low:high], out[low:high])
 
 
@@ -414,7 +414,7 @@ def addcmul_forward_general_parallel(self, tensor1, tensor2, value, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         addcmul_forward_general(
             self[low:high],
             tensor1[low:high],
@@ -441,7 +441,7 @@ def addcmul_backward_general_parallel(grad, tensor1, tensor2, value, out_tensor1
     n = out_tensor1.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         addcmul_backward_general(
             grad[low:high],
             tensor1[low:high],
@@ -467,7 +467,7 @@ def addcmul_backward_tensor1_general_parallel(grad, tensor2, value, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         addcmul_backward_tensor1_general(grad[low:high], tensor2[low:high], value, out[low:high])
 
 
@@ -486,7 +486,7 @@ def addcmul_backward_tensor2_general_parallel(grad, tensor1, value, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         addcmul_backward_tensor2_general(grad[low:high], tensor1[low:high], value, out[low:high])
 
 

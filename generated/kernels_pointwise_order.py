@@ -35,7 +35,7 @@ def lt_forward_parallel(self, other, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         lt_forward(self[low:high], other[low:high], out[low:high])
 
 
@@ -54,7 +54,7 @@ def lt_forward_scalar_self_parallel(other, self, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         lt_forward_scalar_self(other[low:high], self, out[low:high])
 
 
@@ -73,7 +73,7 @@ def lt_forward_scalar_other_parallel(self, other, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         lt_forward_scalar_other(self[low:high], other, out[low:high])
 
 
@@ -112,7 +112,7 @@ def le_forward_parallel(self, other, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         le_forward(self[low:high], other[low:high], out[low:high])
 
 
@@ -131,7 +131,7 @@ def le_forward_scalar_self_parallel(other, self, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         le_forward_scalar_self(other[low:high], self, out[low:high])
 
 
@@ -150,7 +150,7 @@ def le_forward_scalar_other_parallel(self, other, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         le_forward_scalar_other(self[low:high], other, out[low:high])
 
 
@@ -189,7 +189,7 @@ def gt_forward_parallel(self, other, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         gt_forward(self[low:high], other[low:high], out[low:high])
 
 
@@ -208,7 +208,7 @@ def gt_forward_scalar_self_parallel(other, self, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         gt_forward_scalar_self(other[low:high], self, out[low:high])
 
 
@@ -227,7 +227,7 @@ def gt_forward_scalar_other_parallel(self, other, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         gt_forward_scalar_other(self[low:high], other, out[low:high])
 
 
@@ -266,7 +266,7 @@ def ge_forward_parallel(self, other, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         ge_forward(self[low:high], other[low:high], out[low:high])
 
 
@@ -285,7 +285,7 @@ def ge_forward_scalar_self_parallel(other, self, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         ge_forward_scalar_self(other[low:high], self, out[low:high])
 
 
@@ -304,7 +304,7 @@ def ge_forward_scalar_other_parallel(self, other, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         ge_forward_scalar_other(self[low:high], other, out[low:high])
 
 

@@ -505,7 +505,7 @@ def pow_forward_parallel(self, exponent, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         pow_forward(self[low:high], exponent[low:high], out[low:high])
 
 
@@ -529,7 +529,7 @@ def pow_backward_parallel(grad, self, exponent, result, out_self, out_exponent):
     n = out_self.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         pow_backward(
             grad[low:high],
             self[low:high],
@@ -556,7 +556,7 @@ def pow_backward_self_parallel(grad, self, exponent, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         pow_backward_self(grad[low:high], self[low:high], exponent[low:high], out[low:high])
 
 
@@ -576,7 +576,7 @@ def pow_backward_exponent_parallel(grad, self, exponent, result, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         pow_backward_exponent(
             grad[low:high],
             self[low:high],
@@ -601,7 +601,7 @@ def pow_forward_scalar_self_parallel(exponent, self, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         pow_forward_scalar_self(exponent[low:high], self, out[low:high])
 
 
@@ -622,7 +622,7 @@ def pow_backward_exponent_scalar_self_parallel(grad, exponent, result, self, out
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         pow_backward_exponent_scalar_self(
             grad[low:high],
             exponent[low:high],
@@ -647,7 +647,7 @@ def pow_forward_scalar_exponent_parallel(self, exponent, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         pow_forward_scalar_exponent(self[low:high], exponent, out[low:high])
 
 
@@ -667,7 +667,7 @@ def pow_backward_self_scalar_exponent_parallel(grad, self, exponent, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         pow_backward_self_scalar_exponent(grad[low:high], self[low:high], exponent, out[low:high])
 
 

@@ -83,7 +83,7 @@ def isnan_forward_parallel(self, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         isnan_forward(self[low:high], out[low:high])
 
 
@@ -118,7 +118,7 @@ def isinf_forward_parallel(self, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         isinf_forward(self[low:high], out[low:high])
 
 
@@ -153,7 +153,7 @@ def isfinite_forward_parallel(self, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         isfinite_forward(self[low:high], out[low:high])
 
 

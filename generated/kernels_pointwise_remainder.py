@@ -286,7 +286,7 @@ def remainder_forward_parallel(self, other, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         remainder_forward(self[low:high], other[low:high], out[low:high])
 
 
@@ -303,7 +303,7 @@ def remainder_backward_other_parallel(grad, self, other, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         remainder_backward_other(grad[low:high], self[low:high], other[low:high], out[low:high])
 
 
@@ -322,7 +322,7 @@ def remainder_forward_scalar_self_parallel(other, self, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         remainder_forward_scalar_self(other[low:high], self, out[low:high])
 
 
@@ -341,7 +341,7 @@ def remainder_backward_other_scalar_self_parallel(grad, other, self, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         remainder_backward_other_scalar_self(grad[low:high], other[low:high], self, out[low:high])
 
 
@@ -360,7 +360,7 @@ def remainder_forward_scalar_other_parallel(self, other, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         remainder_forward_scalar_other(self[low:high], other, out[low:high])
 
 
@@ -399,7 +399,7 @@ def lerp_forward_parallel(self, end, weight, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         lerp_forward(self[low:high], end[low:high], weight[low:high], out[low:high])
 
 
@@ -421,7 +421,7 @@ def lerp_backward_parallel(grad, self, end, weight, out_self, out_end, out_weigh
     n = out_self.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         lerp_backward(
             grad[low:high],
             self[low:high],
@@ -447,7 +447,7 @@ def lerp_backward_self_parallel(grad, weight, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         lerp_backward_self(grad[low:high], weight[low:high], out[low:high])
 
 
@@ -464,7 +464,7 @@ def lerp_backward_end_parallel(grad, weight, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         lerp_backward_end(grad[low:high], weight[low:high], out[low:high])
 
 
@@ -481,7 +481,7 @@ def lerp_backward_weight_parallel(grad, self, end, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         lerp_backward_weight(grad[low:high], self[low:high], end[low:high], out[low:high])
 
 
@@ -501,7 +501,7 @@ def lerp_backward_self_end_parallel(grad, weight, out_self, out_end):
     n = out_self.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         lerp_backward_self_end(
             grad[low:high],
             weight[low:high],
@@ -526,7 +526,7 @@ def lerp_backward_self_weight_parallel(grad, self, end, weight, out_self, out_we
     n = out_self.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         lerp_backward_self_weight(
             grad[low:high],
             self[low:high],
@@ -552,7 +552,7 @@ def lerp_backward_end_weight_parallel(grad, self, end, weight, out_end, out_weig
     n = out_end.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         lerp_backward_end_weight(
             grad[low:high],
             self[low:high],
@@ -603,7 +603,7 @@ def addcdiv_forward_parallel(self, tensor1, tensor2, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         addcdiv_forward(self[low:high], tensor1[low:high], tensor2[low:high], out[low:high])
 
 
@@ -622,7 +622,7 @@ def addcdiv_backward_parallel(grad, tensor1, tensor2, out_tensor1, out_tensor2):
     n = out_tensor1.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         addcdiv_backward(
             grad[low:high],
             tensor1[low:high],
@@ -645,7 +645,7 @@ def addcdiv_backward_tensor1_parallel(grad, tensor2, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         addcdiv_backward_tensor1(grad[low:high], tensor2[low:high], out[low:high])
 
 
@@ -662,7 +662,7 @@ def addcdiv_backward_tensor2_parallel(grad, tensor1, tensor2, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         addcdiv_backward_tensor2(
             grad[low:high],
             tensor1[low:high],
@@ -686,7 +686,7 @@ def addcdiv_forward_general_parallel(self, tensor1, tensor2, value, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         addcdiv_forward_general(
             self[low:high],
             tensor1[low:high],
@@ -713,7 +713,7 @@ def addcdiv_backward_general_parallel(grad, tensor1, tensor2, value, out_tensor1
     n = out_tensor1.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         addcdiv_backward_general(
             grad[low:high],
             tensor1[low:high],
@@ -739,7 +739,7 @@ def addcdiv_backward_tensor1_general_parallel(grad, tensor2, value, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         addcdiv_backward_tensor1_general(grad[low:high], tensor2[low:high], value, out[low:high])
 
 
@@ -758,7 +758,7 @@ def addcdiv_backward_tensor2_general_parallel(grad, tensor1, tensor2, value, out
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         addcdiv_backward_tensor2_general(
             grad[low:high],
             tensor1[low:high],

@@ -127,7 +127,7 @@ def sqrt_forward_parallel(self, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         sqrt_forward(self[low:high], out[low:high])
 
 
@@ -145,7 +145,7 @@ def sqrt_backward_parallel(grad, result, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         sqrt_backward(grad[low:high], result[low:high], out[low:high])
 
 
@@ -180,7 +180,7 @@ def rsqrt_forward_parallel(self, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         rsqrt_forward(self[low:high], out[low:high])
 
 
@@ -198,7 +198,7 @@ def rsqrt_backward_parallel(grad, result, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         rsqrt_backward(grad[low:high], result[low:high], out[low:high])
 
 

@@ -129,7 +129,7 @@ def floor_forward_parallel(self, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         floor_forward(self[low:high], out[low:high])
 
 
@@ -147,7 +147,7 @@ def floor_backward_parallel(out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         floor_backward(out[low:high])
 
 
@@ -182,7 +182,7 @@ def ceil_forward_parallel(self, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         ceil_forward(self[low:high], out[low:high])
 
 
@@ -200,7 +200,7 @@ def ceil_backward_parallel(out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         ceil_backward(out[low:high])
 
 
@@ -235,7 +235,7 @@ def round_forward_parallel(self, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         round_forward(self[low:high], out[low:high])
 
 
@@ -253,7 +253,7 @@ def round_backward_parallel(out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         round_backward(out[low:high])
 
 
@@ -288,7 +288,7 @@ def trunc_forward_parallel(self, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         trunc_forward(self[low:high], out[low:high])
 
 
@@ -306,7 +306,7 @@ def trunc_backward_parallel(out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         trunc_backward(out[low:high])
 
 

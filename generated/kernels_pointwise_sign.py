@@ -101,7 +101,7 @@ def abs_forward_parallel(self, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         abs_forward(self[low:high], out[low:high])
 
 
@@ -118,7 +118,7 @@ def abs_backward_parallel(grad, self, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         abs_backward(grad[low:high], self[low:high], out[low:high])
 
 
@@ -153,7 +153,7 @@ def sign_forward_parallel(self, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         sign_forward(self[low:high], out[low:high])
 
 
@@ -171,7 +171,7 @@ def sign_backward_parallel(out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         sign_backward(out[low:high])
 
 

@@ -494,7 +494,7 @@ def softplus_forward_parallel(self, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         softplus_forward(self[low:high], out[low:high])
 
 
@@ -513,7 +513,7 @@ def softplus_backward_parallel(grad, self, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         softplus_backward(grad[low:high], self[low:high], out[low:high])
 
 
@@ -534,7 +534,7 @@ def softplus_forward_general_parallel(self, beta, threshold, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         softplus_forward_general(self[low:high], beta, threshold, out[low:high])
 
 
@@ -555,7 +555,7 @@ def softplus_backward_general_parallel(grad, self, beta, threshold, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         softplus_backward_general(grad[low:high], self[low:high], beta, threshold, out[low:high])
 
 

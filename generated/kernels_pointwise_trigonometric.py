@@ -411,7 +411,7 @@ def sin_forward_parallel(self, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         sin_forward(self[low:high], out[low:high])
 
 
@@ -428,7 +428,7 @@ def sin_backward_parallel(grad, self, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         sin_backward(grad[low:high], self[low:high], out[low:high])
 
 
@@ -463,7 +463,7 @@ def cos_forward_parallel(self, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         cos_forward(self[low:high], out[low:high])
 
 
@@ -480,7 +480,7 @@ def cos_backward_parallel(grad, self, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         cos_backward(grad[low:high], self[low:high], out[low:high])
 
 

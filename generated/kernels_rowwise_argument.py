@@ -121,11 +121,11 @@ def argmax_forward(self, rows, n, out):
 
 @parallel_kernel
 def argmax_forward_parallel(self, rows, n, out):
-    block = max(1, CHUNK // max(1, n))
+    block = CHUNK // n if 0 < n < CHUNK else 1
     parts = (rows + block - 1) // block
     for part in prange(parts):
         low = part * block
-        high = min(low + block, rows)
+        high = low + block if low + block < rows else rows
         argmax_forward(self[low * n : high * n], high - low, n, out[low:high])
 
 
@@ -143,9 +143,9 @@ def argmin_forward(self, rows, n, out):
 
 @parallel_kernel
 def argmin_forward_parallel(self, rows, n, out):
-    block = max(1, CHUNK // max(1, n))
+    block = CHUNK // n if 0 < n < CHUNK else 1
     parts = (rows + block - 1) // block
     for part in prange(parts):
         low = part * block
-        high = min(low + block, rows)
+        high = low + block if low + block < rows else rows
         argmin_forward(self[low * n : high * n], high - low, n, out[low:high])

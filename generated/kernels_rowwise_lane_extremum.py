@@ -141,11 +141,11 @@ def amax_forward(self, rows, n, out):
 
 @parallel_kernel
 def amax_forward_parallel(self, rows, n, out):
-    block = max(1, CHUNK // max(1, n))
+    block = CHUNK // n if 0 < n < CHUNK else 1
     parts = (rows + block - 1) // block
     for part in prange(parts):
         low = part * block
-        high = min(low + block, rows)
+        high = low + block if low + block < rows else rows
         amax_forward(self[low * n : high * n], high - low, n, out[low:high])
 
 
@@ -172,11 +172,11 @@ def amax_backward(self, grad, result, rows, n, out):
 
 @parallel_kernel
 def amax_backward_parallel(self, grad, result, rows, n, out):
-    block = max(1, CHUNK // max(1, n))
+    block = CHUNK // n if 0 < n < CHUNK else 1
     parts = (rows + block - 1) // block
     for part in prange(parts):
         low = part * block
-        high = min(low + block, rows)
+        high = low + block if low + block < rows else rows
         amax_backward(
             self[low * n : high * n],
             grad[low:high],
@@ -202,11 +202,11 @@ def amin_forward(self, rows, n, out):
 
 @parallel_kernel
 def amin_forward_parallel(self, rows, n, out):
-    block = max(1, CHUNK // max(1, n))
+    block = CHUNK // n if 0 < n < CHUNK else 1
     parts = (rows + block - 1) // block
     for part in prange(parts):
         low = part * block
-        high = min(low + block, rows)
+        high = low + block if low + block < rows else rows
         amin_forward(self[low * n : high * n], high - low, n, out[low:high])
 
 
@@ -233,11 +233,11 @@ def amin_backward(self, grad, result, rows, n, out):
 
 @parallel_kernel
 def amin_backward_parallel(self, grad, result, rows, n, out):
-    block = max(1, CHUNK // max(1, n))
+    block = CHUNK // n if 0 < n < CHUNK else 1
     parts = (rows + block - 1) // block
     for part in prange(parts):
         low = part * block
-        high = min(low + block, rows)
+        high = low + block if low + block < rows else rows
         amin_backward(
             self[low * n : high * n],
             grad[low:high],
@@ -265,11 +265,11 @@ def max_dim_forward(self, rows, n, out_values, out_indices):
 
 @parallel_kernel
 def max_dim_forward_parallel(self, rows, n, out_values, out_indices):
-    block = max(1, CHUNK // max(1, n))
+    block = CHUNK // n if 0 < n < CHUNK else 1
     parts = (rows + block - 1) // block
     for part in prange(parts):
         low = part * block
-        high = min(low + block, rows)
+        high = low + block if low + block < rows else rows
         max_dim_forward(
             self[low * n : high * n],
             high - low,
@@ -294,11 +294,11 @@ def max_dim_backward(grad, indices, rows, n, out):
 
 @parallel_kernel
 def max_dim_backward_parallel(grad, indices, rows, n, out):
-    block = max(1, CHUNK // max(1, n))
+    block = CHUNK // n if 0 < n < CHUNK else 1
     parts = (rows + block - 1) // block
     for part in prange(parts):
         low = part * block
-        high = min(low + block, rows)
+        high = low + block if low + block < rows else rows
         max_dim_backward(grad[low:high], indices[low:high], high - low, n, out[low * n : high * n])
 
 
@@ -319,11 +319,11 @@ def min_dim_forward(self, rows, n, out_values, out_indices):
 
 @parallel_kernel
 def min_dim_forward_parallel(self, rows, n, out_values, out_indices):
-    block = max(1, CHUNK // max(1, n))
+    block = CHUNK // n if 0 < n < CHUNK else 1
     parts = (rows + block - 1) // block
     for part in prange(parts):
         low = part * block
-        high = min(low + block, rows)
+        high = low + block if low + block < rows else rows
         min_dim_forward(
             self[low * n : high * n],
             high - low,
@@ -348,9 +348,9 @@ def min_dim_backward(grad, indices, rows, n, out):
 
 @parallel_kernel
 def min_dim_backward_parallel(grad, indices, rows, n, out):
-    block = max(1, CHUNK // max(1, n))
+    block = CHUNK // n if 0 < n < CHUNK else 1
     parts = (rows + block - 1) // block
     for part in prange(parts):
         low = part * block
-        high = min(low + block, rows)
+        high = low + block if low + block < rows else rows
         min_dim_backward(grad[low:high], indices[low:high], high - low, n, out[low * n : high * n])

@@ -733,11 +733,11 @@ def euclidean_norm_forward(self, rows, n, out):
 
 @parallel_kernel
 def euclidean_norm_forward_parallel(self, rows, n, out):
-    block = max(1, CHUNK // max(1, n))
+    block = CHUNK // n if 0 < n < CHUNK else 1
     parts = (rows + block - 1) // block
     for part in prange(parts):
         low = part * block
-        high = min(low + block, rows)
+        high = low + block if low + block < rows else rows
         euclidean_norm_forward(self[low * n : high * n], high - low, n, out[low:high])
 
 
@@ -758,11 +758,11 @@ def euclidean_norm_backward(self, grad, result, rows, n, out):
 
 @parallel_kernel
 def euclidean_norm_backward_parallel(self, grad, result, rows, n, out):
-    block = max(1, CHUNK // max(1, n))
+    block = CHUNK // n if 0 < n < CHUNK else 1
     parts = (rows + block - 1) // block
     for part in prange(parts):
         low = part * block
-        high = min(low + block, rows)
+        high = low + block if low + block < rows else rows
         euclidean_norm_backward(
             self[low * n : high * n],
             grad[low:high],
@@ -793,11 +793,11 @@ def power_norm_forward(self, p, rows, n, out):
 
 @parallel_kernel
 def power_norm_forward_parallel(self, p, rows, n, out):
-    block = max(1, CHUNK // max(1, n))
+    block = CHUNK // n if 0 < n < CHUNK else 1
     parts = (rows + block - 1) // block
     for part in prange(parts):
         low = part * block
-        high = min(low + block, rows)
+        high = low + block if low + block < rows else rows
         power_norm_forward(self[low * n : high * n], p, high - low, n, out[low:high])
 
 
@@ -820,11 +820,11 @@ def power_norm_backward(self, grad, result, p, rows, n, out):
 
 @parallel_kernel
 def power_norm_backward_parallel(self, grad, result, p, rows, n, out):
-    block = max(1, CHUNK // max(1, n))
+    block = CHUNK // n if 0 < n < CHUNK else 1
     parts = (rows + block - 1) // block
     for part in prange(parts):
         low = part * block
-        high = min(low + block, rows)
+        high = low + block if low + block < rows else rows
         power_norm_backward(
             self[low * n : high * n],
             grad[low:high],
@@ -859,11 +859,11 @@ def logsumexp_forward(self, rows, n, out):
 
 @parallel_kernel
 def logsumexp_forward_parallel(self, rows, n, out):
-    block = max(1, CHUNK // max(1, n))
+    block = CHUNK // n if 0 < n < CHUNK else 1
     parts = (rows + block - 1) // block
     for part in prange(parts):
         low = part * block
-        high = min(low + block, rows)
+        high = low + block if low + block < rows else rows
         logsumexp_forward(self[low * n : high * n], high - low, n, out[low:high])
 
 
@@ -882,11 +882,11 @@ def logsumexp_backward(self, grad, result, rows, n, out):
 
 @parallel_kernel
 def logsumexp_backward_parallel(self, grad, result, rows, n, out):
-    block = max(1, CHUNK // max(1, n))
+    block = CHUNK // n if 0 < n < CHUNK else 1
     parts = (rows + block - 1) // block
     for part in prange(parts):
         low = part * block
-        high = min(low + block, rows)
+        high = low + block if low + block < rows else rows
         logsumexp_backward(
             self[low * n : high * n],
             grad[low:high],

@@ -474,11 +474,11 @@ def softmax_forward(self, rows, n, out):
 
 @parallel_kernel
 def softmax_forward_parallel(self, rows, n, out):
-    block = max(1, CHUNK // max(1, n))
+    block = CHUNK // n if 0 < n < CHUNK else 1
     parts = (rows + block - 1) // block
     for part in prange(parts):
         low = part * block
-        high = min(low + block, rows)
+        high = low + block if low + block < rows else rows
         softmax_forward(self[low * n : high * n], high - low, n, out[low * n : high * n])
 
 
@@ -503,11 +503,11 @@ def softmax_backward(grad, result, rows, n, out):
 
 @parallel_kernel
 def softmax_backward_parallel(grad, result, rows, n, out):
-    block = max(1, CHUNK // max(1, n))
+    block = CHUNK // n if 0 < n < CHUNK else 1
     parts = (rows + block - 1) // block
     for part in prange(parts):
         low = part * block
-        high = min(low + block, rows)
+        high = low + block if low + block < rows else rows
         softmax_backward(
             grad[low * n : high * n],
             result[low * n : high * n],
@@ -542,11 +542,11 @@ def log_softmax_forward(self, rows, n, out):
 
 @parallel_kernel
 def log_softmax_forward_parallel(self, rows, n, out):
-    block = max(1, CHUNK // max(1, n))
+    block = CHUNK // n if 0 < n < CHUNK else 1
     parts = (rows + block - 1) // block
     for part in prange(parts):
         low = part * block
-        high = min(low + block, rows)
+        high = low + block if low + block < rows else rows
         log_softmax_forward(self[low * n : high * n], high - low, n, out[low * n : high * n])
 
 
@@ -571,11 +571,11 @@ def log_softmax_backward(grad, result, rows, n, out):
 
 @parallel_kernel
 def log_softmax_backward_parallel(grad, result, rows, n, out):
-    block = max(1, CHUNK // max(1, n))
+    block = CHUNK // n if 0 < n < CHUNK else 1
     parts = (rows + block - 1) // block
     for part in prange(parts):
         low = part * block
-        high = min(low + block, rows)
+        high = low + block if low + block < rows else rows
         log_softmax_backward(
             grad[low * n : high * n],
             result[low * n : high * n],
@@ -618,11 +618,11 @@ def layer_norm_forward(input, weight, bias, eps, rows, n, out, save_center, save
 
 @parallel_kernel
 def layer_norm_forward_parallel(input, weight, bias, eps, rows, n, out, save_center, save_rstd):
-    block = max(1, CHUNK // max(1, n))
+    block = CHUNK // n if 0 < n < CHUNK else 1
     parts = (rows + block - 1) // block
     for part in prange(parts):
         low = part * block
-        high = min(low + block, rows)
+        high = low + block if low + block < rows else rows
         layer_norm_forward(
             input[low * n : high * n],
             weight,
@@ -670,13 +670,13 @@ def layer_norm_backward(
 def layer_norm_backward_parallel(
     grad, input, weight, center, rstd, rows, n, out_input, out_weight, out_bias
 ):
-    block = max(1, CHUNK // max(1, n))
+    block = CHUNK // n if 0 < n < CHUNK else 1
     parts = (rows + block - 1) // block
     partial_out_weight = np.zeros((parts, n), out_weight.dtype)
     partial_out_bias = np.zeros((parts, n), out_bias.dtype)
     for part in prange(parts):
         low = part * block
-        high = min(low + block, rows)
+        high = low + block if low + block < rows else rows
         layer_norm_backward(
             grad[low * n : high * n],
             input[low * n : high * n],
@@ -721,11 +721,11 @@ def layer_norm_backward_input(grad, input, weight, center, rstd, rows, n, out):
 
 @parallel_kernel
 def layer_norm_backward_input_parallel(grad, input, weight, center, rstd, rows, n, out):
-    block = max(1, CHUNK // max(1, n))
+    block = CHUNK // n if 0 < n < CHUNK else 1
     parts = (rows + block - 1) // block
     for part in prange(parts):
         low = part * block
-        high = min(low + block, rows)
+        high = low + block if low + block < rows else rows
         layer_norm_backward_input(
             grad[low * n : high * n],
             input[low * n : high * n],
@@ -753,12 +753,12 @@ def layer_norm_backward_weight(grad, input, center, rstd, rows, n, out):
 
 @parallel_kernel
 def layer_norm_backward_weight_parallel(grad, input, center, rstd, rows, n, out):
-    block = max(1, CHUNK // max(1, n))
+    block = CHUNK // n if 0 < n < CHUNK else 1
     parts = (rows + block - 1) // block
     partial_out = np.zeros((parts, n), out.dtype)
     for part in prange(parts):
         low = part * block
-        high = min(low + block, rows)
+        high = low + block if low + block < rows else rows
         layer_norm_backward_weight(
             grad[low * n : high * n],
             input[low * n : high * n],
@@ -787,12 +787,12 @@ def layer_norm_backward_bias(grad, rows, n, out):
 
 @parallel_kernel
 def layer_norm_backward_bias_parallel(grad, rows, n, out):
-    block = max(1, CHUNK // max(1, n))
+    block = CHUNK // n if 0 < n < CHUNK else 1
     parts = (rows + block - 1) // block
     partial_out = np.zeros((parts, n), out.dtype)
     for part in prange(parts):
         low = part * block
-        high = min(low + block, rows)
+        high = low + block if low + block < rows else rows
         layer_norm_backward_bias(grad[low * n : high * n], high - low, n, partial_out[part])
     for part in range(parts):
         for i in range(n):

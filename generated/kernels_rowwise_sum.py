@@ -125,11 +125,11 @@ def sum_forward(self, rows, n, out):
 
 @parallel_kernel
 def sum_forward_parallel(self, rows, n, out):
-    block = max(1, CHUNK // max(1, n))
+    block = CHUNK // n if 0 < n < CHUNK else 1
     parts = (rows + block - 1) // block
     for part in prange(parts):
         low = part * block
-        high = min(low + block, rows)
+        high = low + block if low + block < rows else rows
         sum_forward(self[low * n : high * n], high - low, n, out[low:high])
 
 
@@ -147,11 +147,11 @@ def sum_backward(grad, rows, n, out):
 
 @parallel_kernel
 def sum_backward_parallel(grad, rows, n, out):
-    block = max(1, CHUNK // max(1, n))
+    block = CHUNK // n if 0 < n < CHUNK else 1
     parts = (rows + block - 1) // block
     for part in prange(parts):
         low = part * block
-        high = min(low + block, rows)
+        high = low + block if low + block < rows else rows
         sum_backward(grad[low:high], high - low, n, out[low * n : high * n])
 
 
@@ -173,11 +173,11 @@ def mean_forward(self, rows, n, out):
 
 @parallel_kernel
 def mean_forward_parallel(self, rows, n, out):
-    block = max(1, CHUNK // max(1, n))
+    block = CHUNK // n if 0 < n < CHUNK else 1
     parts = (rows + block - 1) // block
     for part in prange(parts):
         low = part * block
-        high = min(low + block, rows)
+        high = low + block if low + block < rows else rows
         mean_forward(self[low * n : high * n], high - low, n, out[low:high])
 
 
@@ -196,11 +196,11 @@ def mean_backward(grad, rows, n, out):
 
 @parallel_kernel
 def mean_backward_parallel(grad, rows, n, out):
-    block = max(1, CHUNK // max(1, n))
+    block = CHUNK // n if 0 < n < CHUNK else 1
     parts = (rows + block - 1) // block
     for part in prange(parts):
         low = part * block
-        high = min(low + block, rows)
+        high = low + block if low + block < rows else rows
         mean_backward(grad[low:high], high - low, n, out[low * n : high * n])
 
 
@@ -221,11 +221,11 @@ def any_forward(self, rows, n, out):
 
 @parallel_kernel
 def any_forward_parallel(self, rows, n, out):
-    block = max(1, CHUNK // max(1, n))
+    block = CHUNK // n if 0 < n < CHUNK else 1
     parts = (rows + block - 1) // block
     for part in prange(parts):
         low = part * block
-        high = min(low + block, rows)
+        high = low + block if low + block < rows else rows
         any_forward(self[low * n : high * n], high - low, n, out[low:high])
 
 
@@ -246,9 +246,9 @@ def all_forward(self, rows, n, out):
 
 @parallel_kernel
 def all_forward_parallel(self, rows, n, out):
-    block = max(1, CHUNK // max(1, n))
+    block = CHUNK // n if 0 < n < CHUNK else 1
     parts = (rows + block - 1) // block
     for part in prange(parts):
         low = part * block
-        high = min(low + block, rows)
+        high = low + block if low + block < rows else rows
         all_forward(self[low * n : high * n], high - low, n, out[low:high])

@@ -201,11 +201,11 @@ def var_forward(self, correction, rows, n, out, save_center):
 
 @parallel_kernel
 def var_forward_parallel(self, correction, rows, n, out, save_center):
-    block = max(1, CHUNK // max(1, n))
+    block = CHUNK // n if 0 < n < CHUNK else 1
     parts = (rows + block - 1) // block
     for part in prange(parts):
         low = part * block
-        high = min(low + block, rows)
+        high = low + block if low + block < rows else rows
         var_forward(
             self[low * n : high * n],
             correction,
@@ -234,11 +234,11 @@ def var_backward(self, grad, center, correction, rows, n, out):
 
 @parallel_kernel
 def var_backward_parallel(self, grad, center, correction, rows, n, out):
-    block = max(1, CHUNK // max(1, n))
+    block = CHUNK // n if 0 < n < CHUNK else 1
     parts = (rows + block - 1) // block
     for part in prange(parts):
         low = part * block
-        high = min(low + block, rows)
+        high = low + block if low + block < rows else rows
         var_backward(
             self[low * n : high * n],
             grad[low:high],
@@ -277,11 +277,11 @@ def std_forward(self, correction, rows, n, out, save_center):
 
 @parallel_kernel
 def std_forward_parallel(self, correction, rows, n, out, save_center):
-    block = max(1, CHUNK // max(1, n))
+    block = CHUNK // n if 0 < n < CHUNK else 1
     parts = (rows + block - 1) // block
     for part in prange(parts):
         low = part * block
-        high = min(low + block, rows)
+        high = low + block if low + block < rows else rows
         std_forward(
             self[low * n : high * n],
             correction,
@@ -311,11 +311,11 @@ def std_backward(self, grad, result, center, correction, rows, n, out):
 
 @parallel_kernel
 def std_backward_parallel(self, grad, result, center, correction, rows, n, out):
-    block = max(1, CHUNK // max(1, n))
+    block = CHUNK // n if 0 < n < CHUNK else 1
     parts = (rows + block - 1) // block
     for part in prange(parts):
         low = part * block
-        high = min(low + block, rows)
+        high = low + block if low + block < rows else rows
         std_backward(
             self[low * n : high * n],
             grad[low:high],
