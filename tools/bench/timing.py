@@ -11,6 +11,10 @@ from dataclasses import dataclass
 
 Work = Callable[[], object]
 
+# Threads of the other side's parallel runs go on spinning for a few milliseconds; with as many
+# threads as cores they would be in the way.
+REST = 0.02
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -56,6 +60,7 @@ def compare(
             sides = [(ours, 0), (theirs, 1)]
             for make, side in sides if number % 2 == 0 else reversed(sides):
                 work = make()
+                time.sleep(REST)
                 work()
                 times[side].append(seconds_of(work, repeats[side]))
                 del work
