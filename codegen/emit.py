@@ -266,7 +266,8 @@ def base(op: Operator) -> str:
 
 
 def has_inplace(op: Operator) -> bool:
-    return op.operands[:1] != () and not op.operands[0].optional and op.rule != "index"
+    """Whether the operator gets a form that writes into its first argument."""
+    return bool(op.forms) or op.entry.inplace
 
 
 def argument_lines(op: Operator) -> list[str]:
@@ -280,6 +281,15 @@ def _inplace_argument(op: Operator) -> list[str]:
         return []
     names = [a.name for a in op.arguments if a.name != "inplace"]
     return ["if inplace:", f"    return {op.entry.name}_({', '.join(map(variable, names))})"]
+
+
+def inplace_arguments(op: Operator) -> str:
+    """Name, function, whether gradients read the input (which is overwritten), arguments."""
+    reads = op.entry.family == "composite" or any(
+        s.kind == "input" and s.source == op.operands[0].name for s in op.saved
+    )
+    name = literal(op.entry.signature.name)
+    return f"{name}, {op.entry.name}, {reads}, {arguments(op)}"
 
 
 def reflected(op: Operator) -> bool:
@@ -333,6 +343,13 @@ def _words(line: str) -> Iterable[str]:
 def composite_lines(op: Operator) -> list[str]:
     lines: list[str] = []
     names = {a.name for a in op.arguments}
+    for argument in op.arguments:
+        if argument.type == "Tensor" and not (
+            argument.or_scalar or argument.optional or argument.many
+        ):
+            name = variable(argument.name)
+            call = f"wrong_type({literal(op.entry.name)}, {literal(name)}, {name})"
+            lines += [f"if not isinstance({name}, Tensor):", f"    queries.{call}"]
     if "self" in names:
         lines.append("self = input")
     for condition, code in op.cases:
@@ -581,6 +598,7 @@ FILTERS = {
     "fast_forms": fast_path.fast_forms,
     "fast_lines": fast_path.function_lines,
     "has_inplace": has_inplace,
+    "inplace_arguments": inplace_arguments,
     "interface_lines": interface_lines,
     "jvp_unpack_lines": jvp_unpack_lines,
     "label": label,

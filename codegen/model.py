@@ -222,6 +222,7 @@ class Entry:
     method: bool | str = False  # True, False or "property"
     dtype: str = ""  # "", promote, float, bool, same, index: how outputs get their dtype
     absent: tuple[tuple[str, float], ...] = ()  # optional tensor -> the constant it stands for
+    inplace: bool = False  # an in-place form is asked for (pointwise operators have one anyway)
     shapes: tuple[tuple[str, tuple[str, ...]], ...] = ()  # tensor -> a letter a dimension
     # Tests and docs:
     samples: tuple[tuple[str, tuple[float, float]], ...] = ()

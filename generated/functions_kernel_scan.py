@@ -8,6 +8,7 @@ from rederive.door import (
     TensorNode,
     dispatch,
     hand_written,
+    inplace,
     ops,
     queries,
     total,
@@ -60,6 +61,11 @@ def cumsum(input, dim, *, dtype=None):
     return dispatch(CUMSUM, input, dim, dtype)
 
 
+def cumsum_(input, dim, *, dtype=None):
+    """In-place form of `cumsum`."""
+    return inplace("cumsum", cumsum, False, input, dim, dtype)
+
+
 class CumprodBackward0(TensorNode):
     __slots__ = ()
     operator = "cumprod"
@@ -97,6 +103,11 @@ CUMPROD = ArrayOperator(
 def cumprod(input, dim, *, dtype=None):
     """Products of the elements up to each one along a dimension."""
     return dispatch(CUMPROD, input, dim, dtype)
+
+
+def cumprod_(input, dim, *, dtype=None):
+    """In-place form of `cumprod`."""
+    return inplace("cumprod", cumprod, True, input, dim, dtype)
 
 
 class LinearRecurrenceBackward0(TensorNode):

@@ -142,7 +142,7 @@ def sigmoid(input):
 
 def sigmoid_(input):
     """In-place form of `sigmoid`."""
-    return inplace(SIGMOID, sigmoid, input)
+    return inplace("sigmoid", sigmoid, False, input)
 
 
 class ReluBackward0(PointwiseNode):
@@ -265,7 +265,7 @@ def relu(input, inplace=False):
 
 def relu_(input):
     """In-place form of `relu`."""
-    return inplace(RELU, relu, input)
+    return inplace("relu", relu, False, input)
 
 
 class LeakyReluBackward0(PointwiseNode):
@@ -397,7 +397,7 @@ def leaky_relu(input, negative_slope=0.01, inplace=False):
 
 def leaky_relu_(input, negative_slope=0.01):
     """In-place form of `leaky_relu`."""
-    return inplace(LEAKY_RELU, leaky_relu, input, negative_slope)
+    return inplace("leaky_relu", leaky_relu, True, input, negative_slope)
 
 
 class SiluBackward0(PointwiseNode):
@@ -521,7 +521,7 @@ def silu(input, inplace=False):
 
 def silu_(input):
     """In-place form of `silu`."""
-    return inplace(SILU, silu, input)
+    return inplace("silu", silu, True, input)
 
 
 SIGNATURES = {

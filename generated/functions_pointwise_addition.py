@@ -205,7 +205,7 @@ def add(input, other, *, alpha=1):
 
 def add_(input, other, *, alpha=1):
     """In-place form of `add`."""
-    return inplace(ADD, add, input, other, alpha)
+    return inplace("add", add, False, input, other, alpha)
 
 
 def add_reflected(other, input):
@@ -453,7 +453,7 @@ def sub(input, other, *, alpha=1):
 
 def sub_(input, other, *, alpha=1):
     """In-place form of `sub`."""
-    return inplace(SUB, sub, input, other, alpha)
+    return inplace("sub", sub, False, input, other, alpha)
 
 
 def sub_reflected(other, input):
@@ -606,7 +606,7 @@ def neg(input):
 
 def neg_(input):
     """In-place form of `neg`."""
-    return inplace(NEG, neg, input)
+    return inplace("neg", neg, False, input)
 
 
 SIGNATURES = {

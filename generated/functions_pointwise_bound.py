@@ -265,7 +265,7 @@ def clamp_min(input, min):
 
 def clamp_min_(input, min):
     """In-place form of `clamp_min`."""
-    return inplace(CLAMP_MIN, clamp_min, input, min)
+    return inplace("clamp_min", clamp_min, True, input, min)
 
 
 class ClampMaxBackward0(PointwiseNode):
@@ -507,7 +507,7 @@ def clamp_max(input, max):
 
 def clamp_max_(input, max):
     """In-place form of `clamp_max`."""
-    return inplace(CLAMP_MAX, clamp_max, input, max)
+    return inplace("clamp_max", clamp_max, True, input, max)
 
 
 SIGNATURES = {

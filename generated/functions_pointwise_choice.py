@@ -203,7 +203,7 @@ def where(condition, input, other):
 
 def where_(condition, input, other):
     """In-place form of `where`."""
-    return inplace(WHERE, where, condition, input, other)
+    return inplace("where", where, True, condition, input, other)
 
 
 class MaskedFillBackward0(PointwiseNode):
@@ -382,7 +382,7 @@ def masked_fill(input, mask, value):
 
 def masked_fill_(input, mask, value):
     """In-place form of `masked_fill`."""
-    return inplace(MASKED_FILL, masked_fill, input, mask, value)
+    return inplace("masked_fill", masked_fill, False, input, mask, value)
 
 
 SIGNATURES = {

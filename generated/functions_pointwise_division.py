@@ -288,7 +288,7 @@ def div(input, other):
 
 def div_(input, other):
     """In-place form of `div`."""
-    return inplace(DIV, div, input, other)
+    return inplace("div", div, False, input, other)
 
 
 def div_reflected(other, input):
@@ -552,7 +552,7 @@ def floor_divide(input, other):
 
 def floor_divide_(input, other):
     """In-place form of `floor_divide`."""
-    return inplace(FLOOR_DIVIDE, floor_divide, input, other)
+    return inplace("floor_divide", floor_divide, False, input, other)
 
 
 def floor_divide_reflected(other, input):
@@ -803,7 +803,7 @@ def trunc_divide(input, other):
 
 def trunc_divide_(input, other):
     """In-place form of `trunc_divide`."""
-    return inplace(TRUNC_DIVIDE, trunc_divide, input, other)
+    return inplace("trunc_divide", trunc_divide, False, input, other)
 
 
 SIGNATURES = {

@@ -93,7 +93,7 @@ def eq(input, other):
 
 def eq_(input, other):
     """In-place form of `eq`."""
-    return inplace(EQ, eq, input, other)
+    return inplace("eq", eq, False, input, other)
 
 
 def eq_reflected(other, input):
@@ -201,7 +201,7 @@ def ne(input, other):
 
 def ne_(input, other):
     """In-place form of `ne`."""
-    return inplace(NE, ne, input, other)
+    return inplace("ne", ne, False, input, other)
 
 
 def ne_reflected(other, input):

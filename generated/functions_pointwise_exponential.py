@@ -141,7 +141,7 @@ def exp(input):
 
 def exp_(input):
     """In-place form of `exp`."""
-    return inplace(EXP, exp, input)
+    return inplace("exp", exp, False, input)
 
 
 class Exp2Backward0(PointwiseNode):
@@ -260,7 +260,7 @@ def exp2(input):
 
 def exp2_(input):
     """In-place form of `exp2`."""
-    return inplace(EXP2, exp2, input)
+    return inplace("exp2", exp2, False, input)
 
 
 class Expm1Backward0(PointwiseNode):
@@ -379,7 +379,7 @@ def expm1(input):
 
 def expm1_(input):
     """In-place form of `expm1`."""
-    return inplace(EXPM1, expm1, input)
+    return inplace("expm1", expm1, False, input)
 
 
 class LogBackward0(PointwiseNode):
@@ -499,7 +499,7 @@ def log(input):
 
 def log_(input):
     """In-place form of `log`."""
-    return inplace(LOG, log, input)
+    return inplace("log", log, True, input)
 
 
 class Log1pBackward0(PointwiseNode):
@@ -619,7 +619,7 @@ def log1p(input):
 
 def log1p_(input):
     """In-place form of `log1p`."""
-    return inplace(LOG1P, log1p, input)
+    return inplace("log1p", log1p, True, input)
 
 
 class Log2Backward0(PointwiseNode):
@@ -739,7 +739,7 @@ def log2(input):
 
 def log2_(input):
     """In-place form of `log2`."""
-    return inplace(LOG2, log2, input)
+    return inplace("log2", log2, True, input)
 
 
 SIGNATURES = {

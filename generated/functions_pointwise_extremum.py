@@ -269,7 +269,7 @@ def maximum(input, other):
 
 def maximum_(input, other):
     """In-place form of `maximum`."""
-    return inplace(MAXIMUM, maximum, input, other)
+    return inplace("maximum", maximum, True, input, other)
 
 
 class MinimumBackward0(PointwiseNode):
@@ -515,7 +515,7 @@ def minimum(input, other):
 
 def minimum_(input, other):
     """In-place form of `minimum`."""
-    return inplace(MINIMUM, minimum, input, other)
+    return inplace("minimum", minimum, True, input, other)
 
 
 SIGNATURES = {

@@ -153,7 +153,7 @@ def gelu_erf(input):
 
 def gelu_erf_(input):
     """In-place form of `gelu_erf`."""
-    return inplace(GELU_ERF, gelu_erf, input)
+    return inplace("gelu_erf", gelu_erf, True, input)
 
 
 class GeluTanhBackward0(PointwiseNode):
@@ -281,7 +281,7 @@ def gelu_tanh(input):
 
 def gelu_tanh_(input):
     """In-place form of `gelu_tanh`."""
-    return inplace(GELU_TANH, gelu_tanh, input)
+    return inplace("gelu_tanh", gelu_tanh, True, input)
 
 
 SIGNATURES = {

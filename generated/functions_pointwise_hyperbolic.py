@@ -142,7 +142,7 @@ def tanh(input):
 
 def tanh_(input):
     """In-place form of `tanh`."""
-    return inplace(TANH, tanh, input)
+    return inplace("tanh", tanh, False, input)
 
 
 class ErfBackward0(PointwiseNode):
@@ -262,7 +262,7 @@ def erf(input):
 
 def erf_(input):
     """In-place form of `erf`."""
-    return inplace(ERF, erf, input)
+    return inplace("erf", erf, True, input)
 
 
 SIGNATURES = {

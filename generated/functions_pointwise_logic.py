@@ -75,7 +75,7 @@ def logical_and(input, other):
 
 def logical_and_(input, other):
     """In-place form of `logical_and`."""
-    return inplace(LOGICAL_AND, logical_and, input, other)
+    return inplace("logical_and", logical_and, False, input, other)
 
 
 LOGICAL_OR = Pointwise(
@@ -135,7 +135,7 @@ def logical_or(input, other):
 
 def logical_or_(input, other):
     """In-place form of `logical_or`."""
-    return inplace(LOGICAL_OR, logical_or, input, other)
+    return inplace("logical_or", logical_or, False, input, other)
 
 
 LOGICAL_XOR = Pointwise(
@@ -195,7 +195,7 @@ def logical_xor(input, other):
 
 def logical_xor_(input, other):
     """In-place form of `logical_xor`."""
-    return inplace(LOGICAL_XOR, logical_xor, input, other)
+    return inplace("logical_xor", logical_xor, False, input, other)
 
 
 LOGICAL_NOT = Pointwise(
@@ -251,7 +251,7 @@ def logical_not(input):
 
 def logical_not_(input):
     """In-place form of `logical_not`."""
-    return inplace(LOGICAL_NOT, logical_not, input)
+    return inplace("logical_not", logical_not, False, input)
 
 
 SIGNATURES = {

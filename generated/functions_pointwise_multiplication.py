@@ -277,7 +277,7 @@ def mul(input, other):
 
 def mul_(input, other):
     """In-place form of `mul`."""
-    return inplace(MUL, mul, input, other)
+    return inplace("mul", mul, True, input, other)
 
 
 def mul_reflected(other, input):
@@ -437,7 +437,7 @@ def square(input):
 
 def square_(input):
     """In-place form of `square`."""
-    return inplace(SQUARE, square, input)
+    return inplace("square", square, True, input)
 
 
 class ReciprocalBackward0(PointwiseNode):
@@ -556,7 +556,7 @@ def reciprocal(input):
 
 def reciprocal_(input):
     """In-place form of `reciprocal`."""
-    return inplace(RECIPROCAL, reciprocal, input)
+    return inplace("reciprocal", reciprocal, False, input)
 
 
 class AddcmulBackward0(PointwiseNode):
@@ -741,7 +741,7 @@ def addcmul(input, tensor1, tensor2, *, value=1):
 
 def addcmul_(input, tensor1, tensor2, *, value=1):
     """In-place form of `addcmul`."""
-    return inplace(ADDCMUL, addcmul, input, tensor1, tensor2, value)
+    return inplace("addcmul", addcmul, False, input, tensor1, tensor2, value)
 
 
 SIGNATURES = {

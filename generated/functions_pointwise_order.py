@@ -93,7 +93,7 @@ def lt(input, other):
 
 def lt_(input, other):
     """In-place form of `lt`."""
-    return inplace(LT, lt, input, other)
+    return inplace("lt", lt, False, input, other)
 
 
 def lt_reflected(other, input):
@@ -201,7 +201,7 @@ def le(input, other):
 
 def le_(input, other):
     """In-place form of `le`."""
-    return inplace(LE, le, input, other)
+    return inplace("le", le, False, input, other)
 
 
 def le_reflected(other, input):
@@ -309,7 +309,7 @@ def gt(input, other):
 
 def gt_(input, other):
     """In-place form of `gt`."""
-    return inplace(GT, gt, input, other)
+    return inplace("gt", gt, False, input, other)
 
 
 def gt_reflected(other, input):
@@ -417,7 +417,7 @@ def ge(input, other):
 
 def ge_(input, other):
     """In-place form of `ge`."""
-    return inplace(GE, ge, input, other)
+    return inplace("ge", ge, False, input, other)
 
 
 def ge_reflected(other, input):

@@ -334,7 +334,7 @@ def pow(input, exponent):
 
 def pow_(input, exponent):
     """In-place form of `pow`."""
-    return inplace(POW, pow, input, exponent)
+    return inplace("pow", pow, True, input, exponent)
 
 
 def pow_reflected(exponent, input):

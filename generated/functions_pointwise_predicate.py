@@ -71,7 +71,7 @@ def isnan(input):
 
 def isnan_(input):
     """In-place form of `isnan`."""
-    return inplace(ISNAN, isnan, input)
+    return inplace("isnan", isnan, False, input)
 
 
 ISINF = Pointwise(
@@ -127,7 +127,7 @@ def isinf(input):
 
 def isinf_(input):
     """In-place form of `isinf`."""
-    return inplace(ISINF, isinf, input)
+    return inplace("isinf", isinf, False, input)
 
 
 ISFINITE = Pointwise(
@@ -183,7 +183,7 @@ def isfinite(input):
 
 def isfinite_(input):
     """In-place form of `isfinite`."""
-    return inplace(ISFINITE, isfinite, input)
+    return inplace("isfinite", isfinite, False, input)
 
 
 SIGNATURES = {

@@ -257,7 +257,7 @@ def remainder(input, other):
 
 def remainder_(input, other):
     """In-place form of `remainder`."""
-    return inplace(REMAINDER, remainder, input, other)
+    return inplace("remainder", remainder, True, input, other)
 
 
 def remainder_reflected(other, input):
@@ -488,7 +488,7 @@ def lerp(input, end, weight):
 
 def lerp_(input, end, weight):
     """In-place form of `lerp`."""
-    return inplace(LERP, lerp, input, end, weight)
+    return inplace("lerp", lerp, True, input, end, weight)
 
 
 class AddcdivBackward0(PointwiseNode):
@@ -674,7 +674,7 @@ def addcdiv(input, tensor1, tensor2, *, value=1):
 
 def addcdiv_(input, tensor1, tensor2, *, value=1):
     """In-place form of `addcdiv`."""
-    return inplace(ADDCDIV, addcdiv, input, tensor1, tensor2, value)
+    return inplace("addcdiv", addcdiv, False, input, tensor1, tensor2, value)
 
 
 SIGNATURES = {

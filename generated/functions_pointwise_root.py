@@ -141,7 +141,7 @@ def sqrt(input):
 
 def sqrt_(input):
     """In-place form of `sqrt`."""
-    return inplace(SQRT, sqrt, input)
+    return inplace("sqrt", sqrt, False, input)
 
 
 class RsqrtBackward0(PointwiseNode):
@@ -260,7 +260,7 @@ def rsqrt(input):
 
 def rsqrt_(input):
     """In-place form of `rsqrt`."""
-    return inplace(RSQRT, rsqrt, input)
+    return inplace("rsqrt", rsqrt, False, input)
 
 
 SIGNATURES = {

@@ -130,7 +130,7 @@ def floor(input):
 
 def floor_(input):
     """In-place form of `floor`."""
-    return inplace(FLOOR, floor, input)
+    return inplace("floor", floor, False, input)
 
 
 class CeilBackward0(PointwiseNode):
@@ -241,7 +241,7 @@ def ceil(input):
 
 def ceil_(input):
     """In-place form of `ceil`."""
-    return inplace(CEIL, ceil, input)
+    return inplace("ceil", ceil, False, input)
 
 
 class RoundBackward0(PointwiseNode):
@@ -352,7 +352,7 @@ def round(input):
 
 def round_(input):
     """In-place form of `round`."""
-    return inplace(ROUND, round, input)
+    return inplace("round", round, False, input)
 
 
 class TruncBackward0(PointwiseNode):
@@ -463,7 +463,7 @@ def trunc(input):
 
 def trunc_(input):
     """In-place form of `trunc`."""
-    return inplace(TRUNC, trunc, input)
+    return inplace("trunc", trunc, False, input)
 
 
 SIGNATURES = {

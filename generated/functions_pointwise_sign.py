@@ -145,7 +145,7 @@ def abs(input):
 
 def abs_(input):
     """In-place form of `abs`."""
-    return inplace(ABS, abs, input)
+    return inplace("abs", abs, True, input)
 
 
 class SignBackward0(PointwiseNode):
@@ -256,7 +256,7 @@ def sign(input):
 
 def sign_(input):
     """In-place form of `sign`."""
-    return inplace(SIGN, sign, input)
+    return inplace("sign", sign, False, input)
 
 
 SIGNATURES = {

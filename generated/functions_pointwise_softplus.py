@@ -159,7 +159,7 @@ def softplus(input, beta=1, threshold=20):
 
 def softplus_(input, beta=1, threshold=20):
     """In-place form of `softplus`."""
-    return inplace(SOFTPLUS, softplus, input, beta, threshold)
+    return inplace("softplus", softplus, True, input, beta, threshold)
 
 
 SIGNATURES = {

@@ -143,7 +143,7 @@ def sin(input):
 
 def sin_(input):
     """In-place form of `sin`."""
-    return inplace(SIN, sin, input)
+    return inplace("sin", sin, True, input)
 
 
 class CosBackward0(PointwiseNode):
@@ -263,7 +263,7 @@ def cos(input):
 
 def cos_(input):
     """In-place form of `cos`."""
-    return inplace(COS, cos, input)
+    return inplace("cos", cos, True, input)
 
 
 SIGNATURES = {

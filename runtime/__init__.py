@@ -3,7 +3,17 @@
 `import rederive as torch` runs ordinary PyTorch CPU programs as far as the features exist here.
 """
 
-from . import autograd, conversion, indexing, linalg, nn, operators, printing, special
+from . import (
+    autograd,
+    conversion,
+    indexing,
+    linalg,
+    nn,
+    operators,
+    overwriting,
+    printing,
+    special,
+)
 from .autograd import (
     enable_grad,
     inference_mode,
@@ -24,18 +34,23 @@ from .dtypes import (
     get_default_dtype,
     iinfo,
     int,
+    int8,
+    int16,
     int32,
     int64,
     long,
     promote_types,
     result_type,
     set_default_dtype,
+    short,
+    uint8,
 )
 from .factories import (
     arange,
     as_tensor,
     empty,
     empty_like,
+    empty_strided,
     eye,
     from_numpy,
     full,
@@ -49,17 +64,20 @@ from .factories import (
     zeros_like,
 )
 from .geometry import Size
-from .printing import set_printoptions
+from .printing import get_printoptions, printoptions, set_printoptions
 from .random import (
     Generator,
+    bernoulli,
     default_generator,
     get_rng_state,
     initial_seed,
     manual_seed,
+    multinomial,
     normal,
     rand,
     rand_like,
     randint,
+    randint_like,
     randn,
     randn_like,
     randperm,
@@ -72,6 +90,7 @@ from .threads import get_num_threads, set_num_threads
 
 conversion.attach()
 indexing.attach()
+overwriting.attach()
 globals().update(exported)
 
 from math import e, inf, nan, pi  # noqa: E402

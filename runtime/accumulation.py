@@ -39,7 +39,8 @@ def accumulate_array(leaf, gradient, owned):
 
     owned: nobody else holds the array.
     """
-    if gradient.dtype is not leaf.dtype.numpy:
+    flat = leaf._flat
+    if gradient.dtype is not leaf.dtype.numpy or flat is None or len(flat) != len(gradient):
         accumulate(leaf, gradient, False, False)
         return
     with _lock:
@@ -112,7 +113,7 @@ def sole(gradient):
     if flat is None or flat is not gradient._data or gradient._is_view():
         return False
     # held by two slots besides the variable here
-    return getrefcount(flat) == _references_of_a_variable + 2 and _sole_array(flat.base)
+    return getrefcount(flat) == ALONE + 2 and _sole_array(flat.base)
 
 
 def _sole_array(base):
@@ -138,7 +139,8 @@ def _measure():
     return getrefcount(value), _count(value)
 
 
-_references_of_a_variable, _references_of_a_caller = _measure()
+# ALONE: what `getrefcount(x)` says of an object that only the local variable x refers to
+ALONE, _references_of_a_caller = _measure()
 
 
 def _argument():

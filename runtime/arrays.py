@@ -11,6 +11,7 @@ from .geometry import Size
 from .graph import next_sequence
 from .modes import modes
 from .operator import General, Operator, OperatorNode, as_tensor
+from .operator import public_name as _public
 from .tensor import Tensor, from_array, view_of
 
 new = object.__new__
@@ -102,9 +103,10 @@ class ArrayOperator(Operator):
         floats = [(n, t.dtype) for n, t in self._items(args) if t.dtype.is_floating_point]
         for name, kind in floats[1:]:
             if kind is not floats[0][1]:
+                first, wanted = floats[0]
                 raise RuntimeError(
-                    f"{self.name}: {floats[0][0]} is {floats[0][1]} and {name} is {kind}; both "
-                    "must have the same dtype, convert one with .to()"
+                    f"{self.name}: {_public(first)} is {wanted} and {_public(name)} is {kind}; "
+                    "both must have the same dtype, convert one with .to()"
                 )
 
     def _cast(self, args):
@@ -128,6 +130,8 @@ class ArrayOperator(Operator):
 
 
 def _require_tensors(op, name, values):
+    if not values:
+        raise ValueError(f"{op.name}(): expected a non-empty list of Tensors")
     for index, value in enumerate(values):
         if not isinstance(value, Tensor):
             raise TypeError(
@@ -141,7 +145,10 @@ def _explained(op, args, error):
     given = []
     for name, value in zip(op.arguments, args, strict=True):
         if isinstance(value, Tensor):
-            given.append(f"{'input' if name == 'self' else name} is {tuple(value.shape)}")
+            given.append(f"{_public(name)} is {tuple(value.shape)}")
+        elif name in op.many:
+            shapes = ", ".join(str(tuple(t.shape)) for t in value if isinstance(t, Tensor))
+            given.append(f"{name} are {shapes}")
     kind = IndexError if isinstance(error, IndexError) else RuntimeError
     return kind(f"{op.name}: {' and '.join(given)}; {error}")
 

@@ -12,7 +12,7 @@ from sys import getrefcount
 
 import numpy as np
 
-from .accumulation import accumulate, accumulate_array, sole, tensor_of
+from .accumulation import ALONE, accumulate, accumulate_array, sole, tensor_of
 from .geometry import Size
 from .graph import Node
 from .kernels.accumulate import add_into
@@ -98,8 +98,10 @@ def _straight(roots, gradients, retain_graph):
             extra = leaf._extra
         except AttributeError:
             extra = leaf._extra = None
-        if extra is None and type(gradient) is ndarray:
-            accumulate_array(leaf, gradient, getrefcount(gradient) <= 2)
+        if extra is None and type(gradient) is ndarray and leaf._requires_grad:
+            # asked before the call: an argument that waits for it is a reference too
+            owned = getrefcount(gradient) == ALONE
+            accumulate_array(leaf, gradient, owned)
         else:
             _finish_leaf(leaf, gradient, sole(gradient))
 
@@ -109,7 +111,8 @@ def _add(heap, buffers, leaves, target, number, gradient):
     if not isinstance(target, Node):
         held = leaves.pop(target, None)
         if held is not None:
-            gradient = _sum(held, gradient, getrefcount(held) <= 2)
+            alone = getrefcount(held) == ALONE
+            gradient = _sum(held, gradient, alone)
         leaves[target] = gradient
         return
     if target.n_outputs == 1:
@@ -117,19 +120,25 @@ def _add(heap, buffers, leaves, target, number, gradient):
         if held is None:
             heappush(heap, (-target.sequence, target))
         else:
-            gradient = _sum(held, gradient, getrefcount(held) <= 2)
+            alone = getrefcount(held) == ALONE
+            gradient = _sum(held, gradient, alone)
         buffers[target] = gradient
         return
     parts = buffers.get(target)
     if parts is None:
         parts = buffers[target] = [None] * target.n_outputs
         heappush(heap, (-target.sequence, target))
-    held, parts[number] = parts[number], None
-    parts[number] = gradient if held is None else _sum(held, gradient, getrefcount(held) <= 2)
+    held = parts[number]
+    parts[number] = None
+    alone = getrefcount(held) == ALONE
+    parts[number] = gradient if held is None else _sum(held, gradient, alone)
 
 
 def _sum(held, gradient, alone):
-    """The sum of two gradients, in place where nobody else sees the first."""
+    """The sum of two gradients, in place where nobody else sees the first.
+
+    alone: the caller's variable was the only reference to `held`.
+    """
     if type(gradient) is not ndarray:
         gradient = gradient._dense()
     if type(held) is not ndarray:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from . import dtypes
 from .modes import modes
-from .tensor import Tensor
+from .tensor import Tensor, from_flat
 
 
-def inplace(op, function, target, *args):
-    """Compute `function(target, *args)` into `target` and rewrite its history."""
+def inplace(name, function, reads, target, *args):
+    """Compute `function(target, *args)` into `target` and rewrite its history.
+
+    reads: the gradients read the target's old values, so a graph gets a copy of them.
+    """
     if not isinstance(target, Tensor):
-        raise TypeError(f"{op.name}_(): the target must be Tensor, not {type(target).__name__}")
-    check(op.name, target, args)
-    positional, keywords = _split(op, function, args)
-    result = function(target, *positional, **keywords)
+        raise TypeError(f"{name}_(): the target must be Tensor, not {type(target).__name__}")
+    check(name, target, args)
+    positional, keywords = _split(function, args)
+    source = _original(target) if reads and modes.grad and _recorded(target, args) else target
+    result = function(source, *positional, **keywords)
     if result.shape != target.shape:
         raise RuntimeError(
             f"output with shape {list(target.shape)} doesn't match the broadcast shape "
@@ -30,7 +34,20 @@ def inplace(op, function, target, *args):
     return target
 
 
-def _split(op, function, args):
+def _recorded(target, others):
+    return target._requires_grad or any(isinstance(o, Tensor) and o._requires_grad for o in others)
+
+
+def _original(target):
+    """The target's values in memory of their own, at the same place of the graph."""
+    copy = from_flat(target._dense().copy(), target.shape, target.dtype)
+    copy._requires_grad = target._requires_grad
+    copy._grad_fn = target._grad_fn
+    copy._output_nr = target._output_nr
+    return copy
+
+
+def _split(function, args):
     code = function.__code__
     n = code.co_argcount - 1
     names = code.co_varnames[code.co_argcount : code.co_argcount + code.co_kwonlyargcount]
@@ -41,7 +58,7 @@ def check(name, target, others=()):
     """Errors of in-place operations that autograd cannot follow."""
     if not modes.grad:
         return
-    wants = target._requires_grad or any(isinstance(o, Tensor) and o._requires_grad for o in others)
+    wants = _recorded(target, others)
     if target._requires_grad and target._grad_fn is None:
         raise RuntimeError(
             "a leaf Variable that requires grad is being used in an in-place operation."
@@ -53,11 +70,10 @@ def check(name, target, others=()):
                 "a view of a leaf Variable that requires grad is being used in an in-place "
                 "operation."
             )
-        if base._requires_grad or target._requires_grad:
-            raise NotImplementedError(
-                f"{name}_: in-place on a view whose base takes part in a graph is not supported "
-                "yet; write it out of place"
-            )
+        raise NotImplementedError(
+            f"{name}_: in-place on a view that takes part in a graph is not supported yet; write "
+            "it out of place"
+        )
 
 
 def rebase(target, result):

@@ -86,7 +86,7 @@ class Operator:
             if len(shape) < len(letters) or (not open_ended and len(shape) > len(letters)):
                 wanted = f"at least {len(letters)}" if open_ended else str(len(letters))
                 raise RuntimeError(
-                    f"{self.name}: {_public(name)} is {tuple(shape)}; it must have {wanted} "
+                    f"{self.name}: {public_name(name)} is {tuple(shape)}; it must have {wanted} "
                     f"dimension{'s' * (len(letters) != 1)}"
                 )
             for letter, size in zip(letters[::-1], shape[::-1], strict=False):
@@ -94,8 +94,8 @@ class Operator:
                 if known[0] != size:
                     other = args[self.positions[known[1]]]
                     raise RuntimeError(
-                        f"{self.name}: {_public(known[1])} is {tuple(other.shape)} and "
-                        f"{_public(name)} is {tuple(shape)}; inner sizes {known[0]} and {size} "
+                        f"{self.name}: {public_name(known[1])} is {tuple(other.shape)} and "
+                        f"{public_name(name)} is {tuple(shape)}; inner sizes {known[0]} and {size} "
                         "must be equal"
                     )
 
@@ -180,7 +180,7 @@ class Operator:
         return tuple(saved)
 
 
-def _public(name):
+def public_name(name):
     return "input" if name == "self" else name
 
 

@@ -120,6 +120,10 @@ class Pointwise(Operator):
                 return from_flat(flat, Size(()), wanted)
             if value.dtype is wanted:
                 return value
+            if name in self.masks:
+                raise RuntimeError(
+                    f"{self.name}: {name} is {value.dtype}; it must be {dtypes.bool}"
+                )
             flat = value._dense().astype(wanted.numpy)
             return from_flat(flat, value.shape, wanted)
         if isinstance(value, Tensor):

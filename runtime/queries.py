@@ -97,3 +97,10 @@ def dims(dim):
 def refuse(argument, value, wanted):
     """An error for an argument whose value no case of a composite takes."""
     raise ValueError(f"{value!r} is not a valid value for {argument}; it must be {wanted}")
+
+
+def wrong_type(operator, argument, value):
+    """An error for something else where a composite takes a tensor."""
+    raise TypeError(
+        f"{operator}(): argument '{argument}' must be Tensor, not {type(value).__name__}"
+    )

@@ -7,7 +7,7 @@ import numbers
 
 import numpy as np
 
-from . import dtypes
+from . import dtypes, kernel_cache
 from .namespace import ops
 from .tensor import Tensor
 
@@ -53,6 +53,8 @@ def register(package, interface, modules):
     _refuse_taken(package["__name__"], interface)
     own = {}
     for module in modules:
+        if hasattr(module, "kernels"):
+            kernel_cache.separate(module.kernels)
         for name, function in vars(module).items():
             operator = getattr(function, "__code__", None)
             if operator is not None and not name.startswith("_") and not name.endswith("_jvp"):

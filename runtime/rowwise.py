@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from . import dtypes, graph
-from .geometry import Size, normalize_dim
+from .geometry import Size, normalize_dims
 from .operator import Operator, OperatorNode, as_tensor, expired, numel
 from .tensor import Tensor, from_flat
 from .threads import threads
@@ -148,12 +148,14 @@ class Rowwise(Operator):
             return Lanes(tensor.shape, self._trailing(tensor, over))
         if over is None or (isinstance(over, list | tuple) and len(over) == 0):
             dims = tuple(range(ndim))
-        elif isinstance(over, list | tuple):
-            dims = tuple(sorted(normalize_dim(d, ndim) for d in over))
-            if len(set(dims)) != len(dims):
-                raise RuntimeError(f"{self.name}(): dim {over} names a dimension more than once")
         else:
-            dims = (normalize_dim(over, ndim),)
+            try:
+                dims = tuple(sorted(normalize_dims(over, ndim)))
+            except TypeError:
+                raise TypeError(
+                    f"{self.name}(): argument '{self.over}' must be int or tuple of ints, not "
+                    f"{type(over).__name__}"
+                ) from None
         return Lanes(tensor.shape, dims if ndim else ())
 
     def _trailing(self, tensor, shape):

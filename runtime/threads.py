@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 
 import numba
+from numba.core.compiler_lock import global_compiler_lock
 
 MINIMUM = 32768
 
@@ -13,13 +15,28 @@ MINIMUM = 32768
 numba.config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]
 
 
-class Threads:
-    """`minimum`: from so many elements on a kernel runs on several threads."""
+def _layer_is_safe():
+    """Whether there is a threading layer that several Python threads may call at once."""
+    for name in ("omppool", "tbbpool"):
+        try:
+            importlib.import_module(f"numba.np.ufunc.{name}")
+        except ImportError:
+            continue
+        return True
+    return False
 
-    __slots__ = ("minimum",)
+
+class Threads:
+    """`minimum`: from so many elements on a kernel runs on several threads.
+
+    `possible`: whether that may happen in this process at all.
+    """
+
+    __slots__ = ("minimum", "possible")
 
     def __init__(self):
-        self.minimum = MINIMUM if numba.config.NUMBA_NUM_THREADS > 1 else sys.maxsize
+        self.possible = numba.config.NUMBA_NUM_THREADS > 1 and _layer_is_safe()
+        self.minimum = MINIMUM if self.possible else sys.maxsize
 
 
 threads = Threads()
@@ -34,7 +51,7 @@ def set_num_threads(number):
     """Let kernels use `number` threads; 1 keeps them in the calling thread."""
     if not isinstance(number, int) or number < 1:
         raise RuntimeError(f"set_num_threads expects a positive integer, got {number!r}")
-    if number == 1:
+    if number == 1 or not threads.possible:
         threads.minimum = sys.maxsize
         return
     numba.set_num_threads(min(number, numba.config.NUMBA_NUM_THREADS))
@@ -43,7 +60,14 @@ def set_num_threads(number):
 
 def _after_fork():
     """The OpenMP threads did not survive the fork: a parallel kernel would kill the child."""
+    threads.possible = False
     threads.minimum = sys.maxsize
 
 
 os.register_at_fork(after_in_child=_after_fork)
+# A child forked while another thread compiles would wait for ever for that thread's lock.
+os.register_at_fork(
+    before=global_compiler_lock.acquire,
+    after_in_parent=global_compiler_lock.release,
+    after_in_child=global_compiler_lock.release,
+)

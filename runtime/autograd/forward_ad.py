@@ -7,6 +7,7 @@ later it is ignored, wherever the tensor went.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from typing import NamedTuple
 
@@ -71,7 +72,7 @@ def exit_dual_level(*, level=None):
     modes.active = modes.anomaly is not None
 
 
-class dual_level:
+class dual_level(contextlib.ContextDecorator):
     """Forward mode is on inside `with dual_level():`; tangents are gone at its end."""
 
     def __enter__(self):

@@ -4,6 +4,8 @@ They take NumPy arrays of any strides and plain values, and return new arrays. W
 can say does not belong here.
 """
 
+from .. import kernel_cache
+from . import scan
 from .copying import (
     cast,
     cat,
@@ -19,6 +21,8 @@ from .copying import (
 from .indexing import gather, index, index_add, index_put_add, index_select, scatter_add
 from .products import addmm, linear
 from .scan import cumprod, cumsum, linear_recurrence, prod
+
+kernel_cache.separate(scan)
 
 __all__ = [
     "addmm",

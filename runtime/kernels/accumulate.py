@@ -25,7 +25,11 @@ def _add_parallel(target, source):
 
 
 def add_into(target, source):
-    """`target += source` for dense flat arrays; returns `target`."""
+    """`target += source` for dense flat arrays; returns `target`. RuntimeError on other sizes."""
+    if len(source) != len(target):
+        raise RuntimeError(
+            f"gradients of {len(target)} and {len(source)} elements meet; they must be as many"
+        )
     if len(target) < threads.minimum:
         _add(target, source)
     else:

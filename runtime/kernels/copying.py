@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..geometry import normalize_dim
+
 
 def copy(self):
     return np.array(self, order="C")
@@ -20,10 +22,34 @@ def new_zeros(self, size):
 def cat(tensors, dim):
     """Join along `dim`; as PyTorch does, empty vectors join with anything."""
     kept = [t for t in tensors if t.shape != (0,)] or tensors[:1]
+    first = kept[0]
+    if first.ndim == 0:
+        raise ValueError("zero-dimensional tensors cannot be concatenated")
+    dim = normalize_dim(dim, first.ndim)
+    for position, t in enumerate(tensors):
+        if t.shape == (0,):
+            continue
+        if t.ndim != first.ndim:
+            raise ValueError(
+                f"Tensors must have same number of dimensions: got {first.ndim} and {t.ndim}"
+            )
+        for d, (wanted, n) in enumerate(zip(first.shape, t.shape, strict=True)):
+            if d != dim and n != wanted:
+                raise ValueError(
+                    f"Sizes of tensors must match except in dimension {dim}. Expected size "
+                    f"{wanted} but got size {n} for tensor number {position} in the list."
+                )
     return np.concatenate(kept, axis=dim)
 
 
 def stack(tensors, dim):
+    dim = normalize_dim(dim, tensors[0].ndim + 1)
+    for position, t in enumerate(tensors):
+        if t.shape != tensors[0].shape:
+            raise ValueError(
+                f"stack expects each tensor to be equal size, but got {list(tensors[0].shape)} "
+                f"at entry 0 and {list(t.shape)} at entry {position}"
+            )
     return np.ascontiguousarray(np.stack(tensors, axis=dim))
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..geometry import normalize_dim
+
 
 def _place(shape, dim, index):
     """Index arrays that address, along `dim`, the places named by `index`."""
@@ -14,18 +16,21 @@ def _place(shape, dim, index):
 
 
 def _check(shape, dim, index, name="index"):
+    """`dim` counted from the front, after the errors of dimension and index."""
+    dim = normalize_dim(dim, len(shape))
     if index.dtype.kind not in "iu":
         raise TypeError(f"{name} must be an integer tensor, got {index.dtype}")
     n = shape[dim] if shape else 1
     if index.size and (index.min() < 0 or index.max() >= n):
         wrong = index[(index < 0) | (index >= n)].ravel()[0]
         raise IndexError(f"index {wrong} is out of bounds for dimension {dim} with size {n}")
+    return dim
 
 
 def gather(self, dim, index):
     if self.ndim != index.ndim:
         raise ValueError("index must have as many dimensions as input")
-    _check(self.shape, dim, index)
+    dim = _check(self.shape, dim, index)
     if self.ndim == 0:
         return np.array(self)
     return self[_place(self.shape, dim, index)]
@@ -34,7 +39,7 @@ def gather(self, dim, index):
 def scatter_add(self, dim, index, src):
     if self.ndim != index.ndim or self.ndim != src.ndim:
         raise ValueError("index and src must have as many dimensions as input")
-    _check(self.shape, dim, index)
+    dim = _check(self.shape, dim, index)
     result = np.array(self, order="C")
     if self.ndim == 0:
         result += src
@@ -47,7 +52,7 @@ def scatter_add(self, dim, index, src):
 def index_select(self, dim, index):
     if index.ndim > 1:
         raise ValueError("index must be a vector")
-    _check(self.shape, dim, index)
+    dim = _check(self.shape, dim, index)
     if self.ndim == 0:
         return np.array(self)
     return np.take(self, np.atleast_1d(index), axis=dim)
@@ -56,7 +61,7 @@ def index_select(self, dim, index):
 def index_add(self, dim, index, source):
     if index.ndim > 1:
         raise ValueError("index must be a vector")
-    _check(self.shape, dim, index)
+    dim = _check(self.shape, dim, index)
     result = np.array(self, order="C")
     if self.ndim == 0:
         result += source.sum()

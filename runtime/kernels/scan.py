@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from ..geometry import normalize_dim
+
 
 def _promoted(array, dtype):
     """Integers and bool add up and multiply as int64, unless a dtype is asked for."""
@@ -15,16 +17,19 @@ def _promoted(array, dtype):
 
 def cumsum(self, dim, dtype):
     source = _promoted(self, dtype)
+    dim = normalize_dim(dim, self.ndim)
     return np.cumsum(source, axis=dim).reshape(self.shape) if self.ndim else np.array(source)
 
 
 def cumprod(self, dim, dtype):
     source = _promoted(self, dtype)
+    dim = normalize_dim(dim, self.ndim)
     return np.cumprod(source, axis=dim).reshape(self.shape) if self.ndim else np.array(source)
 
 
 def prod(self, dim, keepdim, dtype):
     source = _promoted(self, dtype)
+    dim = normalize_dim(dim, self.ndim)
     return np.prod(source, axis=dim, keepdims=keepdim) if self.ndim else np.array(source)
 
 

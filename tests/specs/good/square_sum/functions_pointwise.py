@@ -204,7 +204,7 @@ def mul(input, other):
 
 def mul_(input, other):
     """In-place form of `mul`."""
-    return inplace(MUL, mul, input, other)
+    return inplace("mul", mul, True, input, other)
 
 
 SIGNATURES = {

@@ -1,0 +1,223 @@
+"""Random shapes, broadcasts, strides and dimensions against NumPy, values and gradients."""
+
+import numpy as np
+import pytest
+import rederive as rd
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rederive.plan import broadcast_plan
+
+fast = settings(deadline=None, max_examples=150, derandomize=True)
+
+
+@st.composite
+def layouts(draw, shape):
+    """A tensor of `shape` whose memory lies in any order, with gaps, and its values."""
+    rng = np.random.default_rng(draw(st.integers(0, 10_000)))
+    order = draw(st.permutations(range(len(shape))))
+    steps = [draw(st.sampled_from([1, 1, 2, 3])) for _ in shape]
+    stored = [shape[d] * step for d, step in zip(order, steps, strict=True)]
+    memory = rd.tensor(rng.uniform(0.5, 2.0, stored))
+    view = memory[tuple(slice(None, None, step) for step in steps)] if shape else memory
+    if shape:
+        view = view.permute([order.index(d) for d in range(len(shape))])
+    assert tuple(view.shape) == tuple(shape)
+    return view
+
+
+@st.composite
+def pairs(draw):
+    """Two tensors that broadcast, of up to five dimensions."""
+    full = draw(st.lists(st.sampled_from([1, 2, 3, 3, 4, 0]), max_size=5))
+    shapes = []
+    for _ in range(2):
+        shape = [1 if draw(st.integers(0, 3)) == 0 else n for n in full]
+        shapes.append(tuple(shape[draw(st.integers(0, len(shape))) :]))
+    return [draw(layouts(shape)) for shape in shapes]
+
+
+def folded(gradient, shape):
+    """The NumPy way back from a broadcast."""
+    extra = gradient.ndim - len(shape)
+    gradient = gradient.sum(tuple(range(extra)))
+    axes = tuple(d for d, n in enumerate(shape) if n == 1)
+    return gradient.sum(axes, keepdims=True).reshape(shape)
+
+
+BINARY = {
+    "add": (np.add, lambda a, b: (np.ones_like(a), np.ones_like(b))),
+    "sub": (np.subtract, lambda a, b: (np.ones_like(a), -np.ones_like(b))),
+    "mul": (np.multiply, lambda a, b: (b, a)),
+    "div": (np.divide, lambda a, b: (1 / b, -a / b**2)),
+    "pow": (np.power, lambda a, b: (b * a ** (b - 1), a**b * np.log(a))),
+    "maximum": (np.maximum, lambda a, b: (np.heaviside(a - b, 0.5), np.heaviside(b - a, 0.5))),
+    "remainder": (np.remainder, lambda a, b: (np.ones_like(a), -np.floor(a / b))),
+}
+
+
+def leaf_like(view):
+    """A leaf that requires grad, and a strided tensor computed from it by views alone."""
+    leaf = view.detach()
+    return leaf.requires_grad_()
+
+
+@fast
+@given(st.sampled_from(sorted(BINARY)), pairs(), st.integers(0, 1000))
+def test_binary_operators_broadcast_as_numpy_does(name, operands, seed):
+    function, derivatives = BINARY[name]
+    a, b = (leaf_like(t) for t in operands)
+    arrays = [t.detach().numpy().copy() for t in (a, b)]
+    result = getattr(rd, name)(a, b)
+    expected = function(*arrays)
+    assert tuple(result.shape) == expected.shape
+    np.testing.assert_allclose(result.detach().numpy(), expected, rtol=1e-12)
+    weight = np.random.default_rng(seed).normal(size=expected.shape)
+    result.backward(rd.tensor(weight))
+    wide = [np.broadcast_to(array, expected.shape) for array in arrays]
+    for leaf, partial in zip((a, b), derivatives(*wide), strict=True):
+        want = folded(weight * partial, leaf.shape)
+        assert leaf.grad.shape == leaf.shape
+        np.testing.assert_allclose(leaf.grad.numpy(), want, rtol=1e-10, atol=1e-10)
+    for leaf, array in zip((a, b), arrays, strict=True):
+        np.testing.assert_array_equal(leaf.detach().numpy(), array)
+
+
+@pytest.mark.parametrize("shapes", [((300, 400), (400,)), ((300, 1), (1, 400)), ((120_000,), ())])
+@pytest.mark.parametrize("turned", [False, True])
+def test_large_operands_broadcast_on_several_threads(shapes, turned):
+    rng = np.random.default_rng(0)
+    arrays = [rng.normal(size=shape) for shape in shapes]
+    a, b = (rd.tensor(array, requires_grad=True) for array in arrays)
+    result = a.unsqueeze(0).transpose(0, -1) * b if turned else a * b
+    wide = [a.detach().numpy()[None].swapaxes(0, -1) if turned else arrays[0], arrays[1]]
+    expected = wide[0] * wide[1]
+    np.testing.assert_array_equal(result.detach().numpy(), expected)
+    weight = rng.normal(size=expected.shape)
+    result.backward(rd.tensor(weight))
+    first = folded(weight * np.broadcast_to(wide[1], expected.shape), wide[0].shape)
+    first = first.swapaxes(0, -1)[0] if turned else first
+    np.testing.assert_allclose(a.grad.numpy(), first, rtol=1e-9, atol=1e-9)
+    second = folded(weight * np.broadcast_to(wide[0], expected.shape), shapes[1])
+    np.testing.assert_allclose(b.grad.numpy(), second, rtol=1e-9, atol=1e-9)
+
+
+@fast
+@given(pairs(), st.integers(0, 1000))
+def test_second_order_through_a_broadcast(operands, seed):
+    a, b = (leaf_like(t) for t in operands)
+    result = a * b * b
+    weight = rd.tensor(np.random.default_rng(seed).normal(size=result.shape))
+    (first,) = rd.autograd.grad((result * weight).sum(), b, create_graph=True)
+    (second,) = rd.autograd.grad(first.sum(), a)
+    x, y = (np.broadcast_to(t.detach().numpy(), result.shape) for t in (a, b))
+    np.testing.assert_allclose(
+        first.detach().numpy(), folded(2 * weight.numpy() * x * y, b.shape), rtol=1e-9, atol=1e-9
+    )
+    want = folded(2 * weight.numpy() * y, a.shape)
+    np.testing.assert_allclose(second.numpy(), want, rtol=1e-9, atol=1e-9)
+
+
+@fast
+@given(st.data())
+def test_three_operands_broadcast(data):
+    a, b = data.draw(pairs())
+    condition = np.random.default_rng(data.draw(st.integers(0, 99))).random(a.shape) < 0.5
+    result = rd.where(rd.tensor(condition), a, b)
+    np.testing.assert_array_equal(result.numpy(), np.where(condition, a.numpy(), b.numpy()))
+    result = rd.lerp(a, b, 0.25)
+    np.testing.assert_allclose(result.numpy(), a.numpy() + 0.25 * (b.numpy() - a.numpy()))
+
+
+# --- reductions ----------------------------------------------------------------------------------
+
+REDUCTIONS = {
+    "sum": (np.sum, lambda a, axes: np.ones_like(a)),
+    "mean": (np.mean, lambda a, axes: np.full_like(a, 1 / max(1, _count(a, axes)))),
+    "amax": (np.max, lambda a, axes: 1.0 * (a == a.max(axes, keepdims=True))),
+    "logsumexp": (
+        lambda a, axis, keepdims: np.log(np.exp(a).sum(axis, keepdims=keepdims)),
+        lambda a, axes: np.exp(a) / np.exp(a).sum(axes, keepdims=True),
+    ),
+}
+
+
+def _count(a, axes):
+    return int(np.prod([a.shape[d] for d in axes]))
+
+
+@st.composite
+def reduced(draw):
+    shape = tuple(draw(st.lists(st.sampled_from([1, 2, 3, 4, 5]), min_size=1, max_size=4)))
+    dims = draw(st.sets(st.integers(0, len(shape) - 1), min_size=1))
+    dims = [d - len(shape) if draw(st.booleans()) else d for d in sorted(dims)]
+    return draw(layouts(shape)), dims, draw(st.booleans())
+
+
+@fast
+@given(st.sampled_from(sorted(REDUCTIONS)), reduced(), st.integers(0, 1000))
+def test_reductions_over_any_dims_of_any_layout(name, case, seed):
+    tensor, dims, keepdim = case
+    function, derivative = REDUCTIONS[name]
+    leaf = leaf_like(tensor)
+    array = leaf.detach().numpy().copy()
+    axes = tuple(d % array.ndim for d in dims)
+    result = getattr(rd, name)(leaf, dims, keepdim)
+    expected = function(array, axis=axes, keepdims=keepdim)
+    assert tuple(result.shape) == expected.shape
+    np.testing.assert_allclose(result.detach().numpy(), expected, rtol=1e-10)
+    weight = np.random.default_rng(seed).normal(size=expected.shape)
+    result.backward(rd.tensor(weight))
+    kept = weight.reshape([1 if d in axes else n for d, n in enumerate(array.shape)])
+    want = kept * derivative(array, axes)
+    np.testing.assert_allclose(leaf.grad.numpy(), want, rtol=1e-9, atol=1e-11)
+
+
+@fast
+@given(st.sampled_from(["softmax", "log_softmax", "cumsum", "argmax", "var"]), reduced())
+def test_lanes_of_any_layout(name, case):
+    tensor, (dim, *_), _ = case
+    array = tensor.numpy()
+    if name == "var" and array.shape[dim] == 1:
+        return
+    shares = np.exp(array) / np.exp(array).sum(dim, keepdims=True)
+    expected = {
+        "softmax": lambda: shares,
+        "log_softmax": lambda: np.log(shares),
+        "cumsum": lambda: array.cumsum(dim),
+        "argmax": lambda: array.argmax(dim),
+        "var": lambda: array.var(dim, ddof=1),
+    }[name]()
+    result = getattr(rd, name)(tensor, dim)
+    np.testing.assert_allclose(result.numpy(), expected, rtol=1e-10)
+
+
+@pytest.mark.parametrize("shape", [(0,), (0, 3), (3, 0)])
+def test_sums_of_nothing(shape):
+    x = rd.zeros(shape, requires_grad=True)
+    for dim in range(len(shape)):
+        np.testing.assert_array_equal(x.sum(dim).detach().numpy(), np.zeros(shape).sum(dim))
+    x.sum().backward()
+    assert tuple(x.grad.shape) == shape
+
+
+# --- the plan ------------------------------------------------------------------------------------
+
+
+@fast
+@given(pairs())
+def test_a_plan_addresses_the_elements_that_broadcasting_pairs(operands):
+    shapes = tuple(t.shape for t in operands)
+    shape, geometry = broadcast_plan(shapes, tuple(t._strides for t in operands))
+    assert tuple(shape) == np.broadcast_shapes(*shapes)
+    if geometry is None or 0 in shape:
+        return
+    sizes = [int(n) for n in geometry[:4]]
+    assert int(np.prod(sizes)) == shape.numel()
+    for position, tensor in enumerate(operands):
+        steps = geometry[4 * (position + 1) : 4 * (position + 2)].astype(np.int64)
+        places = sum(
+            np.arange(n).reshape([-1 if d == k else 1 for d in range(4)]) * step
+            for k, (n, step) in enumerate(zip(sizes, steps, strict=True))
+        )
+        got = tensor._data[tensor._offset + np.broadcast_to(places, sizes).ravel()]
+        np.testing.assert_array_equal(got, np.broadcast_to(tensor.numpy(), shape).ravel())
