@@ -33,7 +33,14 @@ OPERATORS = [
         differentiable_outputs=("result",),
         samples={},
         points={},
-        calls=(),
+        calls=[
+            {"condition": {"shape": [3, 4], "dtype": "bool"}, "self": [3, 4], "other": [3, 4]},
+            {"condition": {"shape": [4], "dtype": "bool"}, "self": [3, 1], "other": [3, 4]},
+            {"condition": {"shape": [3, 4], "dtype": "bool"}, "self": 0.5, "other": [4]},
+            {"condition": {"shape": [3, 4], "dtype": "bool"}, "self": [3, 1], "other": -1.5},
+            {"condition": {"shape": [], "dtype": "bool"}, "self": [], "other": []},
+            {"condition": {"shape": [0, 3], "dtype": "bool"}, "self": [0, 3], "other": [3]},
+        ],
         reference="numpy.where(condition, self, other)",
     ),
     declared(
@@ -63,7 +70,13 @@ OPERATORS = [
         differentiable_outputs=("result",),
         samples={},
         points={},
-        calls=(),
+        calls=[
+            {"self": [3, 4], "mask": {"shape": [3, 4], "dtype": "bool"}, "value": 0.5},
+            {"self": [3, 4], "mask": {"shape": [4], "dtype": "bool"}, "value": [3, 4]},
+            {"self": [3, 1], "mask": {"shape": [3, 4], "dtype": "bool"}, "value": []},
+            {"self": [], "mask": {"shape": [], "dtype": "bool"}, "value": []},
+            {"self": [0, 3], "mask": {"shape": [0, 3], "dtype": "bool"}, "value": 1.5},
+        ],
         reference="numpy.where(mask, value, self)",
     ),
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import weakref
 
 import numpy as np
 
@@ -171,6 +172,8 @@ class View(Operator):
         made = self.geometry(base.shape, base._strides, base._offset, *args[1:])
         pieces = made if self.listed else [made]
         results = [view_of(base, Size(shape), *rest) for shape, *rest in pieces]
+        for result in results:
+            register(base._counter, result)
         if base._requires_grad and modes.grad and self.node is not None:
             for index, result in enumerate(results):
                 if self.auto:
@@ -192,6 +195,16 @@ class View(Operator):
         result._requires_grad = True
         result._grad_fn = node
         result._output_nr = 0
+
+
+PRUNE = 64
+
+
+def register(counter, view):
+    """Note a view beside the version counter that it shares with its base."""
+    counter.append(weakref.ref(view))
+    if len(counter) % PRUNE == 0:
+        counter[1:] = [reference for reference in counter[1:] if reference() is not None]
 
 
 class Recipe:

@@ -272,10 +272,9 @@ def _check_recordable(t):
             "a view of a leaf Variable that requires grad is being used in an in-place operation."
         )
     if t._is_view():
-        raise NotImplementedError(
-            "setitem: writing into a view is not recorded yet; write into the tensor that it "
-            "shows, or out of place with rederive.where"
-        )
+        from .view_history import check_view
+
+        check_view("setitem", t)
 
 
 def memory_view(t, steps):

@@ -64,30 +64,30 @@ def check(name, target, others=()):
             "a leaf Variable that requires grad is being used in an in-place operation."
         )
     if wants and target._is_view():
-        base = target._base
-        if base._requires_grad and base._grad_fn is None:
-            raise RuntimeError(
-                "a view of a leaf Variable that requires grad is being used in an in-place "
-                "operation."
-            )
-        raise NotImplementedError(
-            f"{name}_: in-place on a view that takes part in a graph is not supported yet; write "
-            "it out of place"
-        )
+        from .view_history import check_view
+
+        check_view(name, target)
 
 
 def rebase(target, result):
     """Give `target` the history of `result`; what its node saved of `result` is now `target`."""
+    from . import view_history
+
     node = result._grad_fn
-    if node is None:
-        target._requires_grad = False
-        target._grad_fn = None
-        return
-    target._requires_grad = True
-    target._grad_fn = node
-    target._output_nr = result._output_nr
-    if not node.saved or node.op is None:
-        return
+    if target._is_view():
+        view_history.written(target, result)
+    else:
+        target._requires_grad = result._requires_grad
+        target._grad_fn = node
+        target._output_nr = result._output_nr
+        if len(target._counter) > 1 and result._requires_grad:
+            view_history.refresh(target)
+    if node is not None and node.saved and node.op is not None:
+        _adopt(node, target, result)
+
+
+def _adopt(node, target, result):
+    """Let the node's saved result be the target's memory, at its new version."""
     saved = list(node.saved)
     for index, (_, kind, _, _) in enumerate(node.op.saved):
         if kind == "output" and saved[3 * index + 1] is result._counter:
