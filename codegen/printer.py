@@ -84,10 +84,13 @@ class Printer:
                 return (f"({inner},)" if len(items) == 1 else f"({inner})"), _ATOM
             case Index(value, index):
                 return f"{self._wrap(value, _ATOM)}[{self(index)}]", _ATOM
-            case Unary("not", operand):
-                return f"not {self._wrap(operand, _PRECEDENCE['not'])}", _PRECEDENCE["not"]
-            case Unary(_, operand):
-                return f"-{self._wrap(operand, _PRECEDENCE['neg'])}", _PRECEDENCE["neg"]
+            case Unary("not", Binary("is", left, right)):
+                return self._print(Binary("is not", left, right))
+            case Unary(operator, operand):
+                level = _PRECEDENCE["not" if operator == "not" else "neg"]
+                # As ruff has it: a power under a sign stands in brackets.
+                inner = self._wrap(operand, _ATOM if _is_power(operand) else level)
+                return f"{'not ' if operator == 'not' else '-'}{inner}", level
             case Binary("**", left, right):
                 base = self._wrap(left, _ATOM)
                 power = self._wrap(right, _PRECEDENCE["neg"])
@@ -139,6 +142,10 @@ class Printer:
                 if length > width and not any(map(children, children(node))):
                     least = node
         return best or least
+
+
+def _is_power(tree: Expr) -> bool:
+    return isinstance(tree, Binary) and tree.operator == "**"
 
 
 def _simple(tree: Expr) -> bool:

@@ -89,6 +89,10 @@ def _formulas(failures: Sequence[Outcome], operator: Any, places: Places) -> lis
         place = places.gradient(operator.name, argument)
         formula = operator.gradients.get(argument) or "derived from the forward formula"
         lines.append(f"  gradient of {argument}: {formula}" + (f"    ({place})" if place else ""))
+    if any(failure.check == "forward mode" for failure in about):
+        for argument, formula in operator.jvp.items():
+            if formula != operator.gradients.get(argument):
+                lines.append(f"  tangent of {argument}: {formula}")
     return lines
 
 

@@ -7,8 +7,11 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from rederive.codegen.check import load_checked
 from rederive.codegen.command import generate, render
 from rederive.codegen.load import load
+from rederive.codegen.lower import lower
+from rederive.codegen.scalars import SCALARS
 
 ROOT = Path(__file__).resolve().parents[2]
 OWN = ROOT / "derivatives.yaml"
@@ -27,14 +30,14 @@ def own_entries():
     return load(OWN).entries
 
 
-@pytest.fixture
-def rendered(tmp_path, own_entries):
-    """A function from the text of a specification to the files that it produces."""
+@pytest.fixture(scope="session")
+def lowered(own_entries):
+    """A function from the text of a specification to its operators, as the templates see them."""
+    arities = {name: scalar.arity for name, scalar in SCALARS.items()}
 
     def run(text, imported=own_entries):
-        path = tmp_path / "ops.yaml"
-        path.write_text(textwrap.dedent(text), encoding="utf-8")
-        return render(path, imported)
+        specification = load_checked(textwrap.dedent(text), arities, imported=imported)
+        return {o.entry.name: o for module in lower(specification) for o in module.operators}
 
     return run
 

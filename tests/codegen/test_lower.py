@@ -1,0 +1,316 @@
+"""Lowering: what is saved, which dtype comes out, which kernels there are and what they compute."""
+
+import pytest
+
+POINTWISE = """
+- op: f({arguments}) -> Tensor
+  doc: An operator of a test.
+  {extra}
+  pointwise: {formula}
+  gradients: {gradients}
+"""
+
+
+@pytest.fixture
+def pointwise(lowered):
+    """The operator of a formula."""
+
+    def run(formula, arguments="Tensor self", gradients="auto", extra="group: test"):
+        text = POINTWISE.format(
+            formula=formula, arguments=arguments, gradients=gradients, extra=extra
+        )
+        return lowered(text)["f"]
+
+    return run
+
+
+def saved(operator):
+    return {s.name: (s.kind, s.needed_by) for s in operator.saved}
+
+
+def statements(kernel):
+    return [line.strip() for line in kernel.body]
+
+
+# --- what is saved ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("formula", "gradient", "names"),
+    [
+        ("tanh(self)", "grad * (1 - result * result)", {"result"}),
+        ("square(self)", "2 * grad * self", {"self"}),
+        ("-self", "-grad", set()),
+        (
+            "self * sigmoid(self)",
+            "grad * (result + sigmoid(self) * (1 - result))",
+            {"self", "result"},
+        ),
+        ("exp(self)", "grad * 1 * result", {"result"}),
+        ("self + 1", "grad + 0 * self", set()),
+    ],
+)
+def test_only_what_a_gradient_names_is_saved(pointwise, formula, gradient, names):
+    operator = pointwise(formula, gradients=f"{{self: {gradient}}}")
+    assert set(saved(operator)) == names
+    (backward,) = operator.forms[0].backward
+    assert set(backward.saved) == names if backward.kernel else not names
+
+
+def test_derived_gradients_prefer_the_result(pointwise):
+    assert set(saved(pointwise("exp(self)"))) == {"result"}
+    assert set(saved(pointwise("exp(-square(self))"))) == {"self", "result"}
+
+
+def test_each_saved_value_knows_which_gradients_need_it(pointwise):
+    operator = pointwise("self * other", "Tensor self, Tensor other")
+    assert saved(operator) == {"self": ("input", (1,)), "other": ("input", (0,))}
+
+
+def test_let_names_save_what_they_are_made_of(pointwise):
+    operator = pointwise(
+        "self * gate",
+        "Tensor self, float beta=1.0",
+        gradients="{self: grad * gate}",
+        extra="let: {gate: sigmoid(beta * self)}",
+    )
+    assert saved(operator) == {"self": ("input", (0,)), "beta": ("value", (0,))}
+    assert operator.prelude == ("gate = ops.sigmoid(beta * self)",)
+    (backward,) = operator.forms[0].backward
+    assert statements(backward.kernel)[0] == "gate = sigmoid(beta * self[i])"
+
+
+def test_queries_save_shapes_instead_of_tensors(lowered):
+    operators = lowered("""
+        - op: f(Tensor self, Tensor other) -> Tensor
+          doc: An operator of a test.
+          library: numpy.matmul
+          gradients:
+            self: reshape(matmul(grad, mT(other)), shape(self)) * size(other, -1)
+            other: matmul(mT(self), grad)
+          calls: [{self: [3, 4], other: [4, 2]}]
+    """)
+    kinds = {name: kind for name, (kind, _) in saved(operators["f"]).items()}
+    assert kinds["self_shape"] == "shape"
+    assert kinds["self"] == kinds["other"] == "input"
+    assert "numel" not in kinds
+
+
+# --- dtypes and masks ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("formula", "arguments", "rule"),
+    [
+        ("self * 2", "Tensor self", "promote"),
+        ("self + other", "Tensor self, Tensor other", "promote"),
+        ("where(self > 0, self, 0)", "Tensor self", "promote"),
+        ("self * alpha", "Tensor self, Scalar alpha=2", "promote"),
+        ("self / 2", "Tensor self", "float"),
+        ("self * 0.5", "Tensor self", "float"),
+        ("self * beta", "Tensor self, float beta=2.0", "float"),
+        ("exp(self)", "Tensor self", "float"),
+        ("silu(self)", "Tensor self", "float"),
+        ("square(self)", "Tensor self", "promote"),
+    ],
+)
+def test_dtype_rule_follows_from_the_formula(pointwise, formula, arguments, rule):
+    assert pointwise(formula, arguments).rule == rule
+
+
+@pytest.mark.parametrize(
+    "formula", ["self > 0", "not self", "self == 1 and self < 2", "isnan(self)"]
+)
+def test_conditions_are_bool(lowered, formula):
+    text = POINTWISE.format(
+        formula=formula, arguments="Tensor self", gradients="x", extra="group: test"
+    ).replace("gradients: x", "not_differentiable: all")
+    assert lowered(text)["f"].rule == "bool"
+
+
+def test_declared_dtype_is_kept(pointwise):
+    assert pointwise("self * 2", extra="dtype: float").rule == "float"
+
+
+def test_operands_that_only_choose_are_masks(pointwise):
+    arguments = "Tensor self, Tensor mask"
+    extra = "not_differentiable: [mask]"
+    assert pointwise("where(mask, self, 0)", arguments, extra=extra).masks == ("mask",)
+    assert pointwise("where(mask, self, mask)", arguments, extra=extra).masks == ()
+    assert pointwise("where(mask > 0, self, 0)", arguments, extra=extra).masks == ()
+
+
+# --- kernels ---------------------------------------------------------------------------------
+
+
+def test_default_of_one_is_folded_away(pointwise):
+    operator = pointwise(
+        "self + alpha * other",
+        "Tensor self, Tensor other, *, Scalar alpha=1",
+        gradients="{self: grad, other: alpha * grad}",
+    )
+    first = operator.forms[0]
+    assert first.folded
+    assert statements(first.forward) == ["out[i] = self[i] + other[i]"]
+    assert first.forward.scalars == ()
+    assert [b.kernel for b in first.backward] == [None, None, None]
+    assert operator.full.forward.name == "f_forward_general"
+    assert statements(operator.full.forward) == ["out[i] = self[i] + alpha * other[i]"]
+    assert operator.full.forward.scalars == ("alpha",)
+
+
+def test_default_that_removes_nothing_is_not_folded(pointwise):
+    operator = pointwise("exp(self) * alpha", "Tensor self, Scalar alpha=3")
+    assert not operator.forms[0].folded
+    assert operator.forms[0].forward.name == operator.full.forward.name == "f_forward"
+
+
+def test_scalar_operand_gets_kernels_of_its_own(pointwise):
+    operator = pointwise("self * other", "Tensor self, Tensor|Scalar other")
+    plain, scalar = operator.forms
+    assert (plain.scalar, scalar.scalar) == ("", "other")
+    assert statements(scalar.forward) == ["out[i] = self[i] * other"]
+    assert scalar.forward.scalars == ("other",)
+    assert [(s.name, s.kind) for s in scalar.saved] == [("other", "value")]
+    assert scalar.forward.name == "f_forward_scalar_other"
+
+
+def test_every_set_of_wanted_gradients_has_one_kernel(pointwise):
+    operator = pointwise("self * other + third * self", "Tensor self, Tensor other, Tensor third")
+    wanted = [b.wanted for b in operator.forms[0].backward]
+    assert sorted(wanted) == [(0,), (0, 1), (0, 1, 2), (0, 2), (1,), (1, 2), (2,)]
+    names = [b.kernel.name for b in operator.forms[0].backward]
+    assert len(names) == len(set(names))
+
+
+def test_gradient_that_is_the_incoming_one_needs_no_kernel(pointwise):
+    operator = pointwise(
+        "self + other * self",
+        "Tensor self, Tensor other",
+        gradients=("{self: grad * (1 + other), other: grad * self}"),
+    )
+    assert all(b.kernel for b in operator.forms[0].backward)
+    operator = pointwise(
+        "self + exp(other)",
+        "Tensor self, Tensor other",
+        gradients=("{self: grad, other: grad * exp(other)}"),
+    )
+    kernels = {b.wanted: b.kernel and b.kernel.name for b in operator.forms[0].backward}
+    assert kernels == {(0, 1): "f_backward_other", (0,): None, (1,): "f_backward_other"}
+
+
+def test_declared_operators_are_inlined_into_kernels(pointwise):
+    kernel = pointwise("silu(self) + square(self)").forms[0].forward
+    assert "silu" not in kernel.body[-1]
+    assert statements(kernel) == ["out[i] = self[i] * sigmoid(self[i]) + square(self[i])"]
+
+
+@pytest.mark.parametrize(
+    ("formula", "statement"),
+    [
+        ("self ** 2", "out[i] = square(self[i])"),
+        ("self ** 3", "out[i] = square(self[i]) * self[i]"),
+        ("self ** 0.5", "out[i] = sqrt(self[i])"),
+        ("self ** -1", "out[i] = reciprocal(self[i])"),
+        ("self ** 5", "out[i] = pow(self[i], number(5))"),
+        ("self * True", "out[i] = self[i] * True"),
+    ],
+)
+def test_powers_become_products_and_numbers_get_the_dtype(pointwise, formula, statement):
+    operator = pointwise(formula, gradients="{self: grad}")
+    assert statements(operator.forms[0].forward) == [statement]
+
+
+def test_strided_kernel_reads_each_operand_at_its_own_place(pointwise):
+    operator = pointwise("self * other", "Tensor self, Tensor other")
+    assert operator.strided.inputs == ("self", "other")
+    assert statements(operator.strided) == ["out[at + i] = self[at_self] * other[at_other]"]
+
+
+# --- forward mode and higher orders ----------------------------------------------------------
+
+
+def test_tangents_of_pointwise_operators_are_the_same_partials(pointwise):
+    operator = pointwise("tanh(self)", gradients="{self: grad * (1 - result * result)}")
+    assert operator.jvp[0].lines == ("term = tangent * (1 - result * result)",)
+    assert operator.gradients[0].lines == ("gradient_self = grad * (1 - result * result)",)
+
+
+ROW = """
+- op: f(Tensor self, int dim) -> Tensor
+  doc: An operator of a test.
+  rowwise: {{over: dim, result: {result}}}
+  gradients: {{self: {gradient}}}
+  {extra}
+  calls: [{{self: [3, 4], dim: 1}}]
+"""
+
+
+@pytest.fixture
+def rowwise(lowered):
+    def run(result, gradient, extra="group: test"):
+        text = ROW.format(result=result, gradient=gradient, extra=extra)
+        return lowered(text)["f"]
+
+    return run
+
+
+def test_operator_linear_in_its_input_is_its_own_tangent(rowwise):
+    operator = rowwise("self - mean(self)", "grad - mean(grad)", extra="linear: [self]")
+    assert operator.jvp[0].lines == ("term = ops.f(tangent, dim)",)
+
+
+# --- rowwise ---------------------------------------------------------------------------------
+
+
+def test_numbers_of_a_row_that_cost_a_reduction_are_saved(rowwise):
+    operator = rowwise(
+        "log(weight)",
+        "grad * exp(self) / weight * scaled / scaled",
+        extra="let: {weight: sum(exp(self)), scaled: 2 * weight}",
+    )
+    assert operator.lane.saved_rows == ("weight",)
+    assert [s.name for s in operator.saved if s.kind == "row"] == ["weight"]
+    assert operator.lane.forward.outputs == ("out", "save_weight")
+    assert operator.lane.lane_outputs == (False,)
+    assert "exp(self" not in "".join(
+        line for line in operator.lane.backward[0].kernel.body if "sum" in line
+    )
+
+
+def test_reductions_of_one_level_share_a_loop(rowwise):
+    operator = rowwise("self * sum(self) + mean(square(self))", "grad")
+    loops = [line for line in operator.lane.forward.body if line.lstrip().startswith("for ")]
+    assert len(loops) == 2
+
+
+def test_a_reduction_that_reads_another_waits_for_it(rowwise):
+    operator = rowwise("sum(square(self - mean(self)))", "grad * self")
+    body = [line.strip() for line in operator.lane.forward.body]
+    loops = [i for i, line in enumerate(body) if line.startswith("for ")]
+    mean = next(i for i, line in enumerate(body) if line.startswith("mean_0 ="))
+    assert len(loops) == 2 and loops[0] < mean < loops[1]
+
+
+@pytest.mark.parametrize(
+    ("result", "rule", "nonempty"),
+    [
+        ("max(self)", "promote", True),
+        ("sum(self)", "sum", False),
+        ("mean(self)", "float", False),
+        ("argmax(self)", "index", True),
+        ("any(self)", "bool", False),
+        ("self - mean(self)", "float", False),
+    ],
+)
+def test_dtype_and_empty_rows_follow_from_the_reduction(rowwise, result, rule, nonempty):
+    operator = rowwise(result, "grad * 0 * self")
+    assert operator.lane.rules == (rule,)
+    assert operator.lane.nonempty == nonempty
+
+
+def test_nodes_are_named_as_users_know_them(lowered):
+    text = POINTWISE.format(
+        formula="self * 2", arguments="Tensor self", gradients="auto", extra="group: test"
+    ).replace("f(", "very_long_name.some_overload(")
+    assert lowered(text)["very_long_name_some_overload"].node == "VeryLongNameSomeOverloadBackward0"
