@@ -35,7 +35,7 @@ def mul_forward_parallel(self, other, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         mul_forward(self[low:high], other[low:high], out[low:high])
 
 
@@ -54,7 +54,7 @@ def mul_backward_parallel(grad, self, other, out_self, out_other):
     n = out_self.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         mul_backward(
             grad[low:high],
             self[low:high],
@@ -77,7 +77,7 @@ def mul_backward_self_parallel(grad, other, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         mul_backward_self(grad[low:high], other[low:high], out[low:high])
 
 
@@ -94,7 +94,7 @@ def mul_backward_other_parallel(grad, self, out):
     n = out.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
-        high = min(low + CHUNK, n)
+        high = low + CHUNK if low + CHUNK < n else n
         mul_backward_other(grad[low:high], self[low:high], out[low:high])
 
 

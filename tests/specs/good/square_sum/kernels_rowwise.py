@@ -125,11 +125,11 @@ def energy_forward(self, rows, n, out):
 
 @parallel_kernel
 def energy_forward_parallel(self, rows, n, out):
-    block = max(1, CHUNK // max(1, n))
+    block = CHUNK // n if 0 < n < CHUNK else 1
     parts = (rows + block - 1) // block
     for part in prange(parts):
         low = part * block
-        high = min(low + block, rows)
+        high = low + block if low + block < rows else rows
         energy_forward(self[low * n : high * n], high - low, n, out[low:high])
 
 
@@ -148,11 +148,11 @@ def energy_backward(self, grad, rows, n, out):
 
 @parallel_kernel
 def energy_backward_parallel(self, grad, rows, n, out):
-    block = max(1, CHUNK // max(1, n))
+    block = CHUNK // n if 0 < n < CHUNK else 1
     parts = (rows + block - 1) // block
     for part in prange(parts):
         low = part * block
-        high = min(low + block, rows)
+        high = low + block if low + block < rows else rows
         energy_backward(
             self[low * n : high * n],
             grad[low:high],
