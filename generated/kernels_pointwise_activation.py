@@ -52,14 +52,6 @@ INVERSE_LN2_FLOAT32 = np.float32(1.4426950408889634)
 # ln2 in two parts; the first has so few bits that its product with n is exact.
 LN2_HIGH_FLOAT32 = np.float32(0.693359375)
 LN2_LOW_FLOAT32 = np.float32(-2.12194440054690583e-4)
-exact = register_jitable(fastmath=False, forceinline=True)
-
-
-@exact
-def ordered_sum(x, y):
-    """(rounded sum, rounding error) for |x| >= |y|, x = 0, or x a multiple of y's last place."""
-    total = x + y
-    return total, (x - total) + y
 
 
 @intrinsic
@@ -100,14 +92,11 @@ round_even = float_operation("llvm.rint")
 
 
 @scalar
-def exp_parts_pair_float32(x):
-    """(q, rest, n) with exp(x) = 2**n (1 + q + rest), where rest is what rounding took from q."""
+def exp_parts_float32(x):
+    """(q, n) with exp(x) = 2**n (1 + q), for -104 <= x <= 89."""
     n = round_even(x * INVERSE_LN2_FLOAT32)
-    head = x - n * LN2_HIGH_FLOAT32
-    r = head - n * LN2_LOW_FLOAT32
-    q, rest = ordered_sum(r, r * r * polynomial(r, EXP_FLOAT32))
-    rest = rest + ((head - r) - n * LN2_LOW_FLOAT32)
-    return q, rest, n
+    r = (x - n * LN2_HIGH_FLOAT32) - n * LN2_LOW_FLOAT32
+    return r + r * r * polynomial(r, EXP_FLOAT32), n
 
 
 @intrinsic
@@ -125,6 +114,16 @@ def magnitude(typing_context, x):
         return builder.select(builder.icmp_signed("<", value, kind(0)), builder.neg(value), value)
 
     return x(x), generate
+
+
+exact = register_jitable(fastmath=False, forceinline=True)
+
+
+@exact
+def ordered_sum(x, y):
+    """(rounded sum, rounding error) for |x| >= |y|, x = 0, or x a multiple of y's last place."""
+    total = x + y
+    return total, (x - total) + y
 
 
 # The same and the bias of the exponent, and twice the bias.
@@ -210,9 +209,8 @@ def sigmoid_float32(x):
     # parts.
     y = -magnitude(x)
     y = np.float32(-104.0) if y < np.float32(-104.0) else y
-    q, rest, n = exp_parts_pair_float32(y)
+    q, n = exp_parts_float32(y)
     e, e_low = ordered_sum(np.float32(1.0), q)
-    e_low = e_low + rest
     scale = power_of_2_float32(n if n > np.float32(-64.0) else np.float32(-64.0))
     below, below_low = ordered_sum(np.float32(1.0), scale * e)
     below_low = below_low + scale * e_low

@@ -330,17 +330,6 @@ def ordered_sum(x, y):
     return total, (x - total) + y
 
 
-@scalar
-def exp_parts_pair_float32(x):
-    """(q, rest, n) with exp(x) = 2**n (1 + q + rest), where rest is what rounding took from q."""
-    n = round_even(x * INVERSE_LN2_FLOAT32)
-    head = x - n * LN2_HIGH_FLOAT32
-    r = head - n * LN2_LOW_FLOAT32
-    q, rest = ordered_sum(r, r * r * polynomial(r, EXP_FLOAT32))
-    rest = rest + ((head - r) - n * LN2_LOW_FLOAT32)
-    return q, rest, n
-
-
 # The same and the bias of the exponent, and twice the bias.
 BIASED_SHIFT_FLOAT32 = np.float32(12583039.0)
 
@@ -389,9 +378,8 @@ def sigmoid_float32(x):
     # parts.
     y = -magnitude(x)
     y = np.float32(-104.0) if y < np.float32(-104.0) else y
-    q, rest, n = exp_parts_pair_float32(y)
+    q, n = exp_parts_float32(y)
     e, e_low = ordered_sum(np.float32(1.0), q)
-    e_low = e_low + rest
     scale = power_of_2_float32(n if n > np.float32(-64.0) else np.float32(-64.0))
     below, below_low = ordered_sum(np.float32(1.0), scale * e)
     below_low = below_low + scale * e_low

@@ -53,9 +53,8 @@ def sigmoid_float32(x):
     # parts.
     y = -magnitude(x)
     y = np.float32(-104.0) if y < np.float32(-104.0) else y
-    q, rest, n = exp_parts_pair_float32(y)
+    q, n = exp_parts_float32(y)
     e, e_low = ordered_sum(np.float32(1.0), q)
-    e_low = e_low + rest
     scale = power_of_2_float32(n if n > np.float32(-64.0) else np.float32(-64.0))
     below, below_low = ordered_sum(np.float32(1.0), scale * e)
     below_low = below_low + scale * e_low
