@@ -7,6 +7,7 @@ Each is written over exp or expm1 of the magnitude with the sign that cannot ove
 import numpy as np
 
 from .exponential import (
+    exp_parts_float32,
     exp_parts_pair_float32,
     exp_parts_pair_float64,
     expm1_pair_float32,
