@@ -50,8 +50,9 @@ def test_parallel_kernels_agree_with_serial_ones(operator):
         serial = outcome(operator, values)
     finally:
         rederive.set_num_threads(threads)
+    # Two compilations may fuse multiplications and additions differently: equal but for rounding.
     for ours, expected in zip(parallel, serial, strict=True):
-        np.testing.assert_array_equal(ours, expected)
+        np.testing.assert_allclose(ours, expected, rtol=2e-6, atol=2e-6)
 
 
 LANES = {
