@@ -139,8 +139,18 @@ class EntryCheck:
         else:
             self.target()
 
+    def kernel_names(self) -> None:
+        """Names that would meet those which generated kernels give to their own variables."""
+        named = [("the argument", a.name, a.mark) for a in self.signature.arguments if a.is_tensor]
+        named += [("the part", name, self.let_key(name)) for name, _ in self.entry.let]
+        for kind, name, mark in named:
+            problem = names.kernel_problem(name)
+            if problem:
+                self.say("", f"{kind} name '{name}' {problem}", mark, "choose another name")
+
     def kernel_family(self, path: tuple[str, ...]) -> None:
         family = self.entry.family
+        self.kernel_names()
         scope = [*self.arguments, *self.lane_names, *self.outputs, *self.incoming]
         for name, part in self.entry.let:
             forward = not self.late_lets({*self.outputs, *self.incoming}).get(name)

@@ -19,6 +19,19 @@ _GENERATED = {
     *("total", "unpack"),
 }
 RESERVED = frozenset(_LANGUAGE | _GENERATED)
+# What kernels and straight-line functions call their own variables.
+_KERNEL_NAMES = frozenset(
+    {
+        *("CHUNK", "Tensor", "accumulator", "at", "block", "bool_dtype", "bool_numpy", "counter"),
+        *("dtype", "edges", "geometry", "high", "i0", "i1", "i2", "kernel", "low", "ndarray", "np"),
+        *("part", "parts", "size", "start", "stop"),
+    }
+)
+_KERNEL_PREFIXES = ("at_", "flat_", "from_", "need_", "out_", "partial_", "save_", "step_")
+_KERNEL_ENDINGS = ("_counter", "_lane", "_version")
+_COUNTED = frozenset(
+    ("all", "any", "argmax", "argmin", "lane", "max", "mean", "min", "part", "prod", "sum")
+)
 # Constants of the formula language.
 CONSTANTS = {"inf": float("inf"), "nan": float("nan"), "pi": 3.141592653589793}
 # PyTorch names arguments so; generated code does not rely on these builtins. Notably absent:
@@ -62,6 +75,15 @@ def variable_problem(name: str) -> str:
     if name in _BUILTINS and name not in ARGUMENT_BUILTINS:
         return "hides a Python builtin"
     return ""
+
+
+def kernel_problem(name: str) -> str:
+    """Why an argument or part of a pointwise or rowwise formula cannot be called `name`, or ""."""
+    stem, _, number = name.rpartition("_")
+    counted = number.isdigit() and (stem in _COUNTED or stem.endswith("_part"))
+    affixed = name.startswith(_KERNEL_PREFIXES) or name.endswith(_KERNEL_ENDINGS)
+    taken = name in _KERNEL_NAMES or counted or affixed
+    return "is one that generated kernels use" if taken else ""
 
 
 def operator_problem(name: str) -> str:
