@@ -1,0 +1,237 @@
+"""Operators described as data: descriptors for the runtime, records of the registry."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from .layout import listed
+from .lower import node_name
+from .lower_rowwise import LanePlan
+from .model import Entry
+from .plans import Backward, Kernel, Operator
+from .printer import literal
+
+
+def descriptor_class(op: Operator) -> str:
+    return {
+        "pointwise": "Pointwise",
+        "rowwise": "Rowwise",
+        "view": "View",
+    }.get(op.entry.family, "ArrayOperator")
+
+
+def descriptor_lines(op: Operator) -> list[str]:
+    """Keyword arguments of the operator's descriptor."""
+    entry = op.entry
+    tensors = [a.name for a in op.arguments if a.name != "inplace"]
+    lines = [
+        f"name={literal(entry.signature.name)},",
+        f"node={op.node or 'None'},",
+        f"arguments={_text(tensors)},",
+        f"tensors={_text([a.name for a in op.operands])},",
+        f"differentiable={_text(op.differentiable)},",
+        f"outputs={_text([o.name for o in entry.signature.outputs])},",
+        f"differentiable_outputs={literal(op.differentiable_outputs)},",
+    ]
+    saved = [(s.name, s.kind, s.source, s.needed_by) for s in op.saved]
+    lines += _listed("saved", [literal(item) for item in saved])
+    lines.append(f"jvp={entry.name}_jvp," if op.jvp else "jvp=None,")
+    lines.append(f"rule={literal(op.rule)},")
+    if entry.shapes:
+        lines += _mapping("shapes", entry.shapes)
+    if entry.absent:
+        lines.append(f"absent={{{', '.join(f'{literal(k)}: {v!r}' for k, v in entry.absent)}}},")
+    many = [a.name for a in op.operands if a.many]
+    if many:
+        lines.append(f"many={_text(many)},")
+    if entry.signature.outputs[0].many:
+        lines.append("listed=True,")
+    if op.forms:
+        lines += _pointwise_lines(op)
+    elif op.lane:
+        lines += _rowwise_lines(op)
+    elif entry.family == "view":
+        lines.append(f"geometry={literal(entry.target)},")
+        if entry.auto:
+            lines.append("auto=True,")
+    elif entry.family == "library":
+        lines.append(f"call=array_function({literal(entry.target)}),")
+    else:
+        lines.append(f"call=hand_written({literal(entry.target)}),")
+    return lines
+
+
+def signature_lines(op: Operator) -> list[str]:
+    """Argument names and type texts: "?" may be None, "=" may be left out."""
+    names = [a.name for a in op.arguments if a.name != "inplace"]
+    return [f"{_text(names)},", f"{_text(_types(op))},"]
+
+
+def _types(op: Operator) -> list[str]:
+    found = []
+    for a in op.arguments:
+        if a.name == "inplace":
+            continue
+        text = a.type + ("|Scalar" if a.or_scalar else "") + ("[]" if a.many else "")
+        text += "..." if a.variadic else ""
+        found.append(text + ("?" if a.optional else "") + ("=" if a.has_default else ""))
+    return found
+
+
+def _text(names: Sequence[str]) -> str:
+    return literal(tuple(names))
+
+
+def _listed(key: str, items: Sequence[str]) -> list[str]:
+    if not items:
+        return [f"{key}=(),"]
+    if len(items) == 1:
+        return [f"{key}=({items[0]},),"]
+    return [f"{key}=(", *(f"    {item}," for item in items), "),"]
+
+
+def _kernel_line(kernel: Kernel, key: str) -> list[str]:
+    name = f"kernels.{kernel.name}"
+    arguments = _text(kernel.arguments)
+    return [f"{key}=(", f"    {name},", f"    {name}_parallel,", f"    {arguments},", "),"]
+
+
+def _pointwise_lines(op: Operator) -> list[str]:
+    assert op.full and op.strided
+    lines = [f"masks={_text(op.masks)},"]
+    lines += _kernel_line(op.full.forward, "forward")
+    strided = op.strided
+    lines += [
+        "strided=(",
+        f"    kernels.{strided.name},",
+        f"    {_text(strided.inputs)},",
+        f"    {_text(strided.scalars)},",
+        "),",
+    ]
+    return lines + _backward_lines(op.full.backward)
+
+
+def _backward_lines(backward: Sequence[Backward]) -> list[str]:
+    if not backward:
+        return ["backward={},"]
+    lines = ["backward={"]
+    for b in backward:
+        if b.kernel is None:
+            lines.append(f"    {literal(b.wanted)}: None,")
+            continue
+        lines += [
+            f"    {literal(b.wanted)}: (",
+            f"        kernels.{b.kernel.name},",
+            f"        kernels.{b.kernel.name}_parallel,",
+            f"        {_text(b.kernel.arguments)},",
+            f"        {literal(b.computed)},",
+            "    ),",
+        ]
+    return [*lines, "},"]
+
+
+def _rowwise_lines(op: Operator) -> list[str]:
+    plan = op.lane
+    assert isinstance(plan, LanePlan)
+    return [
+        f"over={literal(plan.over)},",
+        f"lane_outputs={literal(plan.lane_outputs)},",
+        f"lane_parameters={_text(plan.lane_parameters)},",
+        f"saved_rows={_text(plan.saved_rows)},",
+        f"nonempty={plan.nonempty},",
+        f"rules={literal(plan.rules)},",
+        *_kernel_line(plan.forward, "forward"),
+        *_backward_lines(plan.backward),
+    ]
+
+
+def label(entry: Entry) -> str:
+    """The name that a node shows: overloads share it."""
+    return node_name(replace(entry, signature=replace(entry.signature, overload="")))
+
+
+def interface_lines(op: Operator) -> str:
+    e = op.entry
+    items = [
+        e.name,
+        e.signature.name,
+        e.namespace,
+        e.aliases,
+        e.method,
+        e.operator,
+    ]
+    return listed("    (", [literal(item) for item in items], "),")
+
+
+FIELDS = (
+    "type",
+    "or_scalar",
+    "optional",
+    "many",
+    "variadic",
+    "keyword_only",
+    "has_default",
+    "default",
+)
+
+
+def registry_lines(op: Operator) -> list[str]:
+    """Keyword arguments of the operator's record in the registry."""
+    e = op.entry
+    lines = [
+        f"name={literal(e.name)},",
+        f"public={literal(e.signature.name)},",
+        f"overload={literal(e.signature.overload)},",
+        f"family={literal(e.family)},",
+        f"group={literal(e.group)},",
+        f"namespace={literal(e.namespace)},",
+        f"signature={literal(e.signature.text)},",
+        f"doc={literal(' '.join(e.doc.split()))},",
+    ]
+    lines += _listed(
+        "arguments",
+        [literal((a.name, *(getattr(a, field) for field in FIELDS))) for a in op.arguments],
+    )
+    lines += _listed("outputs", [literal((o.name, o.many)) for o in e.signature.outputs])
+    lines += _mapping("gradients", [(g.argument, g.text) for g in op.gradients])
+    lines += _mapping("jvp", [(g.argument, g.text) for g in op.jvp])
+    lines.append(f"differentiable={_text(op.differentiable)},")
+    names = [e.signature.outputs[i].name for i in op.differentiable_outputs]
+    lines.append(f"differentiable_outputs={_text(names)},")
+    lines += _mapping("samples", e.samples)
+    lines += _mapping("points", e.points)
+    lines += _calls(e)
+    lines.append(f"reference={literal(e.reference.text if e.reference else None)},")
+    return lines
+
+
+def _calls(entry: Entry) -> list[str]:
+    """Sample calls, one a line; `#` forms keep ruff from joining them."""
+    if not entry.calls:
+        return ["calls=(),"]
+    lines = ["calls=["]
+    for given in entry.calls:
+        items = [f"{literal(k)}: {_plain(v)}" for k, v in given]
+        lines.append("    " + listed("{", items, "},"))
+    return [*lines, "],"]
+
+
+def _mapping(key: str, items: Sequence[tuple[str, object]]) -> list[str]:
+    if not items:
+        return [f"{key}={{}},"]
+    return [f"{key}={{", *(f"    {literal(k)}: {literal(v)}," for k, v in items), "},"]
+
+
+def _dictionary(items: Iterable[tuple[str, object]]) -> str:
+    """A mapping; `lay_out` breaks it when it is a list item of its own that is too long."""
+    return "{" + ", ".join(f"{literal(k)}: {_plain(v)}" for k, v in items) + "}"
+
+
+def _plain(value: object) -> str:
+    """Nested lists and mappings of a sample call."""
+    if isinstance(value, dict):
+        return _dictionary(value.items())
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_plain(item) for item in value) + "]"
+    return literal(value)

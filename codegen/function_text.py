@@ -1,0 +1,177 @@
+"""Parts of the generated functions: parameter lists, docstrings, unpacking, comments."""
+
+from __future__ import annotations
+
+import ast
+import textwrap
+from collections.abc import Iterable, Sequence
+
+from .fast_path import unpacking, variable
+from .lower_rowwise import LanePlan
+from .model import Argument
+from .plans import Kernel, Operator
+from .printer import literal
+
+
+def _default(argument: Argument) -> str:
+    return f"={literal(argument.default)}" if argument.has_default else ""
+
+
+def parameters(op: Operator, inplace: bool = False) -> str:
+    """The parameter list of the public function, on a line of its own when it is long."""
+    text = ", ".join(_parameters(op, inplace))
+    start = len(f"def {op.entry.name}{'_' if inplace else ''}(")
+    return text if start + len(text) + 2 <= 100 else f"\n    {text}\n"
+
+
+def _parameters(op: Operator, inplace: bool) -> list[str]:
+    parts: list[str] = []
+    starred = False
+    for argument in op.arguments:
+        if inplace and argument.name == "inplace":
+            continue
+        if argument.keyword_only and not starred:
+            parts.append("*")
+            starred = True
+        if argument.variadic:
+            parts.append(f"*{variable(argument.name)}")
+            starred = True
+            continue
+        parts.append(variable(argument.name) + _default(argument))
+    return parts
+
+
+def signature(kernel: Kernel, names: Sequence[str], ending: str = "") -> str:
+    """`name(a, b)` of a kernel's definition, its arguments on a line of their own if long."""
+    text = ", ".join(names)
+    start = f"{kernel.name}{ending}("
+    if len("def ") + len(start) + len(text) + 2 <= 100:
+        return f"{start}{text})"
+    return f"{start}\n    {text}\n)"
+
+
+def arguments(op: Operator) -> str:
+    return ", ".join(variable(a.name) for a in op.arguments if a.name != "inplace")
+
+
+def docstring(op: Operator) -> str:
+    """The entry's `doc`, wrapped; the first sentence stands alone."""
+    words = " ".join(op.entry.doc.split())
+    first, _, rest = words.partition(". ")
+    head = first if first.endswith(".") else first + "."
+    lines = textwrap.wrap(head, 90)
+    if rest:
+        lines += ["", *textwrap.wrap(rest, 92)]
+    if len(lines) == 1:
+        return f'    """{lines[0]}"""'
+    body = "\n".join(f"    {line}" if line else "" for line in lines[1:])
+    return f'    """{lines[0]}\n{body}\n    """'
+
+
+def comment(text: str, indent: str = "") -> list[str]:
+    """A formula as comment lines."""
+    return [f"# {indent}{line}" for line in textwrap.wrap(text, 80)]
+
+
+def base(op: Operator) -> str:
+    if op.entry.family == "view" and op.entry.auto:
+        return "ViewNode"
+    several = len(op.differentiable_outputs) > 1
+    family = op.entry.family if not several else "several"
+    return {"pointwise": "PointwiseNode", "rowwise": "RowwiseNode"}.get(family, "TensorNode")
+
+
+def has_inplace(op: Operator) -> bool:
+    """Whether the operator gets a form that writes into its first argument."""
+    return bool(op.forms) or op.entry.inplace
+
+
+def argument_lines(op: Operator) -> list[str]:
+    """What comes first in a function: varargs in one tuple, `inplace=True` handed on."""
+    lines = [f"{a.name} = spread({a.name})" for a in op.arguments if a.variadic]
+    return lines + _inplace_argument(op)
+
+
+def _inplace_argument(op: Operator) -> list[str]:
+    if not any(a.name == "inplace" for a in op.arguments):
+        return []
+    names = [a.name for a in op.arguments if a.name != "inplace"]
+    return ["if inplace:", f"    return {op.entry.name}_({', '.join(map(variable, names))})"]
+
+
+def inplace_arguments(op: Operator) -> str:
+    """Name, function, whether gradients read the input (which is overwritten), arguments."""
+    reads = op.entry.family == "composite" or any(
+        s.kind == "input" and s.source == op.operands[0].name for s in op.saved
+    )
+    name = literal(op.entry.signature.name)
+    return f"{name}, {op.entry.name}, {reads}, {arguments(op)}"
+
+
+def reflected(op: Operator) -> bool:
+    return bool(op.entry.operator) and len(op.operands) == 2
+
+
+def second(op: Operator) -> str:
+    """The name of a binary operator's second operand."""
+    return op.operands[1].name
+
+
+def unpack_lines(op: Operator) -> list[str]:
+    lines: list[str] = []
+    names = [s.name for s in op.saved if s.kind != "row"]
+    if op.lane:
+        plan = op.lane
+        assert isinstance(plan, LanePlan)
+        lines.append("lanes = node.general.lanes")
+        if names:
+            lines += unpacking(names, "unpack(node)")
+        outputs = [o.name for o in op.entry.signature.outputs]
+        saved = {s.name for s in op.saved}
+        for index, (name, lane) in enumerate(zip(outputs, plan.lane_outputs, strict=True)):
+            if not lane and name in saved:
+                lines.append(f"{name} = lanes.keep({name})")
+            if not lane and op.differentiable_outputs == (index,):
+                lines.append("grad = lanes.keep(grad)")
+    elif names:
+        lines += unpacking(names, "unpack(node)")
+    if len(op.differentiable_outputs) > 1:
+        parts = [f"grad_{op.entry.signature.outputs[i].name}" for i in op.differentiable_outputs]
+        lines += unpacking(parts, "grad")
+    return lines
+
+
+def jvp_unpack_lines(op: Operator) -> list[str]:
+    used = {name for g in (*op.jvp,) for line in g.lines for name in words(line)}
+    used |= {name for line in op.jvp_prelude for name in words(line)}
+    names = [a.name if a.name in used else "_" for a in op.arguments if a.name != "inplace"]
+    lines = [f"lanes = {op.constant}.lanes(arguments)"] if "lanes" in used else []
+    if all(name == "_" for name in names):
+        return lines
+    return lines + unpacking(names, "arguments")
+
+
+def words(line: str) -> Iterable[str]:
+    tree = ast.parse(line)
+    return [node.id for node in ast.walk(tree) if isinstance(node, ast.Name)]
+
+
+def composite_lines(op: Operator) -> list[str]:
+    lines: list[str] = []
+    names = {a.name for a in op.arguments}
+    for argument in op.arguments:
+        if argument.type == "Tensor" and not (
+            argument.or_scalar or argument.optional or argument.many
+        ):
+            name = variable(argument.name)
+            call = f"wrong_type({literal(op.entry.name)}, {literal(name)}, {name})"
+            lines += [f"if not isinstance({name}, Tensor):", f"    queries.{call}"]
+    if "self" in names:
+        lines.append("self = input")
+    for condition, code in op.cases:
+        body = [*code.lines, f"return {code.values[0]}"]
+        if condition:
+            lines += [f"if {condition}:", *(f"    {line}" for line in body)]
+        else:
+            lines += body
+    return lines
