@@ -102,6 +102,8 @@ def _tensor_branch(op: Operator, operands: list[str], reference: str, floating: 
         tests += [f"type({o}) is Tensor" for o in others]
     if floating:
         tests.append("dtype.is_floating_point")
+    elif op.rule == "number":
+        tests.append("dtype is not bool_dtype")
     for argument, name in zip(op.operands, operands, strict=True):
         if argument.name in op.masks:
             tests.append(f"{name}.dtype is bool_dtype")

@@ -45,7 +45,12 @@ def masks(entry: Entry) -> tuple[str, ...]:
 
 
 def dtype_rule(entry: Entry, context: Context) -> str:
-    """How the dtype of the result follows from the formula: bool, float or promote."""
+    """How the dtype of the result follows from the formula.
+
+    bool: a condition. float: integers become floating. number: the operands' common dtype, which
+    must not be bool, since the formula subtracts, divides, takes powers or has a number in it.
+    promote: the common dtype.
+    """
     if entry.dtype:
         return entry.dtype
     root = context.inline(entry.results[0][1].tree)
@@ -66,7 +71,23 @@ def dtype_rule(entry: Entry, context: Context) -> str:
                     function in context.scalars and context.scalars[function].kind == "float"
                 ):
                     return "float"
-    return "promote"
+    return (
+        "number"
+        if any(_is_arithmetic(node) for tree in trees for node in walk(tree))
+        else "promote"
+    )
+
+
+def _is_arithmetic(node: Expr) -> bool:
+    """Whether a part of a formula has no meaning for bool operands."""
+    match node:
+        case Binary("-" | "//" | "%" | "**") | Unary("-"):
+            return True
+        case Constant(value):
+            return isinstance(value, int) and not isinstance(value, bool)
+        case Call("pow" | "remainder" | "floor_divide" | "fmod"):
+            return True
+    return False
 
 
 def _is_bool(tree: Expr, context: Context) -> bool:

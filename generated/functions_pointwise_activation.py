@@ -7,6 +7,7 @@ from rederive.door import (
     Pointwise,
     PointwiseNode,
     Tensor,
+    bool_dtype,
     dispatch,
     empty,
     expired,
@@ -198,7 +199,7 @@ RELU = Pointwise(
     differentiable_outputs=(0,),
     saved=(("result", "output", "result", (0,)),),
     jvp=relu_jvp,
-    rule="promote",
+    rule="number",
     masks=(),
     forward=(
         kernels.relu_forward,
@@ -232,34 +233,35 @@ def relu(input, inplace=False):
         flat_input = input._flat
         if flat_input is not None:
             dtype = input.dtype
-            n = len(flat_input)
-            out = empty(n, flat_input.dtype)
-            run = kernels.relu_forward
-            if n >= threads.minimum:
-                run = kernels.relu_forward_parallel
-            run(flat_input, out)
-            result = new(Tensor)
-            result._data = result._flat = out
-            result._counter = counter = [0]
-            result.shape = input.shape
-            result._strides = input._strides
-            result._offset = 0
-            result.dtype = dtype
-            result._output_nr = 0
-            if input._requires_grad and modes.grad:
-                node = new(ReluBackward0)
-                node.sequence = next_sequence()
-                node.edges = (input._grad_fn or input, input._output_nr)
-                node.saved = (out, counter, 0)
-                node.shape = input.shape
-                node.general = None
-                node.hooks = None
-                result._requires_grad = True
-                result._grad_fn = node
-            else:
-                result._requires_grad = False
-                result._grad_fn = None
-            return result
+            if dtype is not bool_dtype:
+                n = len(flat_input)
+                out = empty(n, flat_input.dtype)
+                run = kernels.relu_forward
+                if n >= threads.minimum:
+                    run = kernels.relu_forward_parallel
+                run(flat_input, out)
+                result = new(Tensor)
+                result._data = result._flat = out
+                result._counter = counter = [0]
+                result.shape = input.shape
+                result._strides = input._strides
+                result._offset = 0
+                result.dtype = dtype
+                result._output_nr = 0
+                if input._requires_grad and modes.grad:
+                    node = new(ReluBackward0)
+                    node.sequence = next_sequence()
+                    node.edges = (input._grad_fn or input, input._output_nr)
+                    node.saved = (out, counter, 0)
+                    node.shape = input.shape
+                    node.general = None
+                    node.hooks = None
+                    result._requires_grad = True
+                    result._grad_fn = node
+                else:
+                    result._requires_grad = False
+                    result._grad_fn = None
+                return result
     return dispatch(RELU, input)
 
 
@@ -325,7 +327,7 @@ LEAKY_RELU = Pointwise(
         ("negative_slope", "value", "negative_slope", (0,)),
     ),
     jvp=leaky_relu_jvp,
-    rule="promote",
+    rule="number",
     masks=(),
     forward=(
         kernels.leaky_relu_forward,

@@ -7,6 +7,7 @@ from rederive.door import (
     Pointwise,
     PointwiseNode,
     Tensor,
+    bool_dtype,
     dispatch,
     empty,
     inplace,
@@ -345,7 +346,7 @@ SUB = Pointwise(
     differentiable_outputs=(0,),
     saved=(("alpha", "value", "alpha", (1,)),),
     jvp=sub_jvp,
-    rule="promote",
+    rule="number",
     masks=(),
     forward=(
         kernels.sub_forward_general,
@@ -381,7 +382,12 @@ def sub(input, other, *, alpha=1):
         flat_input = input._flat
         if flat_input is not None:
             dtype = input.dtype
-            if type(other) is Tensor and other.dtype is dtype and input.shape == other.shape:
+            if (
+                type(other) is Tensor
+                and dtype is not bool_dtype
+                and other.dtype is dtype
+                and input.shape == other.shape
+            ):
                 flat_other = other._flat
                 if flat_other is not None:
                     n = len(flat_input)
@@ -544,7 +550,7 @@ NEG = Pointwise(
     differentiable_outputs=(0,),
     saved=(),
     jvp=neg_jvp,
-    rule="promote",
+    rule="number",
     masks=(),
     forward=(
         kernels.neg_forward,
@@ -573,34 +579,35 @@ def neg(input):
         flat_input = input._flat
         if flat_input is not None:
             dtype = input.dtype
-            n = len(flat_input)
-            out = empty(n, flat_input.dtype)
-            run = kernels.neg_forward
-            if n >= threads.minimum:
-                run = kernels.neg_forward_parallel
-            run(flat_input, out)
-            result = new(Tensor)
-            result._data = result._flat = out
-            result._counter = [0]
-            result.shape = input.shape
-            result._strides = input._strides
-            result._offset = 0
-            result.dtype = dtype
-            result._output_nr = 0
-            if input._requires_grad and modes.grad:
-                node = new(NegBackward0)
-                node.sequence = next_sequence()
-                node.edges = (input._grad_fn or input, input._output_nr)
-                node.saved = ()
-                node.shape = input.shape
-                node.general = None
-                node.hooks = None
-                result._requires_grad = True
-                result._grad_fn = node
-            else:
-                result._requires_grad = False
-                result._grad_fn = None
-            return result
+            if dtype is not bool_dtype:
+                n = len(flat_input)
+                out = empty(n, flat_input.dtype)
+                run = kernels.neg_forward
+                if n >= threads.minimum:
+                    run = kernels.neg_forward_parallel
+                run(flat_input, out)
+                result = new(Tensor)
+                result._data = result._flat = out
+                result._counter = [0]
+                result.shape = input.shape
+                result._strides = input._strides
+                result._offset = 0
+                result.dtype = dtype
+                result._output_nr = 0
+                if input._requires_grad and modes.grad:
+                    node = new(NegBackward0)
+                    node.sequence = next_sequence()
+                    node.edges = (input._grad_fn or input, input._output_nr)
+                    node.saved = ()
+                    node.shape = input.shape
+                    node.general = None
+                    node.hooks = None
+                    result._requires_grad = True
+                    result._grad_fn = node
+                else:
+                    result._requires_grad = False
+                    result._grad_fn = None
+                return result
     return dispatch(NEG, input)
 
 

@@ -7,6 +7,7 @@ from rederive.door import (
     Pointwise,
     PointwiseNode,
     Tensor,
+    bool_dtype,
     dispatch,
     empty,
     expired,
@@ -439,7 +440,7 @@ FLOOR_DIVIDE = Pointwise(
     differentiable_outputs=(0,),
     saved=(),
     jvp=floor_divide_jvp,
-    rule="promote",
+    rule="number",
     masks=(),
     forward=(
         kernels.floor_divide_forward,
@@ -480,7 +481,12 @@ def floor_divide(input, other):
         flat_input = input._flat
         if flat_input is not None:
             dtype = input.dtype
-            if type(other) is Tensor and other.dtype is dtype and input.shape == other.shape:
+            if (
+                type(other) is Tensor
+                and dtype is not bool_dtype
+                and other.dtype is dtype
+                and input.shape == other.shape
+            ):
                 flat_other = other._flat
                 if flat_other is not None:
                     n = len(flat_input)

@@ -7,6 +7,7 @@ from rederive.door import (
     Pointwise,
     PointwiseNode,
     Tensor,
+    bool_dtype,
     dispatch,
     empty,
     expired,
@@ -193,7 +194,7 @@ POW = Pointwise(
         ("result", "output", "result", (1,)),
     ),
     jvp=pow_jvp,
-    rule="promote",
+    rule="number",
     masks=(),
     forward=(
         kernels.pow_forward,
@@ -240,6 +241,7 @@ def pow(input, exponent):
             dtype = input.dtype
             if (
                 type(exponent) is Tensor
+                and dtype is not bool_dtype
                 and exponent.dtype is dtype
                 and input.shape == exponent.shape
             ):

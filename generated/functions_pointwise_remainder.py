@@ -7,6 +7,7 @@ from rederive.door import (
     Pointwise,
     PointwiseNode,
     Tensor,
+    bool_dtype,
     dispatch,
     empty,
     expired,
@@ -142,7 +143,7 @@ REMAINDER = Pointwise(
         ("other", "input", "other", (1,)),
     ),
     jvp=remainder_jvp,
-    rule="promote",
+    rule="number",
     masks=(),
     forward=(
         kernels.remainder_forward,
@@ -178,7 +179,12 @@ def remainder(input, other):
         flat_input = input._flat
         if flat_input is not None:
             dtype = input.dtype
-            if type(other) is Tensor and other.dtype is dtype and input.shape == other.shape:
+            if (
+                type(other) is Tensor
+                and dtype is not bool_dtype
+                and other.dtype is dtype
+                and input.shape == other.shape
+            ):
                 flat_other = other._flat
                 if flat_other is not None:
                     n = len(flat_input)
@@ -358,7 +364,7 @@ LERP = Pointwise(
         ("weight", "input", "weight", (0, 1)),
     ),
     jvp=lerp_jvp,
-    rule="promote",
+    rule="number",
     masks=(),
     forward=(
         kernels.lerp_forward,
@@ -426,6 +432,7 @@ def lerp(input, end, weight):
             if (
                 type(end) is Tensor
                 and type(weight) is Tensor
+                and dtype is not bool_dtype
                 and end.dtype is dtype
                 and weight.dtype is dtype
                 and input.shape == end.shape

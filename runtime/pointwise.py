@@ -108,6 +108,11 @@ class Pointwise(Operator):
                     f'"{self.name}" not implemented for {kind}; use a floating dtype'
                 )
             kind = dtypes.get_default_dtype()
+        if self.rule == "number" and kind is dtypes.bool:
+            raise NotImplementedError(
+                f"\"{self.name}\" not implemented for 'Bool'; convert the operands, or use a "
+                "logical operator"
+            )
         result = dtypes.bool if self.rule == "bool" else kind
         return kind, result
 

@@ -332,3 +332,11 @@ def test_an_error_leaves_operands_and_modes_as_they_were():
     assert index.tolist() == [[5]] and x.is_leaf and rd.is_grad_enabled()
     (x * 2).sum().backward()
     np.testing.assert_array_equal(x.grad.numpy(), [[2.0, 2.0, 2.0]])
+
+
+@pytest.mark.parametrize("name", ["pow", "floor_divide", "remainder", "sub"])
+def test_arithmetic_on_bool_says_that_it_is_not_implemented(name):
+    mask = rederive.tensor([True, False])
+    with pytest.raises(NotImplementedError, match=f"\"{name}\" not implemented for 'Bool'"):
+        getattr(rederive, name)(mask, mask)
+    assert mask.tolist() == [True, False]
