@@ -336,7 +336,7 @@ def test_an_error_leaves_operands_and_modes_as_they_were():
 
 @pytest.mark.parametrize("name", ["pow", "floor_divide", "remainder", "sub"])
 def test_arithmetic_on_bool_says_that_it_is_not_implemented(name):
-    mask = rederive.tensor([True, False])
+    mask = rd.tensor([True, False])
     with pytest.raises(NotImplementedError, match=f"\"{name}\" not implemented for 'Bool'"):
-        getattr(rederive, name)(mask, mask)
+        getattr(rd, name)(mask, mask)
     assert mask.tolist() == [True, False]
