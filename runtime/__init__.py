@@ -21,6 +21,7 @@ from .autograd import (
     no_grad,
     set_grad_enabled,
 )
+from .conversion import is_tensor
 from .device import device, strided
 from .dtypes import (
     bool,
@@ -85,7 +86,7 @@ from .random import (
     set_rng_state,
 )
 from .register import exported
-from .tensor import Tensor, is_tensor
+from .tensor import Tensor
 from .threads import get_num_threads, set_num_threads
 
 conversion.attach()

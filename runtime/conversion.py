@@ -49,6 +49,11 @@ def type_as(self, other):
     return to(self, other.dtype)
 
 
+def is_tensor(obj):
+    """Whether `obj` is a Tensor."""
+    return isinstance(obj, Tensor)
+
+
 def attach():
     """Make the conversions methods of Tensor."""
     Tensor.to = to

@@ -217,6 +217,8 @@ class Tensor:
     @grad.setter
     def grad(self, value):
         if value is not None:
+            from .grad_checks import check_grad
+
             check_grad(self, value)
         self._grad = value
 
@@ -493,29 +495,3 @@ def strided_array(data, shape, strides, offset):
     """The n-d array that a geometry, in elements, shows of the 1-D array `data`."""
     size = data.itemsize
     return np.ndarray(shape, data.dtype, data, offset * size, [stride * size for stride in strides])
-
-
-def check_grad(t, grad):
-    """Raise unless `grad` can be the gradient of `t`: a Tensor of its shape and dtype."""
-    if not isinstance(grad, Tensor):
-        raise TypeError(
-            "assigned grad expected to be a Tensor or None but got grad of type "
-            f"{type(grad).__name__}"
-        )
-    if grad is t:
-        raise RuntimeError("can't assign Variable as its own grad")
-    if grad.dtype is not t.dtype:
-        raise RuntimeError(
-            f"attempting to assign a gradient with dtype '{grad.dtype}' to a tensor with dtype "
-            f"'{t.dtype}'. The gradient must match the tensor's dtype."
-        )
-    if grad.shape != t.shape:
-        raise RuntimeError(
-            f"attempting to assign a gradient of size '{list(grad.shape)}' to a tensor of size "
-            f"'{list(t.shape)}'. Please ensure that the gradient and the tensor are the same size"
-        )
-
-
-def is_tensor(obj):
-    """Whether `obj` is a Tensor."""
-    return isinstance(obj, Tensor)
