@@ -9,9 +9,8 @@ import numpy as np
 
 from . import dtypes, views
 from .geometry import Size
-from .graph import next_sequence
 from .modes import modes
-from .operator import General, Operator, OperatorNode, as_tensor
+from .operator import Operator, TensorNode, as_tensor, tie
 from .operator import public_name as _public
 from .tensor import Tensor, from_array, view_of
 
@@ -177,24 +176,10 @@ class View(Operator):
         if base._requires_grad and modes.grad and self.node is not None:
             for index, result in enumerate(results):
                 if self.auto:
-                    self._tie(base, args, result, index)
+                    tie(self.node, result, base, Recipe(self, base.shape, args[1:], index))
                 else:
                     self.record(args, [result])
         return tuple(results) if self.listed else results[0]
-
-    def _tie(self, base, args, result, index):
-        node = new(self.node)
-        node.sequence = next_sequence()
-        node.edges = (base._grad_fn or base, base._output_nr)
-        node.saved = ()
-        node.shape = result.shape
-        node.general = General(
-            [base.shape], [base.dtype], Recipe(self, base.shape, args[1:], index)
-        )
-        node.hooks = None
-        result._requires_grad = True
-        result._grad_fn = node
-        result._output_nr = 0
 
 
 PRUNE = 64
@@ -235,46 +220,23 @@ class Recipe:
         return tensor
 
 
-class ViewNode(OperatorNode):
+class ViewNode(TensorNode):
     """A view whose gradient is inferred: the gradient put back where the view lies."""
 
     __slots__ = ()
-
-    def apply(self, grad):
-        if not isinstance(grad, Tensor):
-            grad = as_tensor(grad, self.shape)
-        return self.apply_differentiable(grad)
 
     def apply_differentiable(self, grad):
         recipe = self.general.lanes
         result = recipe.place(grad)
         if grad._requires_grad and modes.grad:
-            _tie_place(recipe, grad, result)
+            tie(PlaceBackward0, result, grad, recipe)
         return result
 
 
-class PlaceBackward0(OperatorNode):
+class PlaceBackward0(TensorNode):
     """Gradient of putting a gradient back into a view: the same view of its gradient."""
 
     __slots__ = ()
 
-    def apply(self, grad):
-        if not isinstance(grad, Tensor):
-            grad = as_tensor(grad, self.shape)
-        return self.apply_differentiable(grad)
-
     def apply_differentiable(self, grad):
         return self.general.lanes.view(grad)
-
-
-def _tie_place(recipe, grad, result):
-    node = new(PlaceBackward0)
-    node.sequence = next_sequence()
-    node.edges = (grad._grad_fn or grad, grad._output_nr)
-    node.saved = ()
-    node.shape = result.shape
-    node.general = General([grad.shape], [grad.dtype], recipe)
-    node.hooks = None
-    result._requires_grad = True
-    result._grad_fn = node
-    result._output_nr = 0

@@ -12,7 +12,7 @@ import math
 import numpy as np
 
 from . import dtypes, graph
-from .geometry import Size
+from .accumulation import tensor_of
 from .graph import Node, next_sequence
 from .modes import modes
 from .tensor import Tensor, from_flat
@@ -363,6 +363,14 @@ class OperatorNode(Node):
         pairs = zip(grads, self.shape, strict=True)
         return [zeros(shape, dtype=dtype) if g is None else g for g, shape in pairs]
 
+    def by_formulas(self, grad):
+        """The gradient formulas for gradients that may still be flat arrays."""
+        if type(grad) is list:
+            grad = [tensor_of(g, shape) for g, shape in zip(grad, self.shape, strict=True)]
+        else:
+            grad = tensor_of(grad, self.shape)
+        return self.apply_differentiable(grad)
+
     def apply_differentiable(self, grad):
         """The gradient formulas over tensors that carry the graph."""
         if self.n_outputs > 1:
@@ -390,14 +398,21 @@ class TensorNode(OperatorNode):
     __slots__ = ()
 
     def apply(self, grad):
-        if type(grad) is np.ndarray:
-            grad = as_tensor(grad, self.shape)
-        elif type(grad) is list:
-            grad = [
-                as_tensor(g, s) if type(g) is np.ndarray else g
-                for g, s in zip(grad, self.shape, strict=True)
-            ]
-        return self.apply_differentiable(grad)
+        return self.by_formulas(grad)
+
+
+def tie(kind, result, source, recipe):
+    """Let the gradient of `result` flow to `source` alone, by a node that reads `recipe`."""
+    node = new(kind)
+    node.sequence = next_sequence()
+    node.edges = (source._grad_fn or source, source._output_nr)
+    node.saved = ()
+    node.shape = result.shape
+    node.general = General([source.shape], [source.dtype], recipe)
+    node.hooks = None
+    result._requires_grad = True
+    result._grad_fn = node
+    result._output_nr = 0
 
 
 def as_tensor(flat, shape):
@@ -423,6 +438,3 @@ def total(terms):
 
 def numel(shape):
     return math.prod(shape)
-
-
-__all__ = ["General", "Operator", "OperatorNode", "Size", "TensorNode", "expired", "unpack"]

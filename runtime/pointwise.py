@@ -152,7 +152,7 @@ def backward(node, grad):
     """Gradients of the general path: dense operands, flat kernels, then the implied reduction."""
     op = node.op
     if not node.op.backward or _formula_only(node):
-        return _by_formulas(node, grad)
+        return node.by_formulas(grad)
     if type(grad) is not np.ndarray:
         grad = grad._dense()
     from . import graph
@@ -180,19 +180,6 @@ def backward(node, grad):
 def _formula_only(node):
     """Integer computations and several outputs go through the formulas."""
     return node.op.result_type is not None
-
-
-def _by_formulas(node, grad):
-    from .operator import as_tensor
-
-    if type(grad) is np.ndarray:
-        grad = as_tensor(grad, node.shape)
-    elif type(grad) is list:
-        grad = [
-            as_tensor(g, s) if type(g) is np.ndarray else g
-            for g, s in zip(grad, node.shape, strict=True)
-        ]
-    return node.apply_differentiable(grad)
 
 
 def _array(value, shape, kind):

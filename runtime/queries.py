@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
-
 from .geometry import Size, is_contiguous, normalize_dim
+from .operator import spread
 from .tensor import Tensor
 
 
@@ -19,18 +18,12 @@ def viewable(tensor, shape):
     if tensor._flat is not None:
         return True
     try:
-        views.view(tensor.shape, tensor._strides, tensor._offset, _sizes(shape))
+        views.view(tensor.shape, tensor._strides, tensor._offset, spread(shape))
     except RuntimeError as error:
         if "not compatible with input tensor's size and stride" in str(error):
             return False
         raise
     return True
-
-
-def _sizes(shape):
-    if len(shape) == 1 and isinstance(shape[0], list | tuple):
-        return tuple(shape[0])
-    return tuple(shape)
 
 
 def dense(tensor):
@@ -40,13 +33,9 @@ def dense(tensor):
 
 def flat_shape(subject, start_dim, end_dim):
     """The shape with the dimensions from `start_dim` to `end_dim` as one."""
-    shape = tuple(_shape(subject))
-    if not shape:
-        return Size((1,))
-    start, end = normalize_dim(start_dim, len(shape)), normalize_dim(end_dim, len(shape))
-    if start > end:
-        raise RuntimeError("flatten() has invalid args: start_dim cannot come after end_dim")
-    return Size((*shape[:start], math.prod(shape[start : end + 1]), *shape[end + 1 :]))
+    from . import views
+
+    return views.flatten_shape(_shape(subject), start_dim, end_dim)
 
 
 def kept_shape(subject, dim):
@@ -66,7 +55,7 @@ def lane_shape(subject, dim):
 
 def inverse_permutation(dims):
     """The permutation that undoes `dims`."""
-    dims = _sizes(dims)
+    dims = spread(dims)
     order = [0] * len(dims)
     for position, dim in enumerate(dims):
         order[normalize_dim(dim, len(dims))] = position

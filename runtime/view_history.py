@@ -11,8 +11,8 @@ import numpy as np
 from .arrays import ViewNode
 from .graph import next_sequence
 from .modes import modes
-from .operator import General, OperatorNode, as_tensor
-from .tensor import Tensor, view_of
+from .operator import General, OperatorNode, TensorNode, as_tensor, tie
+from .tensor import view_of
 
 _new = object.__new__
 
@@ -39,7 +39,7 @@ class Region:
         dense = ops.contiguous(tensor)
         part = view_of(dense, *self.geometry)
         if dense._requires_grad and modes.grad:
-            _tie(part, dense, self)
+            tie(AsStridedBackward0, part, dense, self)
         return part
 
 
@@ -49,15 +49,10 @@ class AsStridedBackward0(ViewNode):
     __slots__ = ()
 
 
-class CopySlices(OperatorNode):
+class CopySlices(TensorNode):
     """A base in a part of which other values were written: edges to its past and to them."""
 
     __slots__ = ()
-
-    def apply(self, grad):
-        if not isinstance(grad, Tensor):
-            grad = as_tensor(grad, self.shape)
-        return self.apply_differentiable(grad)
 
     def apply_differentiable(self, grad):
         from . import operators as ops
@@ -69,25 +64,6 @@ class CopySlices(OperatorNode):
             return None, written
         mask = region.place(ones(written.shape)).bool()
         return ops.masked_fill(grad, mask, 0), written
-
-
-def _node(kind, edges, shape, dtype, recipe):
-    node = _new(kind)
-    node.sequence = next_sequence()
-    node.edges = edges
-    node.saved = ()
-    node.shape = shape
-    node.general = General([recipe.base_shape], [dtype], recipe)
-    node.hooks = None
-    return node
-
-
-def _tie(view, base, region):
-    """Let the gradient of `view` flow to `base`."""
-    edges = (base._grad_fn or base, base._output_nr)
-    view._grad_fn = _node(AsStridedBackward0, edges, view.shape, view.dtype, region)
-    view._output_nr = 0
-    view._requires_grad = True
 
 
 def check_view(name, view):
@@ -119,12 +95,15 @@ def written(view, result):
     """Record that `result` was written into `view`: the base's history, then that of all views."""
     base = view._base
     past = (base._grad_fn, base._output_nr) if base._requires_grad else (None, 0)
-    region = Region(base, view)
     target = (result._grad_fn or result) if result._requires_grad else None
-    edges = (*past, target, result._output_nr)
-    node = _node(CopySlices, edges, base.shape, base.dtype, region)
-    node.general.input_shapes.append(view.shape)
-    node.general.input_dtypes.append(view.dtype)
+    shapes, kinds = [base.shape, view.shape], [base.dtype, view.dtype]
+    node = _new(CopySlices)
+    node.sequence = next_sequence()
+    node.edges = (*past, target, result._output_nr)
+    node.saved = ()
+    node.shape = base.shape
+    node.general = General(shapes, kinds, Region(base, view))
+    node.hooks = None
     base._grad_fn, base._output_nr, base._requires_grad = node, 0, True
     refresh(base)
 
@@ -135,4 +114,4 @@ def refresh(base):
     for reference in counter[1:]:
         view = reference()
         if view is not None and view._base is base and base._flat is not None:
-            _tie(view, base, Region(base, view))
+            tie(AsStridedBackward0, view, base, Region(base, view))
