@@ -7,7 +7,14 @@ from .modes import modes
 
 def dispatch(op, *args):
     """Compute an operator on any arguments, under whatever modes are active."""
-    if modes.active and modes.dual_level >= 0:
+    if modes.active:
+        return _watched(op, args)
+    return op.call(*args)
+
+
+def _watched(op, args):
+    """A call under modes: each wraps the next."""
+    if modes.dual_level >= 0:
         from .forward import call
 
         return call(op, args)

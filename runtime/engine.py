@@ -33,7 +33,7 @@ def run(roots, gradients, retain_graph, create_graph, inputs=None):
     callbacks = [] if outer is None else outer
     modes.grad, modes.callbacks = create_graph, callbacks
     try:
-        if inputs is None and not create_graph and modes.dual_level < 0:
+        if inputs is None and not create_graph and not modes.active:
             found = _straight(roots, gradients, retain_graph)
         else:
             found = _Pass(retain_graph, create_graph, inputs).run(roots, gradients)

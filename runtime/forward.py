@@ -43,11 +43,13 @@ class _plain_mode:
     """The level stays open, but calls inside compute values only."""
 
     def __enter__(self):
-        self.active, self.level = modes.active, modes.dual_level
-        modes.active, modes.dual_level = False, -1
+        self.level = modes.dual_level
+        modes.dual_level = -1
+        modes.update()
 
     def __exit__(self, *error):
-        modes.active, modes.dual_level = self.active, self.level
+        modes.dual_level = self.level
+        modes.update()
 
 
 def _missing(tangent):

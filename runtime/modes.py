@@ -8,8 +8,10 @@ import threading
 class Modes(threading.local):
     """Thread-local switches, read on every call.
 
-    `grad` is grad mode. `active` says that something needs the general path: a forward-mode
-    level is open, anomalies are looked for, a profiler watches, calls are traced.
+    `grad` is grad mode. `active` says that something needs the general path, and is what the
+    straight-line functions test: a level of forward mode is open, anomalies are looked for, a
+    profiler watches, saved tensors are packed, inference mode is on. Whoever changes one of
+    these calls `update`.
     """
 
     grad = True
@@ -18,7 +20,19 @@ class Modes(threading.local):
     dual_level = -1
     dual_opening = 0
     anomaly = None
+    profiler = None
+    saved_hooks = None
     callbacks = None
+
+    def update(self):
+        """Set `active` to what the other switches say."""
+        self.active = (
+            self.dual_level >= 0
+            or self.inference
+            or self.anomaly is not None
+            or self.profiler is not None
+            or self.saved_hooks is not None
+        )
 
 
 modes = Modes()

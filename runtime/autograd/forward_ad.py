@@ -56,7 +56,7 @@ def enter_dual_level():
         raise RuntimeError("Nested forward mode AD is not supported at the moment")
     modes.dual_level = 0
     modes.dual_opening = _next_opening()
-    modes.active = True
+    modes.update()
     return 0
 
 
@@ -69,7 +69,7 @@ def exit_dual_level(*, level=None):
         )
     modes.dual_level = -1
     modes.dual_opening = 0
-    modes.active = modes.anomaly is not None
+    modes.update()
 
 
 class dual_level(contextlib.ContextDecorator):

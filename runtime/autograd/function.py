@@ -261,9 +261,11 @@ class _Unrecorded:
     def __enter__(self):
         self.grad, self.level = modes.grad, modes.dual_level
         modes.grad, modes.dual_level = False, -1
+        modes.update()
 
     def __exit__(self, *error):
         modes.grad, modes.dual_level = self.grad, self.level
+        modes.update()
 
 
 def _wrapped(ctx, outputs, inputs, record):
