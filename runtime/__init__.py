@@ -14,7 +14,8 @@ from . import (
     printing,
     special,
 )
-from .autograd import (
+from .autograd.anomaly_mode import is_anomaly_check_nan_enabled, is_anomaly_enabled
+from .autograd.grad_mode import (
     enable_grad,
     inference_mode,
     is_grad_enabled,

@@ -7,8 +7,11 @@ only knows what stands here.
 from __future__ import annotations
 
 import itertools
+import sys
 import weakref
 from collections import OrderedDict
+
+from .modes import modes
 
 next_sequence = itertools.count().__next__
 
@@ -43,10 +46,20 @@ class Node:
     operator = ""
 
     def name(self):
+        """The name of the operation, as `MulBackward0`."""
         return type(self).__name__
 
     def __repr__(self):
         return f"<{self.name()} object at {id(self):#x}>"
+
+    def __call__(self, *grads):
+        """The gradients of the inputs from those of the outputs (tensors or None)."""
+        from .node_call import call_node
+
+        return call_node(self, grads)
+
+    def _sequence_nr(self):
+        return self.sequence
 
     def apply(self, grad):
         raise NotImplementedError(f"{self.name()} has no gradients")
@@ -64,45 +77,79 @@ class Node:
     @property
     def metadata(self):
         """A dictionary for notes about this node."""
-        hooks = _hooks_of(self)
+        hooks = hooks_of(self)
         if hooks.metadata is None:
             hooks.metadata = {}
         return hooks.metadata
 
     def register_hook(self, hook):
         """Call `hook(grad_inputs, grad_outputs)` after this node ran; returns a handle."""
-        return _hooks_of(self).add("after", hook)
+        return hooks_of(self).add("after", hook)
 
     def register_prehook(self, hook):
         """Call `hook(grad_outputs)` before this node runs; returns a handle."""
-        return _hooks_of(self).add("before", hook)
+        return hooks_of(self).add("before", hook)
 
 
-class AccumulateGrad:
-    """What the graph shows in the place of a leaf: where its gradient is accumulated."""
+class AccumulateGrad(Node):
+    """What the graph shows in the place of a leaf: where its gradient is accumulated.
+
+    The graph itself ends in the leaf, so that this is made when somebody looks. Its hooks are
+    kept with the leaf.
+    """
 
     __slots__ = ("variable",)
 
-    next_functions = ()
-
     def __init__(self, variable):
         self.variable = variable
+        self.sequence = sys.maxsize
+        self.edges = self.saved = ()
+        self.shape = variable.shape
+        self.general = None
 
-    def name(self):
-        return "AccumulateGrad"
+    @property
+    def hooks(self):
+        extra = getattr(self.variable, "_extra", None)
+        return None if extra is None else extra.node_hooks
 
-    def __eq__(self, other):
-        return isinstance(other, AccumulateGrad) and other.variable is self.variable
+    @hooks.setter
+    def hooks(self, value):
+        watch(self.variable)
+        extra_of(self.variable).node_hooks = value
 
-    def __hash__(self):
-        return hash((AccumulateGrad, id(self.variable)))
+    def apply(self, grad):
+        from .engine import deliver
 
-    def __repr__(self):
-        return f"<AccumulateGrad object at {id(self.variable):#x}>"
+        deliver(self.variable, grad, create_graph=False)
+
+    def apply_differentiable(self, grad):
+        from .engine import deliver
+
+        deliver(self.variable, grad, create_graph=True)
+
+
+def accumulator(leaf):
+    """The AccumulateGrad of a leaf: the same object for as long as somebody holds it."""
+    extra = extra_of(leaf)
+    node = None if extra.accumulator is None else extra.accumulator()
+    if node is None:
+        node = AccumulateGrad(leaf)
+        extra.accumulator = weakref.ref(node)
+    return node
 
 
 def _shown(target):
-    return target if target is None or isinstance(target, Node) else AccumulateGrad(target)
+    return target if target is None or isinstance(target, Node) else accumulator(target)
+
+
+def begin(node):
+    """Give a new node its place in the order of creation. Straight-line code does this itself."""
+    node.sequence = next_sequence()
+    node.hooks = None
+    if modes.anomaly is not None:
+        from .anomaly import note
+
+        note(node)
 
 
 # --- errors --------------------------------------------------------------------------------------
@@ -129,11 +176,21 @@ def stale(node, name, shape, dtype, saved_version, version):
 class Extra:
     """What few tensors have: hooks, a retained gradient, a tangent, a name."""
 
-    __slots__ = ("accumulated", "hooks", "name", "retains_grad", "tangent")
+    __slots__ = (
+        "accumulated",
+        "accumulator",
+        "hooks",
+        "name",
+        "node_hooks",
+        "retains_grad",
+        "tangent",
+    )
 
     def __init__(self):
         self.hooks = None
         self.accumulated = None
+        self.accumulator = None  # weak reference to the leaf's AccumulateGrad
+        self.node_hooks = None  # the hooks of that
         self.retains_grad = False
         self.tangent = None
         self.name = None
@@ -148,14 +205,18 @@ def extra_of(tensor):
 
 
 class Hooks:
-    """Hooks of a node: before and after it, and on the gradient of each output."""
+    """Hooks of a node: before and after it, and on the gradient of each output.
 
-    __slots__ = ("after", "before", "metadata", "outputs", "retained")
+    `packed` says that hooks have packed what the node saved.
+    """
+
+    __slots__ = ("after", "before", "metadata", "outputs", "packed", "retained")
 
     def __init__(self):
         self.before = OrderedDict()
         self.after = OrderedDict()
         self.metadata = None
+        self.packed = False
         self.outputs = {}  # output number -> OrderedDict of tensor hooks
         self.retained = {}  # output number -> weak reference to the tensor
 
@@ -187,7 +248,18 @@ class RemovableHandle:
         self.remove()
 
 
-def _hooks_of(node):
+watched_leaves = {}
+"""Leaves with hooks, by id, weakly: while there are any, a pass finds out when each is complete."""
+
+
+def watch(leaf):
+    """Note that a leaf has hooks."""
+    key = id(leaf)
+    watched_leaves[key] = weakref.ref(leaf, lambda _: watched_leaves.pop(key, None))
+
+
+def hooks_of(node):
+    """The node's hooks, made when it has none yet."""
     if node.hooks is None:
         node.hooks = Hooks()
     return node.hooks
@@ -198,11 +270,12 @@ def register_hook(tensor, hook):
     if not tensor._requires_grad:
         raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
     if tensor._grad_fn is None:
+        watch(tensor)
         extra = extra_of(tensor)
         if extra.hooks is None:
             extra.hooks = OrderedDict()
         return RemovableHandle(extra.hooks, hook)
-    outputs = _hooks_of(tensor._grad_fn).outputs
+    outputs = hooks_of(tensor._grad_fn).outputs
     return RemovableHandle(outputs.setdefault(tensor._output_nr, OrderedDict()), hook)
 
 
@@ -212,6 +285,7 @@ def register_post_accumulate_grad_hook(tensor, hook):
         raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
     if tensor._grad_fn is not None:
         raise RuntimeError("post accumulate grad hooks cannot be registered on non-leaf tensors")
+    watch(tensor)
     extra = extra_of(tensor)
     if extra.accumulated is None:
         extra.accumulated = OrderedDict()
@@ -225,4 +299,4 @@ def retain_grad(tensor):
     if tensor._grad_fn is None:
         return
     extra_of(tensor).retains_grad = True
-    _hooks_of(tensor._grad_fn).retained[tensor._output_nr] = weakref.ref(tensor)
+    hooks_of(tensor._grad_fn).retained[tensor._output_nr] = weakref.ref(tensor)

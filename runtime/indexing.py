@@ -234,6 +234,8 @@ def index_tensors(indices):
 def setitem(self, key, value):
     """`self[key] = value`; `value` is broadcast. It is recorded if either requires gradients."""
     steps = plan(key, self.shape)
+    if modes.before_write is not None:
+        modes.before_write(self)
     if modes.grad and (self._requires_grad or getattr(value, "_requires_grad", False)):
         _write_recorded(self, steps, value)
         return

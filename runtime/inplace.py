@@ -56,6 +56,8 @@ def _split(function, args):
 
 def check(name, target, others=()):
     """Errors of in-place operations that autograd cannot follow."""
+    if modes.before_write is not None:
+        modes.before_write(target)
     if not modes.grad:
         return
     wants = _recorded(target, others)

@@ -22,7 +22,10 @@ class Modes(threading.local):
     anomaly = None
     profiler = None
     saved_hooks = None
-    callbacks = None
+    saved_hooks_disabled = None
+    before_write = None
+    evaluating = None
+    task = None
 
     def update(self):
         """Set `active` to what the other switches say."""

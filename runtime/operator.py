@@ -13,7 +13,7 @@ import numpy as np
 
 from . import dtypes, graph
 from .accumulation import tensor_of
-from .graph import Node, next_sequence
+from .graph import Node, begin
 from .modes import modes
 from .tensor import Tensor, from_flat
 
@@ -130,9 +130,8 @@ class Operator:
     def record(self, args, results, rows=None, lanes=None):
         """Make the node of a call and tie `results` (tensors) to it."""
         node = new(self.node)
-        node.sequence = next_sequence()
+        begin(node)
         node.edges = self.edges(args)
-        node.hooks = None
         attach = [results[i] for i in self.differentiable_outputs] if not self.listed else results
         node.shape = attach[0].shape if len(attach) == 1 else tuple(r.shape for r in attach)
         shapes, kinds = [], []
@@ -150,6 +149,8 @@ class Operator:
             result._grad_fn = node
             result._output_nr = number
         node.saved = self.save(args, results, rows or {}, needed)
+        if modes.saved_hooks is not None:
+            graph.hooks_of(node).packed = True
         return node
 
     def save(self, args, results, rows, needed):
@@ -158,7 +159,7 @@ class Operator:
         several = any(self.many)
         for name, kind, source, needed_by in self.saved:
             if name in rows:
-                saved += (rows[name], None, 0)
+                saved += kept_row(rows[name])
             elif kind == "input":
                 value = args[self.positions[source]]
                 wanted = several or any(needed[i] for i in needed_by)
@@ -166,10 +167,9 @@ class Operator:
                     plain = value if not isinstance(value, Tensor) else None
                     saved += (plain, None, 0)
                 else:
-                    saved += (shell(value), value._counter, value._counter[0])
+                    saved += kept(value)
             elif kind == "output":
-                value = results[self.outputs.index(source)]
-                saved += (shell(value), value._counter, value._counter[0])
+                saved += kept(results[self.outputs.index(source)])
             elif kind == "shape":
                 value = args[self.positions[source]]
                 saved += (_shapes(value), None, 0)
@@ -178,6 +178,24 @@ class Operator:
             else:
                 saved += (args[self.positions[source]], None, 0)
         return tuple(saved)
+
+
+def kept(value):
+    """The triple of a saved tensor, packed where hooks ask for it."""
+    if modes.saved_hooks is not None:
+        from .saved_values import packed
+
+        return packed(value)
+    return shell(value), value._counter, value._counter[0]
+
+
+def kept_row(array):
+    """The triple of an array that no tensor shows."""
+    if modes.saved_hooks is not None:
+        from .saved_values import packed_row
+
+        return packed_row(array)
+    return array, None, 0
 
 
 def public_name(name):
@@ -233,25 +251,27 @@ def return_type(name, outputs):
 
 def unpack(node):
     """What the gradient formulas read, as tensors tied to the graph, and plain values."""
+    saved = node.op.saved
+    return [unpack_one(node, i) for i in range(len(saved)) if saved[i][1] != "row"]
+
+
+def unpack_one(node, index):
+    """One saved value; RuntimeError once released or written in place."""
     op = node.op
     saved = node.saved
     if saved is None:
         graph.freed(node)
-    values = []
-    for index, (name, kind, source, _) in enumerate(op.saved):
-        if kind == "row":
-            continue
-        value, counter, version = saved[3 * index : 3 * index + 3]
-        if counter is not None and counter[0] != version:
-            expired(node)
-        if value is None and name in op.absent:
-            value = op.absent[name]
-        if kind == "input" and value is not None and counter is not None:
-            value = _input(node, op, source, value)
-        elif kind == "output" and counter is not None:
-            value = _output(node, op, source, value)
-        values.append(value)
-    return values
+    name, kind, source, _ = op.saved[index]
+    value, counter, version = saved[3 * index : 3 * index + 3]
+    if counter is not None and counter[0] != version:
+        expired(node)
+    if value is None and name in op.absent:
+        return op.absent[name]
+    if kind == "input" and value is not None and counter is not None:
+        return _input(node, op, source, value)
+    if kind == "output" and counter is not None:
+        return _output(node, op, source, value)
+    return value
 
 
 def _input(node, op, source, value):
@@ -264,8 +284,11 @@ def _input(node, op, source, value):
         index = op.differentiable.index(source)
         target = node.edges[2 * index]
         if isinstance(target, Tensor):
-            return target
-        if target is not None:
+            if node.hooks is None or not node.hooks.packed:
+                return target
+            # the hooks may have made another value of it
+            tie(SameBackward0, tensor, target, None)
+        elif target is not None:
             tensor._grad_fn = target
             tensor._output_nr = node.edges[2 * index + 1]
             tensor._requires_grad = True
@@ -348,6 +371,16 @@ class OperatorNode(Node):
     op = None
     label = None
 
+    def __getattr__(self, name):
+        from .saved_values import attribute
+
+        return attribute(self, name)
+
+    def __dir__(self):
+        from .saved_values import names
+
+        return [*super().__dir__(), *(names(self) if self.op is not None else ())]
+
     def name(self):
         return self.label or type(self).__name__
 
@@ -401,15 +434,23 @@ class TensorNode(OperatorNode):
         return self.by_formulas(grad)
 
 
+class SameBackward0(TensorNode):
+    """A tensor that stands for another: the gradient passes unchanged."""
+
+    __slots__ = ()
+
+    def apply_differentiable(self, grad):
+        return grad
+
+
 def tie(kind, result, source, recipe):
     """Let the gradient of `result` flow to `source` alone, by a node that reads `recipe`."""
     node = new(kind)
-    node.sequence = next_sequence()
+    begin(node)
     node.edges = (source._grad_fn or source, source._output_nr)
     node.saved = ()
     node.shape = result.shape
     node.general = General([source.shape], [source.dtype], recipe)
-    node.hooks = None
     result._requires_grad = True
     result._grad_fn = node
     result._output_nr = 0

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from .arrays import ViewNode
-from .graph import next_sequence
+from .graph import begin
 from .modes import modes
 from .operator import General, OperatorNode, TensorNode, as_tensor, tie
 from .tensor import view_of
@@ -98,12 +98,11 @@ def written(view, result):
     target = (result._grad_fn or result) if result._requires_grad else None
     shapes, kinds = [base.shape, view.shape], [base.dtype, view.dtype]
     node = _new(CopySlices)
-    node.sequence = next_sequence()
+    begin(node)
     node.edges = (*past, target, result._output_nr)
     node.saved = ()
     node.shape = base.shape
     node.general = General(shapes, kinds, Region(base, view))
-    node.hooks = None
     base._grad_fn, base._output_nr, base._requires_grad = node, 0, True
     refresh(base)
 

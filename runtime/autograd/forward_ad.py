@@ -11,7 +11,7 @@ import contextlib
 import itertools
 from typing import NamedTuple
 
-from ..graph import Node, extra_of, next_sequence
+from ..graph import Node, begin, extra_of
 from ..modes import modes
 from ..tensor import Tensor, view_of
 
@@ -149,12 +149,11 @@ def _view(t):
     out = view_of(t, t.shape, t._strides, t._offset)
     if modes.grad and t._requires_grad:
         node = ViewBackward0.__new__(ViewBackward0)
-        node.sequence = next_sequence()
+        begin(node)
         node.edges = (t, 0) if t._grad_fn is None else (t._grad_fn, t._output_nr)
         node.saved = ()
         node.shape = t.shape
         node.general = None
-        node.hooks = None
         out._requires_grad = True
         out._grad_fn = node
     return out

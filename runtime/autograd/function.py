@@ -11,7 +11,7 @@ import inspect
 import numpy as np
 
 from ..geometry import Size
-from ..graph import Node, freed, next_sequence
+from ..graph import Node, begin, freed
 from ..modes import modes
 from ..tensor import Tensor, alias, from_flat, view_of
 from . import forward_ad
@@ -307,7 +307,7 @@ def _check_dirty(t):
 
 def _record(ctx, inputs, places, outputs):
     """Tie the outputs to the node `ctx`, and keep what is to be saved."""
-    ctx.sequence = next_sequence()
+    begin(ctx)
     edges = []
     for t in inputs:
         edges += (t._grad_fn or t, t._output_nr) if t._requires_grad else (None, 0)
@@ -398,7 +398,7 @@ class _NotTwice(Node):
     __slots__ = ()
 
     def __init__(self, ctx, grads):
-        self.sequence = next_sequence()
+        begin(self)
         edges = list(ctx.edges)
         for g in grads:
             if isinstance(g, Tensor) and g._requires_grad:
@@ -406,7 +406,7 @@ class _NotTwice(Node):
         self.edges = tuple(edges)
         self.saved = ()
         self.shape = Size(())
-        self.general = self.hooks = None
+        self.general = None
 
     def apply(self, grad):
         raise RuntimeError(

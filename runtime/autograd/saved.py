@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ..graph import stale
-from ..operator import shell
+from ..modes import modes
+from ..operator import SameBackward0, shell, tie
 from ..tensor import Tensor
 
 
@@ -14,7 +15,7 @@ class SavedTensor:
     a node never holds its own output, nor what an in-place operator may later tie to the node.
     """
 
-    __slots__ = ("kept", "output_nr", "requires_grad", "source", "version")
+    __slots__ = ("kept", "output_nr", "packed", "requires_grad", "source", "version")
 
     def __init__(self, t, is_output):
         self.version = t._counter[0]
@@ -23,10 +24,19 @@ class SavedTensor:
         # None stands for the node that saves
         self.source = None if is_output else t._grad_fn
         leaf = t._grad_fn is None and not is_output
-        self.kept = t if leaf else shell(t)
+        self.packed = None
+        if modes.saved_hooks is not None:
+            from ..saved_values import Packed
+
+            self.packed = Packed(t, modes.saved_hooks)
+            self.kept = t if leaf and self.requires_grad else None
+        else:
+            self.kept = t if leaf else shell(t)
 
     def unpack(self, node, position):
         """The tensor again; RuntimeError if it was written in place since."""
+        if self.packed is not None:
+            return self._tied(self.packed.tensor(), node)
         kept = self.kept
         version = kept._counter[0]
         if version != self.version:
@@ -34,7 +44,16 @@ class SavedTensor:
             stale(node, name, kept.shape, kept.dtype, self.version, version)
         if not self.requires_grad or kept._requires_grad:
             return kept
-        out = shell(kept)
+        return self._tied(kept, node)
+
+    def _tied(self, value, node):
+        """A tensor of these values at the place that the saved one had in the graph."""
+        out = shell(value)
+        if not self.requires_grad:
+            return out
+        if self.kept is not None and self.kept._requires_grad:
+            tie(SameBackward0, out, self.kept, None)
+            return out
         out._grad_fn = node if self.source is None else self.source
         out._output_nr = self.output_nr
         out._requires_grad = True

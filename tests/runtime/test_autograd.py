@@ -91,8 +91,6 @@ def test_inputs_must_exist_and_require_gradients():
         y.backward(inputs=[])
     with pytest.raises(RuntimeError, match="One of the differentiated Tensors does not require gr"):
         autograd.grad(y, leaf([1.0], False))
-    with pytest.raises(NotImplementedError, match="is_grads_batched"):
-        autograd.grad(y, y, is_grads_batched=True)
 
 
 def test_backward_into_chosen_inputs_only():

@@ -141,7 +141,7 @@ def test_a_pass_that_failed_leaves_the_engine_usable():
     with pytest.raises(KeyError, match="mine"):
         add(scale(x, 2.0), bad).backward()
     assert modes.grad
-    assert modes.callbacks is None
+    assert modes.task is None
     x.grad = None
     scale(x, 2.0).backward()
     assert x.grad.item() == 2.0

@@ -1,0 +1,249 @@
+"""`backward` and `grad`: what programs give and get; the passes themselves are the engine's."""
+
+from __future__ import annotations
+
+from collections import namedtuple
+
+from .. import dtypes, engine
+from ..factories import ones, zeros_like
+from ..tensor import Tensor
+
+GradientEdge = namedtuple("GradientEdge", "node output_nr ownership_token", defaults=(None,))
+GradientEdge.__doc__ = """Where a gradient arrives: an output of a node.
+
+Attributes
+----------
+node : Node
+output_nr : int
+    Which output of the node.
+ownership_token
+    Nothing; an edge keeps its node.
+"""
+
+
+class Root:
+    """Where a backward pass starts: a tensor, or an output of a node."""
+
+    __slots__ = ("dtype", "shape", "target", "tensor")
+
+    def __init__(self, value, index):
+        self.target = _target(value)
+        if isinstance(value, Tensor):
+            self.tensor, self.shape, self.dtype = value, value.shape, value.dtype
+            if not value._requires_grad:
+                raise RuntimeError(
+                    f"element {index} of tensors does not require grad and does not have a grad_fn"
+                )
+            return
+        node, number = self.target
+        several = getattr(node, "n_outputs", 1) > 1
+        self.tensor, self.shape, self.dtype = (
+            None,
+            node.shape[number] if several else node.shape,
+            None,
+        )
+
+
+def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False, inputs=None):
+    """Accumulate the gradients of `tensors` into the `.grad` of the leaves they depend on.
+
+    Parameters
+    ----------
+    tensors : Tensor, GradientEdge or sequence of them
+        Roots; a root with more than one element needs its entry of `grad_tensors`.
+    grad_tensors : Tensor, None, or sequence of them
+        Gradients of the roots, of their shapes.
+    retain_graph : bool, optional
+        Keep what the graph saved; by default as `create_graph`.
+    create_graph : bool
+        Record the backward pass, so that it can be differentiated.
+    inputs : Tensor, GradientEdge or sequence of them, optional
+        Accumulate only into these.
+    """
+    roots = _roots(_sequence(tensors))
+    gradients = _initial(roots, _sequence(grad_tensors), create_graph)
+    retain = create_graph if retain_graph is None else retain_graph
+    if inputs is None:
+        engine.run([root.target for root in roots], gradients, retain, create_graph)
+        return
+    inputs = _sequence(inputs)
+    if len(inputs) == 0:
+        raise RuntimeError("`inputs` argument to `backward()` cannot be empty.")
+    for tensor in inputs:
+        if isinstance(tensor, Tensor):
+            # a computed tensor gets its gradient where retained ones do
+            tensor.retain_grad()
+    targets = list(dict.fromkeys(_target(tensor) for tensor in inputs))
+    found = _pass(roots, gradients, targets, retain, create_graph)
+    for (target, _), gradient in zip(targets, found, strict=True):
+        if gradient is not None and isinstance(target, Tensor):
+            engine.deliver(target, gradient, create_graph)
+
+
+def grad(
+    outputs,
+    inputs,
+    grad_outputs=None,
+    retain_graph=None,
+    create_graph=False,
+    is_grads_batched=False,
+    allow_unused=None,
+    materialize_grads=False,
+):
+    """Gradients of `outputs` with respect to `inputs`, as a tuple; `.grad` is left alone.
+
+    Parameters
+    ----------
+    outputs, inputs : Tensor, GradientEdge or sequence of them
+    grad_outputs : Tensor, None, or sequence of them
+        Gradients of the outputs, of their shapes.
+    retain_graph : bool, optional
+        Keep what the graph saved; by default as `create_graph`.
+    create_graph : bool
+        Record the backward pass, so that it can be differentiated.
+    is_grads_batched : bool
+        The first dimension of `grad_outputs` is a batch; so is that of the results. One backward
+        pass is run for each.
+    allow_unused : bool, optional
+        Give None for an input that the outputs do not depend on, instead of an error.
+    materialize_grads : bool
+        Give zeros in its place.
+    """
+    if materialize_grads and allow_unused is False:
+        raise ValueError(
+            "Expected allow_unused to be True or not passed when materialize_grads=True, but got: "
+            "allow_unused=False."
+        )
+    roots, sources = _roots(_sequence(outputs)), _sequence(inputs)
+    if not sources:
+        raise RuntimeError("`inputs` argument to `grad()` cannot be empty.")
+    targets = [_source(source) for source in sources]
+    retain = create_graph if retain_graph is None else retain_graph
+    given = _sequence(grad_outputs)
+    if is_grads_batched:
+        result = _batched(roots, given, targets, retain, create_graph)
+    else:
+        result = _pass(roots, _initial(roots, given, create_graph), targets, retain, create_graph)
+    if materialize_grads:
+        pairs = zip(result, sources, strict=True)
+        return tuple(zeros_like(s) if g is None else g for g, s in pairs)
+    if not allow_unused:
+        for index, gradient in enumerate(result):
+            if gradient is None:
+                raise RuntimeError(
+                    f"The differentiated Tensor at index {index} appears to not have been used in "
+                    "the graph. Set allow_unused=True if this is the desired behavior."
+                )
+    return tuple(result)
+
+
+def _sequence(values):
+    if isinstance(values, Tensor | GradientEdge) or values is None:
+        return (values,)
+    return tuple(values)
+
+
+def _target(value):
+    """The (node or leaf, output number) that a tensor or a GradientEdge stands for."""
+    if isinstance(value, Tensor):
+        return value._grad_fn or value, value._output_nr
+    if isinstance(value, GradientEdge):
+        node = value.node
+        return getattr(node, "variable", node), value.output_nr
+    raise TypeError(f"expected a Tensor or a GradientEdge, got {type(value).__name__}")
+
+
+def _source(value):
+    """The target of an input, which must be part of a graph."""
+    if isinstance(value, Tensor) and not value._requires_grad:
+        raise RuntimeError("One of the differentiated Tensors does not require grad")
+    return _target(value)
+
+
+def _roots(values):
+    return [Root(value, index) for index, value in enumerate(values)]
+
+
+def _pass(roots, gradients, targets, retain, create_graph):
+    """The gradient of each target by one backward pass."""
+    starts = [root.target for root in roots]
+    found = engine.run(starts, gradients, retain, create_graph, set(targets))
+    return [found.get(target) for target in targets]
+
+
+def _batched(roots, given, targets, retain, create_graph):
+    """The gradients for each gradient of a batch (their first dimension), stacked."""
+    from .. import operators as ops
+
+    given = given * len(roots) if len(given) == 1 and given[0] is None else given
+    count = _batch_size(roots, given)
+    rows = []
+    for i in range(count):
+        chosen = [None if g is None else ops.select(g, 0, i) for g in given]
+        gradients = _initial(roots, chosen, create_graph)
+        more = i < count - 1
+        rows.append(_pass(roots, gradients, targets, retain or more, create_graph))
+    columns = zip(*rows, strict=True)
+    return [None if column[0] is None else ops.stack(list(column)) for column in columns]
+
+
+def _batch_size(roots, given):
+    """The common first dimension of the gradients."""
+    sizes = set()
+    for index, (root, gradient) in enumerate(zip(roots, given, strict=True)):
+        if gradient is None:
+            continue
+        if not gradient.shape:
+            raise IndexError(
+                f"grad_output[{index}] has no dimension; with is_grads_batched its first is the "
+                "batch"
+            )
+        if gradient.shape[1:] != root.shape:
+            raise RuntimeError(
+                "If `is_grads_batched=True`, we interpret the first dimension of each grad_output "
+                "as the batch dimension. The sizes of the remaining dimensions are expected to "
+                "match the shape of corresponding output, but a mismatch was detected: "
+                f"grad_output[{index}] has a shape of {gradient.shape} and output[{index}] has a "
+                f"shape of {root.shape}."
+            )
+        sizes.add(gradient.shape[0])
+    if not sizes:
+        raise RuntimeError("grad can be implicitly created only for scalar outputs")
+    if len(sizes) > 1:
+        raise ValueError(
+            "is_grads_batched: all grad_outputs must have the same first dimension, got sizes "
+            f"{sorted(sizes)}"
+        )
+    return sizes.pop()
+
+
+def _initial(roots, given, create_graph):
+    """The gradient that each root starts with, checked against the root."""
+    if len(given) == 1 and given[0] is None:
+        given = given * len(roots)
+    if len(given) != len(roots):
+        raise RuntimeError(f"got {len(roots)} tensors and {len(given)} gradients")
+    gradients = []
+    for index, (root, gradient) in enumerate(zip(roots, given, strict=True)):
+        if gradient is None:
+            if root.shape.numel() != 1:
+                raise RuntimeError("grad can be implicitly created only for scalar outputs")
+            dtype = root.dtype or dtypes.get_default_dtype()
+            gradient = ones(root.shape, dtype=dtype)
+        gradients.append(_checked(root, gradient, index, create_graph))
+    return gradients
+
+
+def _checked(root, gradient, index, create_graph):
+    if not isinstance(gradient, Tensor):
+        raise TypeError(
+            f"gradients can be either Tensors or None, but got {type(gradient).__name__}"
+        )
+    if gradient.shape != root.shape:
+        raise RuntimeError(
+            f"Mismatch in shape: grad_output[{index}] has a shape of {gradient.shape} and "
+            f"output[{index}] has a shape of {root.shape}."
+        )
+    if root.dtype is not None and gradient.dtype is not root.dtype:
+        gradient = gradient.to(root.dtype)
+    return gradient if create_graph else gradient.detach()
