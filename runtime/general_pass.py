@@ -206,12 +206,13 @@ class Pass:
     def _finish(self, key):
         """Give a leaf its gradient, which is complete."""
         leaf, gradient = self.leaves.pop(key)
+        if self.inputs is not None and (leaf, 0) not in self.inputs:
+            return
         extra = getattr(leaf, "_extra", None)
         if extra is not None and extra.hooks:
             gradient = call_hooks(extra.hooks, tensor_of(gradient, leaf.shape))
         if self.inputs is not None:
-            if (leaf, 0) in self.inputs:
-                self.captured[(leaf, 0)] = tensor_of(gradient, leaf.shape)
+            self.captured[(leaf, 0)] = tensor_of(gradient, leaf.shape)
         elif leaf._requires_grad:
             owned = sole(gradient)
             deliver(leaf, gradient, self.create, owned)
