@@ -6,7 +6,6 @@ are complete, and watch for anomalies.
 
 from __future__ import annotations
 
-import itertools
 from heapq import heappop, heappush
 
 import numpy as np
@@ -301,12 +300,9 @@ def reaching(roots, inputs):
 class Task:
     """A backward pass under way: what hooks and callbacks may ask about it."""
 
-    __slots__ = ("_reached", "callbacks", "inputs", "number", "roots")
-
-    _next_number = itertools.count().__next__
+    __slots__ = ("__weakref__", "_reached", "callbacks", "inputs", "roots")
 
     def __init__(self, roots, inputs, callbacks):
-        self.number = Task._next_number()
         self.roots = roots
         self.inputs = inputs
         self.callbacks = callbacks
