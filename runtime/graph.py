@@ -169,8 +169,8 @@ def stale(node, name, shape, dtype, saved_version, version, origin=None):
     raise RuntimeError(
         "one of the variables needed for gradient computation has been modified by an inplace "
         f"operation: [{dtype} {list(shape)}], {where}saved by {node.name()} as '{name}', is at "
-        f"version {version}; expected version {saved_version} instead. Hint: write the operation out of "
-        "place, or clone the tensor before it is changed."
+        f"version {version}; expected version {saved_version} instead. Hint: write the operation "
+        "out of place, or clone the tensor before it is changed."
     )
 
 
