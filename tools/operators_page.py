@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import yaml
-
 from rederive.tools import progress, specification
 from rederive.tools.checks import Outcome, check_operator
 
