@@ -1,4 +1,4 @@
-"""Helpers beside the core: checkpointing and what goes with it."""
+"""What programs use around their models: checkpointing."""
 
 from . import checkpoint
 
