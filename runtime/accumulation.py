@@ -9,6 +9,7 @@ from sys import getrefcount
 import numpy as np
 
 from . import dtypes
+from .geometry import is_permuted
 from .kernels.accumulate import add_into
 from .tensor import from_flat
 
@@ -75,6 +76,9 @@ def accumulate(tensor, gradient, record, owned):
                 gradient = ops.clone(gradient)
             tensor._grad = gradient
         elif present is None:
+            if tensor._flat is None and is_permuted(tensor.shape, tensor._strides):
+                tensor._grad = _laid_out(gradient, tensor)
+                return
             if not owned:
                 gradient = _own_copy(gradient)
             tensor._grad = tensor_of(gradient, tensor.shape)
@@ -157,6 +161,15 @@ def _own_copy(gradient):
     if type(gradient) is ndarray:
         return gradient.copy()
     return gradient._dense() if gradient._flat is None else gradient._flat.copy()
+
+
+def _laid_out(gradient, tensor):
+    """A copy that lies in memory as the tensor does, whose elements are dense but permuted."""
+    from .factories import empty_strided
+
+    copy = empty_strided(tensor.shape, tensor._strides, dtype=tensor.dtype)
+    copy._nd()[...] = tensor_of(gradient, tensor.shape)._nd()
+    return copy
 
 
 def _add_into(present, gradient):

@@ -8,6 +8,7 @@ import weakref
 import numpy as np
 
 from . import dtypes, views
+from .dispatch import dispatch
 from .geometry import Size
 from .modes import modes
 from .operator import Operator, TensorNode, as_tensor, tie
@@ -160,6 +161,9 @@ class View(Operator):
         super().__init__(**common)
         self.geometry = getattr(views, geometry)
         self.auto = auto
+        if self.listed:
+            kind = self.node.__name__
+            self.node_of_several = type(kind, (self.node,), {"__slots__": ("n_outputs",)})
 
     def call(self, *args):
         """Make the view (or the views) and record the node."""
@@ -173,13 +177,25 @@ class View(Operator):
         results = [view_of(base, Size(shape), *rest) for shape, *rest in pieces]
         for result in results:
             register(base._counter, result)
-        if base._requires_grad and modes.grad and self.node is not None:
-            for index, result in enumerate(results):
-                if self.auto:
-                    tie(self.node, result, base, Recipe(self, base.shape, args[1:], index))
-                else:
-                    self.record(args, [result])
+        if base._requires_grad and modes.grad and self.node is not None and results:
+            if not self.auto:
+                self.record(args, results)
+            elif len(results) == 1:
+                tie(self.node, results[0], base, Recipe(self, base.shape, args[1:], 0))
+            else:
+                self._tie_several(results, base, Recipe(self, base.shape, args[1:], None))
         return tuple(results) if self.listed else results[0]
+
+    def _tie_several(self, results, base, recipe):
+        """One node for all the views that a call made."""
+        tie(self.node_of_several, results[0], base, recipe)
+        node = results[0]._grad_fn
+        node.n_outputs = len(results)
+        node.shape = tuple(result.shape for result in results)
+        for number, result in enumerate(results):
+            result._requires_grad = True
+            result._grad_fn = node
+            result._output_nr = number
 
 
 PRUNE = 64
@@ -205,18 +221,20 @@ class Recipe:
 
     def view(self, tensor):
         """The same view of `tensor` (graph included)."""
-        from .dispatch import dispatch
-
         result = dispatch(self.op, tensor, *self.args)
         return result[self.index] if self.op.listed else result
 
-    def place(self, grad):
-        """Zeros of the input's shape with `grad` where the view lies."""
-        whole = np.zeros(self.shape.numel(), grad.dtype.numpy)
-        tensor = as_tensor(whole, self.shape)
+    def place(self, grads):
+        """Zeros of the input's shape with each gradient (or None) where its view lies."""
+        first = next(g for g in grads if g is not None)
+        tensor = as_tensor(np.zeros(self.shape.numel(), first.dtype.numpy), self.shape)
         made = self.op.geometry(tensor.shape, tensor._strides, 0, *self.args)
-        shape, strides, offset = made[self.index] if self.op.listed else made
-        view_of(tensor, Size(shape), strides, offset)._nd()[...] = grad._nd()
+        places = made if self.op.listed else [made]
+        if self.index is not None:
+            places = [places[self.index]]
+        for grad, (shape, strides, offset) in zip(grads, places, strict=True):
+            if grad is not None:
+                view_of(tensor, Size(shape), strides, offset)._nd()[...] = grad._nd()
         return tensor
 
 
@@ -227,16 +245,33 @@ class ViewNode(TensorNode):
 
     def apply_differentiable(self, grad):
         recipe = self.general.lanes
-        result = recipe.place(grad)
-        if grad._requires_grad and modes.grad:
-            tie(PlaceBackward0, result, grad, recipe)
+        several = recipe.index is None
+        grads = grad if several else [grad]
+        result = recipe.place(grads)
+        if modes.grad and any(g is not None and g._requires_grad for g in grads):
+            _tie_placed(result, grads, recipe)
         return result
 
 
+def _tie_placed(result, grads, recipe):
+    """Let the gradient of `result` flow to each of the gradients that were placed in it."""
+    first = next(g for g in grads if g is not None)
+    tie(PlaceBackward0, result, first, recipe)
+    node = result._grad_fn
+    edges = []
+    for g in grads:
+        wanted = g is not None and g._requires_grad
+        edges += (g._grad_fn or g, g._output_nr) if wanted else (None, 0)
+    node.edges = tuple(edges)
+
+
 class PlaceBackward0(TensorNode):
-    """Gradient of putting a gradient back into a view: the same view of its gradient."""
+    """Gradient of putting gradients back into views: the same views of its gradient."""
 
     __slots__ = ()
 
     def apply_differentiable(self, grad):
-        return self.general.lanes.view(grad)
+        recipe = self.general.lanes
+        if recipe.index is not None:
+            return recipe.view(grad)
+        return tuple(dispatch(recipe.op, grad, *recipe.args))

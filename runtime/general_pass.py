@@ -6,7 +6,6 @@ are complete, and watch for anomalies.
 
 from __future__ import annotations
 
-import itertools
 from heapq import heappop, heappush
 
 import numpy as np
@@ -207,12 +206,13 @@ class Pass:
     def _finish(self, key):
         """Give a leaf its gradient, which is complete."""
         leaf, gradient = self.leaves.pop(key)
+        if self.inputs is not None and (leaf, 0) not in self.inputs:
+            return
         extra = getattr(leaf, "_extra", None)
         if extra is not None and extra.hooks:
             gradient = call_hooks(extra.hooks, tensor_of(gradient, leaf.shape))
         if self.inputs is not None:
-            if (leaf, 0) in self.inputs:
-                self.captured[(leaf, 0)] = tensor_of(gradient, leaf.shape)
+            self.captured[(leaf, 0)] = tensor_of(gradient, leaf.shape)
         elif leaf._requires_grad:
             owned = sole(gradient)
             deliver(leaf, gradient, self.create, owned)
@@ -305,12 +305,9 @@ def reaching(roots, inputs):
 class Task:
     """A backward pass under way: what hooks and callbacks may ask about it."""
 
-    __slots__ = ("_reached", "callbacks", "inputs", "number", "roots")
-
-    _next_number = itertools.count().__next__
+    __slots__ = ("__weakref__", "_reached", "callbacks", "inputs", "roots")
 
     def __init__(self, roots, inputs, callbacks):
-        self.number = Task._next_number()
         self.roots = roots
         self.inputs = inputs
         self.callbacks = callbacks

@@ -110,6 +110,16 @@ def is_contiguous(shape, strides):
     return True
 
 
+def is_permuted(shape, strides):
+    """Whether the elements lie without gaps or overlaps, in whatever order of dimensions."""
+    step = 1
+    for stride, size in sorted((m, n) for m, n in zip(strides, shape, strict=True) if n != 1):
+        if stride != step:
+            return False
+        step *= size
+    return True
+
+
 def broadcast_shapes(*shapes):
     """The shape that all `shapes` expand to; RuntimeError names the sizes that do not match."""
     result = tuple(shapes[0]) if shapes else ()

@@ -160,13 +160,17 @@ def freed(node):
     raise RuntimeError(_FREED)
 
 
-def stale(node, name, shape, dtype, saved_version, version):
-    """Raise: an in-place operation has changed a value that `node` saved."""
+def stale(node, name, shape, dtype, saved_version, version, origin=None):
+    """Raise: an in-place operation has changed a value that `node` saved.
+
+    origin: the node that computed the value, and which of its outputs it is.
+    """
+    where = "" if origin is None else f"which is output {origin[1]} of {origin[0].name()}, "
     raise RuntimeError(
         "one of the variables needed for gradient computation has been modified by an inplace "
-        f"operation: [{dtype} {list(shape)}], which {node.name()} saved as '{name}', is at version "
-        f"{version}; expected version {saved_version} instead. Hint: write the operation out of "
-        "place, or clone the tensor before it is changed."
+        f"operation: [{dtype} {list(shape)}], {where}saved by {node.name()} as '{name}', is at "
+        f"version {version}; expected version {saved_version} instead. Hint: write the operation "
+        "out of place, or clone the tensor before it is changed."
     )
 
 

@@ -311,16 +311,29 @@ def _output(node, op, source, value):
 
 def expired(node):
     """Raise for the first saved value that an in-place operation has changed since."""
-    for index, (_, _, source, _) in enumerate(node.op.saved):
+    for index, (_, kind, source, _) in enumerate(node.op.saved):
         value, counter, version = node.saved[3 * index : 3 * index + 3]
-        if counter is None or counter[0] == version:
+        if value is None or counter is None or counter[0] == version:
             continue
         if type(value) is np.ndarray:
             shape, kind_ = node.shape, dtypes.from_numpy_dtype(value.dtype)
         else:
             shape, kind_ = value.shape, value.dtype
-        graph.stale(node, source, shape, kind_, version, counter[0])
+        origin = _origin(node, kind, source)
+        graph.stale(node, source, shape, kind_, version, counter[0], origin)
     raise AssertionError("no saved value is out of date")
+
+
+def _origin(node, kind, source):
+    """The (node, output number) that computed a saved value; None for a leaf."""
+    op = node.op
+    if kind == "output":
+        return node, op.outputs.index(source)
+    if source in op.differentiable and not op.many:
+        index = op.differentiable.index(source)
+        if isinstance(node.edges[2 * index], Node):
+            return node.edges[2 * index], node.edges[2 * index + 1]
+    return None
 
 
 # --- gradients over tensors ----------------------------------------------------------------------

@@ -22,12 +22,15 @@ class Region:
 
     __slots__ = ("base_shape", "geometry")
 
+    index = 0  # as a Recipe, it makes one view
+
     def __init__(self, base, view):
         self.base_shape = base.shape
         self.geometry = (view.shape, view._strides, view._offset - base._offset)
 
-    def place(self, grad):
-        """Zeros of the base's shape with `grad` where the view lies."""
+    def place(self, grads):
+        """Zeros of the base's shape with the one gradient where the view lies."""
+        (grad,) = grads
         whole = as_tensor(np.zeros(self.base_shape.numel(), grad.dtype.numpy), self.base_shape)
         view_of(whole, *self.geometry)._nd()[...] = grad._nd()
         return whole
@@ -62,7 +65,7 @@ class CopySlices(TensorNode):
         written = region.view(grad)
         if self.edges[0] is None:
             return None, written
-        mask = region.place(ones(written.shape)).bool()
+        mask = region.place([ones(written.shape)]).bool()
         return ops.masked_fill(grad, mask, 0), written
 
 

@@ -1,4 +1,4 @@
-"""The command line: `rederive generate | gradcheck | ops | bench | warmup`.
+"""The command line: `rederive generate | gradcheck | ops | docs | bench | warmup`.
 
 Exit status: 0 all is well, 1 the answer is no (a failed check, a bad specification, generated
 files that differ), 2 the command was asked for something it cannot do. Each command imports what
@@ -49,6 +49,7 @@ def parser() -> argparse.ArgumentParser:
     _add_generate(commands)
     _add_gradcheck(commands)
     _add_ops(commands)
+    _add_docs(commands)
     _add_bench(commands)
     _add_warmup(commands)
     return top
@@ -201,6 +202,31 @@ def _described(operator) -> dict[str, object]:
         "differentiable": list(operator.differentiable),
         "reference": operator.reference,
     }
+
+
+# --- docs ------------------------------------------------------------------------------------
+
+
+def _add_docs(commands) -> None:
+    command = commands.add_parser(
+        "docs",
+        help="write docs/operators.md: every operator as declared and as measured",
+        description="Write the table of the declared operators, with the errors measured now.",
+    )
+    command.add_argument(
+        "--check", action="store_true", help="only say whether the table is up to date"
+    )
+    command.set_defaults(run=_docs)
+
+
+def _docs(options: argparse.Namespace) -> int:
+    spec = specification.checkout_specification()
+    if spec is None:
+        raise specification.Mistake("docs are written in a checkout of rederive")
+    from rederive.tools import operators_page
+
+    page = spec.parent / "docs" / "operators.md"
+    return operators_page.write(page, spec, options.check)
 
 
 # --- bench and warmup ------------------------------------------------------------------------

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import namedtuple
 
+import numpy as np
+
 from .. import dtypes, engine
-from ..factories import ones, zeros_like
-from ..tensor import Tensor
+from ..factories import zeros_like
+from ..tensor import Tensor, from_flat
 
 GradientEdge = namedtuple("GradientEdge", "node output_nr ownership_token", defaults=(None,))
 GradientEdge.__doc__ = """Where a gradient arrives: an output of a node.
@@ -19,29 +21,6 @@ output_nr : int
 ownership_token
     Nothing; an edge keeps its node.
 """
-
-
-class Root:
-    """Where a backward pass starts: a tensor, or an output of a node."""
-
-    __slots__ = ("dtype", "shape", "target", "tensor")
-
-    def __init__(self, value, index):
-        self.target = _target(value)
-        if isinstance(value, Tensor):
-            self.tensor, self.shape, self.dtype = value, value.shape, value.dtype
-            if not value._requires_grad:
-                raise RuntimeError(
-                    f"element {index} of tensors does not require grad and does not have a grad_fn"
-                )
-            return
-        node, number = self.target
-        several = getattr(node, "n_outputs", 1) > 1
-        self.tensor, self.shape, self.dtype = (
-            None,
-            node.shape[number] if several else node.shape,
-            None,
-        )
 
 
 def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False, inputs=None):
@@ -60,11 +39,11 @@ def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False, 
     inputs : Tensor, GradientEdge or sequence of them, optional
         Accumulate only into these.
     """
-    roots = _roots(_sequence(tensors))
+    roots, starts = _starts(_sequence(tensors))
     gradients = _initial(roots, _sequence(grad_tensors), create_graph)
     retain = create_graph if retain_graph is None else retain_graph
     if inputs is None:
-        engine.run([root.target for root in roots], gradients, retain, create_graph)
+        engine.run(starts, gradients, retain, create_graph)
         return
     inputs = _sequence(inputs)
     if len(inputs) == 0:
@@ -74,10 +53,10 @@ def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False, 
             # a computed tensor gets its gradient where retained ones do
             tensor.retain_grad()
     targets = list(dict.fromkeys(_target(tensor) for tensor in inputs))
-    found = _pass(roots, gradients, targets, retain, create_graph)
-    for (target, _), gradient in zip(targets, found, strict=True):
-        if gradient is not None and isinstance(target, Tensor):
-            engine.deliver(target, gradient, create_graph)
+    found = engine.run(starts, gradients, retain, create_graph, set(targets))
+    for (leaf, _), gradient in found.items():
+        if gradient is not None and isinstance(leaf, Tensor):
+            engine.deliver(leaf, gradient, create_graph)
 
 
 def grad(
@@ -114,16 +93,19 @@ def grad(
             "Expected allow_unused to be True or not passed when materialize_grads=True, but got: "
             "allow_unused=False."
         )
-    roots, sources = _roots(_sequence(outputs)), _sequence(inputs)
+    roots, starts = _starts(_sequence(outputs))
+    sources = _sequence(inputs)
     if not sources:
         raise RuntimeError("`inputs` argument to `grad()` cannot be empty.")
     targets = [_source(source) for source in sources]
     retain = create_graph if retain_graph is None else retain_graph
     given = _sequence(grad_outputs)
     if is_grads_batched:
-        result = _batched(roots, given, targets, retain, create_graph)
+        result = _batched(roots, starts, given, targets, retain, create_graph)
     else:
-        result = _pass(roots, _initial(roots, given, create_graph), targets, retain, create_graph)
+        gradients = _initial(roots, given, create_graph)
+        found = engine.run(starts, gradients, retain, create_graph, set(targets))
+        result = [found.get(target) for target in targets]
     if materialize_grads:
         pairs = zip(result, sources, strict=True)
         return tuple(zeros_like(s) if g is None else g for g, s in pairs)
@@ -160,18 +142,27 @@ def _source(value):
     return _target(value)
 
 
-def _roots(values):
-    return [Root(value, index) for index, value in enumerate(values)]
+def _starts(values):
+    """The shape and dtype of each root, and the (target, output number) that it stands for."""
+    roots, starts = [], []
+    for index, value in enumerate(values):
+        start = _target(value)
+        if not isinstance(value, Tensor):
+            node, number = start
+            several = getattr(node, "n_outputs", 1) > 1
+            # what dtype the output had is not known
+            roots.append((node.shape[number] if several else node.shape, None))
+        elif value._requires_grad:
+            roots.append((value.shape, value.dtype))
+        else:
+            raise RuntimeError(
+                f"element {index} of tensors does not require grad and does not have a grad_fn"
+            )
+        starts.append(start)
+    return roots, starts
 
 
-def _pass(roots, gradients, targets, retain, create_graph):
-    """The gradient of each target by one backward pass."""
-    starts = [root.target for root in roots]
-    found = engine.run(starts, gradients, retain, create_graph, set(targets))
-    return [found.get(target) for target in targets]
-
-
-def _batched(roots, given, targets, retain, create_graph):
+def _batched(roots, starts, given, targets, retain, create_graph):
     """The gradients for each gradient of a batch (their first dimension), stacked."""
     from .. import operators as ops
 
@@ -182,7 +173,8 @@ def _batched(roots, given, targets, retain, create_graph):
         chosen = [None if g is None else ops.select(g, 0, i) for g in given]
         gradients = _initial(roots, chosen, create_graph)
         more = i < count - 1
-        rows.append(_pass(roots, gradients, targets, retain or more, create_graph))
+        found = engine.run(starts, gradients, retain or more, create_graph, set(targets))
+        rows.append([found.get(target) for target in targets])
     columns = zip(*rows, strict=True)
     return [None if column[0] is None else ops.stack(list(column)) for column in columns]
 
@@ -190,7 +182,7 @@ def _batched(roots, given, targets, retain, create_graph):
 def _batch_size(roots, given):
     """The common first dimension of the gradients."""
     sizes = set()
-    for index, (root, gradient) in enumerate(zip(roots, given, strict=True)):
+    for index, ((shape, _), gradient) in enumerate(zip(roots, given, strict=True)):
         if gradient is None:
             continue
         if not gradient.shape:
@@ -198,13 +190,13 @@ def _batch_size(roots, given):
                 f"grad_output[{index}] has no dimension; with is_grads_batched its first is the "
                 "batch"
             )
-        if gradient.shape[1:] != root.shape:
+        if gradient.shape[1:] != shape:
             raise RuntimeError(
                 "If `is_grads_batched=True`, we interpret the first dimension of each grad_output "
                 "as the batch dimension. The sizes of the remaining dimensions are expected to "
                 "match the shape of corresponding output, but a mismatch was detected: "
                 f"grad_output[{index}] has a shape of {gradient.shape} and output[{index}] has a "
-                f"shape of {root.shape}."
+                f"shape of {shape}."
             )
         sizes.add(gradient.shape[0])
     if not sizes:
@@ -224,26 +216,26 @@ def _initial(roots, given, create_graph):
     if len(given) != len(roots):
         raise RuntimeError(f"got {len(roots)} tensors and {len(given)} gradients")
     gradients = []
-    for index, (root, gradient) in enumerate(zip(roots, given, strict=True)):
+    for index, ((shape, dtype), gradient) in enumerate(zip(roots, given, strict=True)):
         if gradient is None:
-            if root.shape.numel() != 1:
+            if shape.numel() != 1:
                 raise RuntimeError("grad can be implicitly created only for scalar outputs")
-            dtype = root.dtype or dtypes.get_default_dtype()
-            gradient = ones(root.shape, dtype=dtype)
-        gradients.append(_checked(root, gradient, index, create_graph))
+            dtype = dtype or dtypes.get_default_dtype()
+            gradient = from_flat(np.ones(1, dtype.numpy), shape, dtype)
+        gradients.append(_checked(shape, dtype, gradient, index, create_graph))
     return gradients
 
 
-def _checked(root, gradient, index, create_graph):
+def _checked(shape, dtype, gradient, index, create_graph):
     if not isinstance(gradient, Tensor):
         raise TypeError(
             f"gradients can be either Tensors or None, but got {type(gradient).__name__}"
         )
-    if gradient.shape != root.shape:
+    if gradient.shape != shape:
         raise RuntimeError(
             f"Mismatch in shape: grad_output[{index}] has a shape of {gradient.shape} and "
-            f"output[{index}] has a shape of {root.shape}."
+            f"output[{index}] has a shape of {shape}."
         )
-    if root.dtype is not None and gradient.dtype is not root.dtype:
-        gradient = gradient.to(root.dtype)
-    return gradient if create_graph else gradient.detach()
+    if dtype is not None and gradient.dtype is not dtype:
+        gradient = gradient.to(dtype)
+    return gradient if create_graph or not gradient._requires_grad else gradient.detach()

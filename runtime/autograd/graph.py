@@ -123,8 +123,8 @@ class _All:
         self.task = None
 
     def __call__(self, index, gradient):
-        if modes.task.number != self.task:
-            self.task = modes.task.number
+        if self.task is None or modes.task is not self.task():
+            self.task = weakref.ref(modes.task)
             self.gradients = [None] * len(self.targets)
             self.missing = sum(modes.task.reaches(target()) for target in self.targets)
         self.gradients[index] = gradient
@@ -142,8 +142,8 @@ class _Any:
         self.task = None
 
     def __call__(self, index, gradient):
-        if modes.task.number != self.task:
-            self.task = modes.task.number
+        if self.task is None or modes.task is not self.task():
+            self.task = weakref.ref(modes.task)
             self.fn(gradient)
 
 

@@ -41,7 +41,8 @@ class SavedTensor:
         version = kept._counter[0]
         if version != self.version:
             name = f"saved_tensors[{position}]"
-            stale(node, name, kept.shape, kept.dtype, self.version, version)
+            origin = None if self.source is None else (self.source, self.output_nr)
+            stale(node, name, kept.shape, kept.dtype, self.version, version, origin)
         if not self.requires_grad or kept._requires_grad:
             return kept
         return self._tied(kept, node)
