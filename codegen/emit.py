@@ -94,6 +94,7 @@ DOOR = (
     "ops",
     "pointwise",
     "profiled",
+    "profiling",
     "queries",
     "register",
     "spread",

@@ -167,7 +167,7 @@ def profiled_lines(op: Operator) -> list[str]:
     if keywords:
         parts.append(f"{{{', '.join(f'{literal(k)}: {k}' for k in keywords)}}}")
     return [
-        "if modes.active:",
+        "if profiling.on:",
         listed("    row = profiled(", parts, ")"),
         "    if row:",
         "        return row[0]",

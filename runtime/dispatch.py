@@ -5,6 +5,22 @@ from __future__ import annotations
 from .modes import modes
 
 
+class Profiling:
+    """`on` is how many profilers there are in the process, whatever thread they watch.
+
+    Functions that never dispatch ask it before they ask for their thread's profiler: an attribute
+    of a common object is read in a tenth of the time that a thread's own takes.
+    """
+
+    __slots__ = ("on",)
+
+    def __init__(self):
+        self.on = 0
+
+
+profiling = Profiling()
+
+
 def dispatch(op, *args):
     """Compute an operator on any arguments, under whatever modes are active."""
     if modes.active:

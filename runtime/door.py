@@ -6,7 +6,7 @@ from numpy import empty, ndarray
 from . import dtypes, pointwise, queries, rowwise
 from .arrays import ArrayOperator, View, ViewNode, array_function, hand_written
 from .declared import declared
-from .dispatch import dispatch, profiled
+from .dispatch import dispatch, profiled, profiling
 from .graph import freed, next_sequence
 from .inplace import inplace
 from .modes import modes
@@ -49,6 +49,7 @@ __all__ = [
     "ops",
     "pointwise",
     "profiled",
+    "profiling",
     "queries",
     "register",
     "rowwise",

@@ -11,6 +11,7 @@ import numpy as np
 
 from . import dtypes
 from .device import check_device, strided
+from .dispatch import profiling
 from .from_data import as_tensor, from_numpy, new_tensor, tensor
 from .geometry import Size, as_size, contiguous_strides
 from .modes import modes
@@ -46,7 +47,7 @@ _CANNOT_REQUIRE_GRAD = "only Tensors of floating point dtype can require gradien
 def finish(flat, shape, dtype, requires_grad):
     """The tensor over `flat`, a leaf; RuntimeError if an integer one shall require gradients."""
     t = from_flat(flat, shape, dtype)
-    if modes.active and modes.profiler is not None:
+    if profiling.on and modes.profiler is not None:
         modes.profiler.end_factory(t)
     if requires_grad:
         if not dtype.is_floating_point:
@@ -57,7 +58,7 @@ def finish(flat, shape, dtype, requires_grad):
 
 def options(where, dtype, device, layout=None, fallback=None):
     """Check what every factory takes, and return the dtype object to use."""
-    if modes.active and modes.profiler is not None:
+    if profiling.on and modes.profiler is not None:
         modes.profiler.begin_factory(where)
     if device is not None:
         check_device(device)

@@ -12,7 +12,7 @@ import numpy as np
 
 from . import anomaly, graph
 from .accumulation import accumulate, sole, tensor_of
-from .dispatch import profiled
+from .dispatch import profiled, profiling
 from .geometry import Size
 from .graph import Node
 from .hook_calls import call_hooks, replaced
@@ -220,7 +220,7 @@ class Pass:
 
 def deliver(leaf, gradient, create_graph, owned=False):
     """Accumulate the gradient of a leaf, with the hooks before and after that."""
-    if modes.active and profiled(
+    if profiling.on and profiled(
         "AccumulateGrad", deliver, (leaf, gradient, create_graph, owned), shown=(leaf,)
     ):
         return

@@ -16,7 +16,7 @@ import warnings
 import numpy as np
 
 from . import dtypes, views
-from .dispatch import profiled
+from .dispatch import profiled, profiling
 from .geometry import Size
 from .inplace import rebase
 from .modes import modes
@@ -234,7 +234,7 @@ def index_tensors(indices):
 
 def setitem(self, key, value):
     """`self[key] = value`; `value` is broadcast. It is recorded if either requires gradients."""
-    if modes.active and profiled("setitem", setitem, (self, key, value), shown=(self, value)):
+    if profiling.on and profiled("setitem", setitem, (self, key, value), shown=(self, value)):
         return
     steps = plan(key, self.shape)
     if modes.before_write is not None:

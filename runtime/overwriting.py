@@ -7,7 +7,7 @@ import numbers
 import numpy as np
 
 from . import dtypes, inplace
-from .dispatch import profiled
+from .dispatch import profiled, profiling
 from .geometry import broadcast_shapes
 from .modes import modes
 from .namespace import ops
@@ -16,7 +16,7 @@ from .tensor import Tensor
 
 def copy_(self, src, non_blocking=False):
     """Write the elements of `src`, broadcast and converted, into this tensor; the graph follows."""
-    if modes.active and profiled("copy_", copy_, (self, src)):
+    if profiling.on and profiled("copy_", copy_, (self, src)):
         return self
     if not isinstance(src, Tensor):
         raise TypeError(f"copy_(): argument 'other' must be Tensor, not {type(src).__name__}")
@@ -36,7 +36,7 @@ def copy_(self, src, non_blocking=False):
 
 def fill_(self, value):
     """Write one number, or the element of a 0-d tensor, everywhere; the graph follows."""
-    if modes.active and profiled("fill_", fill_, (self, value)):
+    if profiling.on and profiled("fill_", fill_, (self, value)):
         return self
     if isinstance(value, Tensor):
         if value.shape:
@@ -54,7 +54,7 @@ def fill_(self, value):
 
 def zero_(self):
     """Write zeros everywhere."""
-    if modes.active and profiled("zero_", zero_, (self,)):
+    if profiling.on and profiled("zero_", zero_, (self,)):
         return self
     return fill_(self, 0)
 

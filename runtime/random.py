@@ -10,10 +10,9 @@ import numpy as np
 
 from . import dtypes
 from .device import check_device, cpu
-from .dispatch import profiled
+from .dispatch import profiled, profiling
 from .factories import checked_size, finish, like, options
 from .geometry import Size, as_int, broadcast_shapes
-from .modes import modes
 from .tensor import Tensor, from_array, from_flat
 
 _FIRST_SEED = 67280421310721
@@ -315,7 +314,7 @@ def normal(mean=0.0, std=1.0, size=None, *, generator=None, dtype=None, requires
 
 def bernoulli(input, *, generator=None):
     """1 with the probability that each element of `input` is, else 0."""
-    if modes.active:
+    if profiling.on:
         keywords = {"generator": generator}
         if row := profiled("bernoulli", bernoulli, (input,), keywords):
             return row[0]
@@ -329,7 +328,7 @@ def bernoulli(input, *, generator=None):
 
 def multinomial(input, num_samples, replacement=False, *, generator=None):
     """Positions drawn with the weights `input`, (n,) or (rows, n): `num_samples` of each row."""
-    if modes.active:
+    if profiling.on:
         given, keywords = (input, num_samples, replacement), {"generator": generator}
         if row := profiled("multinomial", multinomial, given, keywords):
             return row[0]

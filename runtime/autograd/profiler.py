@@ -69,6 +69,10 @@ class profile:
             self.function_events = joined([cycle], self.profile_memory, self.with_flops)
 
     def _known(self):
+        """The events; none while the profiler runs."""
+        return EventList() if self.function_events is None else self.function_events
+
+    def _finished(self):
         if self.function_events is None:
             raise RuntimeError("Profiler didn't finish running")
         return self.function_events
@@ -117,8 +121,8 @@ class profile:
 
     def export_chrome_trace(self, path):
         """Write a trace for chrome://tracing or Perfetto."""
-        self._known().export_chrome_trace(path)
+        self._finished().export_chrome_trace(path)
 
     def export_stacks(self, path, metric="self_cpu_time_total"):
         """Write callers and times for a flame graph."""
-        self._known().export_stacks(path, metric)
+        self._finished().export_stacks(path, metric)

@@ -14,8 +14,8 @@ There are rows for declared operators, composite ones with what they call, in-pl
 by index (`setitem`), `copy_`, `fill_`, `zero_`, factories and copies of data. What only looks at
 a tensor or passes its memory on (`detach`, `item`, `numpy`, printing) has none.
 
-Off, the profiler costs nothing where operators take their straight line; what has no such line
-asks the one question, whether any mode is active, that everything unusual waits behind.
+Off, it costs nothing where operators take their straight line, which asks `modes.active` anyway.
+What has no such line asks a counter of the process first, `dispatch.profiling.on`: 4 ns.
 """
 
 from .events import EventList, FunctionEvent, FunctionEventAvg

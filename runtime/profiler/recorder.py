@@ -20,6 +20,10 @@ from .memory import Memory
 
 clock = time.perf_counter_ns
 
+NOTHING = object()
+
+_counting = threading.Lock()
+
 FUNCTION, BACKWARD, USER = 0, 1, 7
 """Where a row comes from; PyTorch's numbers."""
 
@@ -88,23 +92,32 @@ class Recorder:
         find_straight_functions()
         modes.profiler = self
         modes.update()
+        with _counting:
+            dispatch.profiling.on += 1
         self.wall = time.time_ns()
         self.began = clock()
 
     def stop(self):
         """Watch no longer. RuntimeError in another thread than the one that is watched."""
         self.ended = clock()
-        if modes.profiler is not self:
-            raise RuntimeError(
-                "profiler: it was started in another thread; stop it in the thread that started it"
-            )
+        self.check_thread()
         modes.profiler = None
         modes.update()
+        with _counting:
+            dispatch.profiling.on -= 1
         for row in self.open:
             row.end = row.closed = self.ended
         self.open.clear()
         if self.memory is not None:
             self.memory.close()
+
+    def check_thread(self):
+        """RuntimeError in another thread than the one that is watched."""
+        if modes.profiler is not self:
+            raise RuntimeError(
+                "profiler: it was started in another thread; step and stop it in the thread that "
+                "started it"
+            )
 
     # --- rows --------------------------------------------------------------------------------
 
@@ -152,28 +165,27 @@ class Recorder:
         straight = _straight.get(op)
         row = self.begin(op.name, args)
         try:
-            if straight is not None and self._alone():
-                try:
-                    row.start = clock()
-                    result = straight(args)
-                finally:
-                    row.end = clock()
-                    modes.profiler, modes.active = self, True
-            else:
+            result = self._straight(straight, args, row) if straight is not None else NOTHING
+            if result is NOTHING:
                 result = dispatch.under_modes(op, args)
         finally:
             self.end(row)
         self.note(row, args, result)
         return result
 
-    def _alone(self):
-        """Take the profiler off where no other mode is on."""
-        modes.profiler = None
-        modes.update()
-        if modes.active:
-            modes.profiler = self
-            return False
-        return True
+    def _straight(self, function, args, row):
+        """The result as if nobody watched; NOTHING where another mode is on."""
+        try:
+            modes.profiler = None
+            modes.update()
+            if modes.active:
+                return NOTHING
+            row.start = clock()
+            result = function(args)
+            row.end = clock()
+            return result
+        finally:
+            modes.profiler, modes.active = self, True
 
     def enter(self, name, function, args, keywords, shown):
         """A row for `function`, which asks for it when called: its result in a tuple.

@@ -43,7 +43,7 @@ def _key(sort_by):
 def _columns(rows, total, widths, unit):
     """(heading, width, text of a row) for each column."""
     name_width, shapes_width, source_width = widths
-    width = _width([row.key for row in rows], name_width)
+    width = _width("Name", [row.key for row in rows], name_width)
     columns = [("Name", width, lambda row, width=width: _cut(row.key, width))]
 
     def add(heading, text, width=WIDTH):
@@ -59,11 +59,11 @@ def _columns(rows, total, widths, unit):
         add("Self CPU Mem", lambda row: shown_memory(row.self_cpu_memory_usage))
     add("# of Calls", lambda row: str(row.count))
     if any(row.input_shapes for row in rows):
-        width = _width([str(row.input_shapes) for row in rows], shapes_width)
+        width = _width("Input Shapes", [str(row.input_shapes) for row in rows], shapes_width)
         add("Input Shapes", lambda row, width=width: str(row.input_shapes)[:width], width)
     if any(row.stack for row in rows):
         entries = [entry for row in rows for entry in row.stack]
-        width = _width(entries, source_width)
+        width = _width("Source Location", entries, source_width)
         add("Source Location", lambda row: row.stack, width)
     if rows.with_flops and any(row.flops > 0 for row in rows):
         scale, letter = _flops_unit(min(row.flops for row in rows if row.flops > 0))
@@ -99,10 +99,10 @@ def _line(texts, columns):
     return "".join(cells)
 
 
-def _width(texts, most):
-    """The width of a column of texts, between its heading's and the most that is wanted."""
+def _width(heading, texts, most):
+    """The width of a column of texts: at most what is wanted, but enough for its heading."""
     width = max(map(len, texts)) + 4
-    return width if most is None else min(width, most)
+    return max(width if most is None else min(width, most), len(heading))
 
 
 def _cut(text, width):

@@ -20,9 +20,10 @@ def written_at_once(path):
     """
     path = os.fspath(path)
     folder, name = os.path.split(path)
-    handle, temporary = tempfile.mkstemp(prefix=f".{name}.", dir=folder or ".")
-    os.close(handle)
+    temporary = None
     try:
+        handle, temporary = tempfile.mkstemp(prefix=f".{name}.", dir=folder or ".")
+        os.close(handle)
         opened = gzip.open if name.endswith(".gz") else open
         with opened(temporary, "wt", encoding="utf-8") as file:
             yield file
@@ -31,8 +32,12 @@ def written_at_once(path):
         os.umask(mask)
         os.chmod(temporary, 0o666 & ~mask)
         os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
+    except BaseException as error:
+        if temporary is not None:
+            os.unlink(temporary)
+        if isinstance(error, OSError) and error.errno is not None:
+            # name the file that was asked for
+            raise type(error)(error.errno, error.strerror, path) from None
         raise
 
 
