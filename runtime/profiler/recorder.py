@@ -138,12 +138,16 @@ class Recorder:
     def end(self, row):
         """Close a row, and those that were left open below it."""
         now = row.end or clock()
-        if not any(one is row for one in self.open):
+        if self.open and self.open[-1] is row:
+            self.open.pop()
+        elif any(one is row for one in self.open):
+            while self.open[-1] is not row:
+                left = self.open.pop()
+                left.end = left.closed = now
+            self.open.pop()
+        else:
             return  # closed with a row above it, or by `stop`
-        last = None
-        while last is not row:
-            last = self.open.pop()
-            last.end = last.closed = now
+        row.end = now
         row.closed = clock()
 
     def note(self, row, inputs, result):
@@ -156,7 +160,7 @@ class Recorder:
             self.memory.claim(row, result, inputs)
             if node is not None and node.saved:
                 self.memory.claim(row, node.saved, inputs)
-            row.closed = clock()
+        row.closed = clock()
 
     # --- what is watched ---------------------------------------------------------------------
 

@@ -2,12 +2,15 @@
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 import rederive as rd
 from profiles import EVALUATE, assert_off, train, work
 from rederive.modes import modes
 from rederive.profiler import EventList, profile
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)
@@ -159,6 +162,32 @@ def test_bytes_are_shown_with_their_unit(nbytes, text):
 def test_representations(trained):
     assert re.match(r"<FunctionEvent id=1 name=step cpu_time=", repr(trained.events()[0]))
     assert re.match(r"<FunctionEventAvg key=step count=2 ", repr(trained.key_averages()[0]))
+
+
+# --- the page about it ----------------------------------------------------------------------------
+
+
+def cells(table):
+    """The rows of a table, but for their times: name -> (memory, calls)."""
+    found = {}
+    for line in table.splitlines():
+        if "%" in line and "Name" not in line:
+            name, *_, memory, _, calls = re.split(r"\s{2,}", line.strip())
+            found[name] = memory, calls
+    return found
+
+
+def test_the_page_shows_what_its_program_prints(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    page = (ROOT / "docs" / "profiling.md").read_text()
+    program, table = re.findall(r"^```(?:python|text)\n(.*?)^```", page, re.M | re.S)
+    shown = cells(table)
+    assert len(shown) == 12
+    exec(program.replace("row_limit=12", "row_limit=-1"), {})
+    printed = cells(capsys.readouterr().out)
+    assert shown.items() <= printed.items()
+    assert {"forward", "update", "AccumulateGrad", "MmBackward0"} <= printed.keys()
+    assert (tmp_path / "trace.json").exists()
 
 
 # --- the profiler of autograd ---------------------------------------------------------------------
