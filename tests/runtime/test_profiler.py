@@ -129,6 +129,15 @@ def test_an_operator_that_raises_has_a_row_and_leaves_the_profiler_usable():
     assert rows(prof) == [{"matmul": ["mm"]}, "add"]
 
 
+def test_a_factory_that_raises_has_no_row_and_leaves_the_next_one_right():
+    with profile(profile_memory=True) as prof:
+        with pytest.raises(RuntimeError, match="negative dimension"):
+            rd.zeros(-1)
+        rd.ones(2)
+    first = prof.events()[0]
+    assert (first.name, first.cpu_memory_usage) == ("ones", 8)
+
+
 def test_an_error_in_the_body_ends_the_profile():
     x = small()
     prof = profile()
@@ -266,6 +275,23 @@ def test_an_error_in_a_backward_pass_closes_its_rows():
             y.sum().backward()
         w + 1
     assert rows(prof)[-1] == "add"
+
+
+@pytest.mark.filterwarnings("ignore:Anomaly Detection has been enabled")
+def test_other_modes_work_within_a_profile():
+    w = small(requires_grad=True)
+    double = rd.autograd.graph.saved_tensors_hooks(lambda t: t + t, lambda t: t / 2)
+    with profile() as prof:
+        with rd.autograd.detect_anomaly(), double:
+            y = w * 2 * w
+        y.sum().backward()
+        with rd.inference_mode():
+            w * w
+    assert rows(prof)[0] == "mul"
+    assert rows(prof)[1] == {"mul": ["add", "add"]}
+    assert {EVALUATE + "MulBackward0": ["div", "div", "MulBackward0"]} in rows(prof)
+    assert rows(prof)[-1] == "mul"
+    np.testing.assert_array_equal(w.grad.numpy(), np.full((3, 4), 4.0))
 
 
 def test_forward_mode_is_profiled_too():
