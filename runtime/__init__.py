@@ -5,6 +5,7 @@
 
 from . import (
     autograd,
+    comparison,
     conversion,
     indexing,
     linalg,
@@ -13,6 +14,7 @@ from . import (
     overwriting,
     printing,
     special,
+    utils,
 )
 from .autograd.anomaly_mode import is_anomaly_check_nan_enabled, is_anomaly_enabled
 from .autograd.grad_mode import (
@@ -22,6 +24,7 @@ from .autograd.grad_mode import (
     no_grad,
     set_grad_enabled,
 )
+from .comparison import allclose, equal
 from .conversion import is_tensor
 from .device import device, strided
 from .dtypes import (
@@ -90,6 +93,7 @@ from .register import exported
 from .tensor import Tensor
 from .threads import get_num_threads, set_num_threads
 
+comparison.attach()
 conversion.attach()
 indexing.attach()
 overwriting.attach()

@@ -111,6 +111,13 @@ def test_multinomial_and_deepcopy_are_rows():
     assert rows(prof) == ["multinomial", "deepcopy"]
 
 
+def test_comparing_whole_tensors_is_a_row():
+    x = small()
+    with profile() as prof:
+        assert rd.equal(x, x)
+    assert rows(prof) == ["equal"]
+
+
 def test_reading_by_index_shows_the_views_it_takes():
     x = small()
     with profile() as prof:
