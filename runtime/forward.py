@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .dispatch import dispatch
+from .dispatch import under_modes
 from .modes import modes
 from .tensor import Tensor
 
@@ -13,7 +13,7 @@ def call(op, args):
 
     tangents = [_tangents(forward_ad, op, args[p], p) for p in op.differentiable_positions]
     with outer_levels():
-        result = dispatch(op, *args)
+        result = under_modes(op, args)
         if all(_missing(t) for t in tangents):
             return result
         if op.jvp is not None:
@@ -111,7 +111,7 @@ def _by_gradients(op, args, tangents):
                     along.append(t)
                 fresh.append(primal)
             inputs[position] = fresh if many else fresh[0]
-        result = dispatch(op, *inputs)
+        result = under_modes(op, inputs)
         outputs = result if isinstance(result, tuple) else (result,)
         chosen = outputs if op.listed else [outputs[i] for i in op.differentiable_outputs]
         dummies = [zeros_like(o).requires_grad_() for o in chosen]
