@@ -229,10 +229,10 @@ def mul(input, other):
                         node.saved = (
                             flat_input if need_other else None,
                             input._counter,
-                            input._counter[0],
+                            input._counter[0] if need_other else 0,
                             flat_other if need_input else None,
                             other._counter,
-                            other._counter[0],
+                            other._counter[0] if need_input else 0,
                         )
                         node.shape = input.shape
                         node.general = None
@@ -719,10 +719,10 @@ def addcmul(input, tensor1, tensor2, *, value=1):
                             node.saved = (
                                 flat_tensor1 if need_tensor2 else None,
                                 tensor1._counter,
-                                tensor1._counter[0],
+                                tensor1._counter[0] if need_tensor2 else 0,
                                 flat_tensor2 if need_tensor1 else None,
                                 tensor2._counter,
-                                tensor2._counter[0],
+                                tensor2._counter[0] if need_tensor1 else 0,
                                 value,
                                 None,
                                 0,

@@ -215,10 +215,10 @@ def remainder(input, other):
                         node.saved = (
                             flat_input if need_other else None,
                             input._counter,
-                            input._counter[0],
+                            input._counter[0] if need_other else 0,
                             flat_other if need_other else None,
                             other._counter,
-                            other._counter[0],
+                            other._counter[0] if need_other else 0,
                         )
                         node.shape = input.shape
                         node.general = None
@@ -473,13 +473,13 @@ def lerp(input, end, weight):
                             node.saved = (
                                 flat_input if need_weight else None,
                                 input._counter,
-                                input._counter[0],
+                                input._counter[0] if need_weight else 0,
                                 flat_end if need_weight else None,
                                 end._counter,
-                                end._counter[0],
+                                end._counter[0] if need_weight else 0,
                                 flat_weight if need_input or need_end else None,
                                 weight._counter,
-                                weight._counter[0],
+                                weight._counter[0] if need_input or need_end else 0,
                             )
                             node.shape = input.shape
                             node.general = None
@@ -659,10 +659,10 @@ def addcdiv(input, tensor1, tensor2, *, value=1):
                             node.saved = (
                                 flat_tensor1 if need_tensor2 else None,
                                 tensor1._counter,
-                                tensor1._counter[0],
+                                tensor1._counter[0] if need_tensor2 else 0,
                                 flat_tensor2 if need_tensor1 or need_tensor2 else None,
                                 tensor2._counter,
-                                tensor2._counter[0],
+                                tensor2._counter[0] if need_tensor1 or need_tensor2 else 0,
                                 value,
                                 None,
                                 0,

@@ -13,6 +13,7 @@ from . import (
     operators,
     overwriting,
     printing,
+    protocols,
     special,
     utils,
 )
@@ -21,6 +22,7 @@ from .autograd.grad_mode import (
     enable_grad,
     inference_mode,
     is_grad_enabled,
+    is_inference_mode_enabled,
     no_grad,
     set_grad_enabled,
 )
@@ -69,6 +71,7 @@ from .factories import (
     zeros_like,
 )
 from .geometry import Size
+from .inference import is_inference
 from .printing import get_printoptions, printoptions, set_printoptions
 from .random import (
     Generator,
@@ -97,6 +100,7 @@ comparison.attach()
 conversion.attach()
 indexing.attach()
 overwriting.attach()
+protocols.attach()
 globals().update(exported)
 
 from math import e, inf, nan, pi  # noqa: E402
