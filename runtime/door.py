@@ -8,7 +8,7 @@ from .arrays import ArrayOperator, View, ViewNode, array_function, hand_written
 from .declared import declared
 from .dispatch import dispatch, profiled, profiling
 from .graph import freed, next_sequence
-from .inplace import inplace
+from .inplace import inplace, inplace_view
 from .modes import modes
 from .namespace import ops
 from .operator import TensorNode, expired, spread, total, unpack
@@ -42,6 +42,7 @@ __all__ = [
     "freed",
     "hand_written",
     "inplace",
+    "inplace_view",
     "modes",
     "ndarray",
     "new",
