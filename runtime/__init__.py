@@ -14,6 +14,7 @@ from . import (
     overwriting,
     printing,
     protocols,
+    random_inplace,
     special,
     utils,
 )
@@ -101,6 +102,7 @@ conversion.attach()
 indexing.attach()
 overwriting.attach()
 protocols.attach()
+random_inplace.attach()
 globals().update(exported)
 
 from math import e, inf, nan, pi  # noqa: E402
