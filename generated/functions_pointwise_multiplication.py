@@ -20,6 +20,7 @@ from rederive.door import (
     threads,
     total,
     unpack,
+    write_out,
 )
 
 from . import kernels_pointwise_multiplication as kernels
@@ -280,6 +281,13 @@ def mul_(input, other):
     return inplace("mul", mul, True, input, other)
 
 
+def mul_out(input, other, *, out=None):
+    """`mul`, its result written into `out` if that is given."""
+    if out is None:
+        return mul(input, other)
+    return write_out("mul", False, mul, out, input, other)
+
+
 def mul_reflected(other, input):
     """`mul` with its operands exchanged, for a scalar on the left."""
     if type(other) is Tensor and not modes.active:
@@ -440,6 +448,13 @@ def square_(input):
     return inplace("square", square, True, input)
 
 
+def square_out(input, *, out=None):
+    """`square`, its result written into `out` if that is given."""
+    if out is None:
+        return square(input)
+    return write_out("square", False, square, out, input)
+
+
 class ReciprocalBackward0(PointwiseNode):
     __slots__ = ()
     operator = "reciprocal"
@@ -557,6 +572,13 @@ def reciprocal(input):
 def reciprocal_(input):
     """In-place form of `reciprocal`."""
     return inplace("reciprocal", reciprocal, False, input)
+
+
+def reciprocal_out(input, *, out=None):
+    """`reciprocal`, its result written into `out` if that is given."""
+    if out is None:
+        return reciprocal(input)
+    return write_out("reciprocal", False, reciprocal, out, input)
 
 
 class AddcmulBackward0(PointwiseNode):
@@ -742,6 +764,13 @@ def addcmul(input, tensor1, tensor2, *, value=1):
 def addcmul_(input, tensor1, tensor2, *, value=1):
     """In-place form of `addcmul`."""
     return inplace("addcmul", addcmul, False, input, tensor1, tensor2, value)
+
+
+def addcmul_out(input, tensor1, tensor2, *, value=1, out=None):
+    """`addcmul`, its result written into `out` if that is given."""
+    if out is None:
+        return addcmul(input, tensor1, tensor2, value=value)
+    return write_out("addcmul", False, addcmul, out, input, tensor1, tensor2, value=value)
 
 
 SIGNATURES = {

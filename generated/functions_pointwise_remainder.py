@@ -22,6 +22,7 @@ from rederive.door import (
     threads,
     total,
     unpack,
+    write_out,
 )
 
 from . import kernels_pointwise_remainder as kernels
@@ -266,6 +267,13 @@ def remainder_(input, other):
     return inplace("remainder", remainder, True, input, other)
 
 
+def remainder_out(input, other, *, out=None):
+    """`remainder`, its result written into `out` if that is given."""
+    if out is None:
+        return remainder(input, other)
+    return write_out("remainder", False, remainder, out, input, other)
+
+
 def remainder_reflected(other, input):
     """`remainder` with its operands exchanged, for a scalar on the left."""
     if type(other) is Tensor and not modes.active:
@@ -498,6 +506,13 @@ def lerp_(input, end, weight):
     return inplace("lerp", lerp, True, input, end, weight)
 
 
+def lerp_out(input, end, weight, *, out=None):
+    """`lerp`, its result written into `out` if that is given."""
+    if out is None:
+        return lerp(input, end, weight)
+    return write_out("lerp", False, lerp, out, input, end, weight)
+
+
 class AddcdivBackward0(PointwiseNode):
     __slots__ = ()
     operator = "addcdiv"
@@ -682,6 +697,13 @@ def addcdiv(input, tensor1, tensor2, *, value=1):
 def addcdiv_(input, tensor1, tensor2, *, value=1):
     """In-place form of `addcdiv`."""
     return inplace("addcdiv", addcdiv, False, input, tensor1, tensor2, value)
+
+
+def addcdiv_out(input, tensor1, tensor2, *, value=1, out=None):
+    """`addcdiv`, its result written into `out` if that is given."""
+    if out is None:
+        return addcdiv(input, tensor1, tensor2, value=value)
+    return write_out("addcdiv", False, addcdiv, out, input, tensor1, tensor2, value=value)
 
 
 SIGNATURES = {

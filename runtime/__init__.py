@@ -15,6 +15,7 @@ from . import (
     printing,
     protocols,
     random_inplace,
+    resizing,
     special,
     utils,
 )
@@ -103,6 +104,7 @@ indexing.attach()
 overwriting.attach()
 protocols.attach()
 random_inplace.attach()
+resizing.attach()
 globals().update(exported)
 
 from math import e, inf, nan, pi  # noqa: E402

@@ -14,6 +14,7 @@ from .namespace import ops
 from .operator import TensorNode, expired, spread, total, unpack
 from .pointwise import Pointwise, PointwiseNode
 from .register import register
+from .resizing import write_out
 from .rowwise import Rowwise, RowwiseNode
 from .tensor import Tensor
 from .threads import threads
@@ -58,4 +59,5 @@ __all__ = [
     "threads",
     "total",
     "unpack",
+    "write_out",
 ]
