@@ -6,6 +6,7 @@
 from . import (
     autograd,
     conversion,
+    func,
     indexing,
     linalg,
     nn,
@@ -13,6 +14,7 @@ from . import (
     overwriting,
     printing,
     special,
+    utils,
 )
 from .autograd.anomaly_mode import is_anomaly_check_nan_enabled, is_anomaly_enabled
 from .autograd.grad_mode import (
