@@ -81,7 +81,7 @@ def function_lines(op: Operator) -> list[str]:
     lines += [f"    flat_{first} = {first}._flat", f"    if flat_{first} is not None:"]
     indent = " " * 8
     reference = next(a.name for a in op.operands if a.name not in op.masks)
-    floating = op.rule == "float" or any(a not in folded for a in parameters)
+    floating = op.rule in ("float", "floating") or any(a not in folded for a in parameters)
     body = _tensor_branch(op, operands, variable(reference), floating)
     lines += [indent + line for line in body]
     for form in op.forms[1:]:

@@ -458,7 +458,7 @@ SILU = Pointwise(
     differentiable_outputs=(0,),
     saved=(("self", "input", "self", (0,)),),
     jvp=silu_jvp,
-    rule="float",
+    rule="floating",
     masks=(),
     forward=(
         kernels.silu_forward,

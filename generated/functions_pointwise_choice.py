@@ -289,7 +289,7 @@ MASKED_FILL = Pointwise(
     differentiable_outputs=(0,),
     saved=(("mask", "input", "mask", (0, 1)),),
     jvp=masked_fill_jvp,
-    rule="promote",
+    rule="same",
     masks=("mask",),
     forward=(
         kernels.masked_fill_forward,

@@ -7,6 +7,7 @@ from rederive.door import (
     Pointwise,
     PointwiseNode,
     Tensor,
+    bool_dtype,
     dispatch,
     empty,
     inplace,
@@ -68,7 +69,7 @@ FLOOR = Pointwise(
     differentiable_outputs=(0,),
     saved=(),
     jvp=floor_jvp,
-    rule="promote",
+    rule="number",
     masks=(),
     forward=(
         kernels.floor_forward,
@@ -97,34 +98,35 @@ def floor(input):
         flat_input = input._flat
         if flat_input is not None:
             dtype = input.dtype
-            n = len(flat_input)
-            out = empty(n, flat_input.dtype)
-            run = kernels.floor_forward
-            if n >= threads.minimum:
-                run = kernels.floor_forward_parallel
-            run(flat_input, out)
-            result = new(Tensor)
-            result._data = result._flat = out
-            result._counter = [0]
-            result.shape = input.shape
-            result._strides = input._strides
-            result._offset = 0
-            result.dtype = dtype
-            result._output_nr = 0
-            if input._requires_grad and modes.grad:
-                node = new(FloorBackward0)
-                node.sequence = next_sequence()
-                node.edges = (input._grad_fn or input, input._output_nr)
-                node.saved = ()
-                node.shape = input.shape
-                node.general = None
-                node.hooks = None
-                result._requires_grad = True
-                result._grad_fn = node
-            else:
-                result._requires_grad = False
-                result._grad_fn = None
-            return result
+            if dtype is not bool_dtype:
+                n = len(flat_input)
+                out = empty(n, flat_input.dtype)
+                run = kernels.floor_forward
+                if n >= threads.minimum:
+                    run = kernels.floor_forward_parallel
+                run(flat_input, out)
+                result = new(Tensor)
+                result._data = result._flat = out
+                result._counter = [0]
+                result.shape = input.shape
+                result._strides = input._strides
+                result._offset = 0
+                result.dtype = dtype
+                result._output_nr = 0
+                if input._requires_grad and modes.grad:
+                    node = new(FloorBackward0)
+                    node.sequence = next_sequence()
+                    node.edges = (input._grad_fn or input, input._output_nr)
+                    node.saved = ()
+                    node.shape = input.shape
+                    node.general = None
+                    node.hooks = None
+                    result._requires_grad = True
+                    result._grad_fn = node
+                else:
+                    result._requires_grad = False
+                    result._grad_fn = None
+                return result
     return dispatch(FLOOR, input)
 
 
@@ -179,7 +181,7 @@ CEIL = Pointwise(
     differentiable_outputs=(0,),
     saved=(),
     jvp=ceil_jvp,
-    rule="promote",
+    rule="number",
     masks=(),
     forward=(
         kernels.ceil_forward,
@@ -208,34 +210,35 @@ def ceil(input):
         flat_input = input._flat
         if flat_input is not None:
             dtype = input.dtype
-            n = len(flat_input)
-            out = empty(n, flat_input.dtype)
-            run = kernels.ceil_forward
-            if n >= threads.minimum:
-                run = kernels.ceil_forward_parallel
-            run(flat_input, out)
-            result = new(Tensor)
-            result._data = result._flat = out
-            result._counter = [0]
-            result.shape = input.shape
-            result._strides = input._strides
-            result._offset = 0
-            result.dtype = dtype
-            result._output_nr = 0
-            if input._requires_grad and modes.grad:
-                node = new(CeilBackward0)
-                node.sequence = next_sequence()
-                node.edges = (input._grad_fn or input, input._output_nr)
-                node.saved = ()
-                node.shape = input.shape
-                node.general = None
-                node.hooks = None
-                result._requires_grad = True
-                result._grad_fn = node
-            else:
-                result._requires_grad = False
-                result._grad_fn = None
-            return result
+            if dtype is not bool_dtype:
+                n = len(flat_input)
+                out = empty(n, flat_input.dtype)
+                run = kernels.ceil_forward
+                if n >= threads.minimum:
+                    run = kernels.ceil_forward_parallel
+                run(flat_input, out)
+                result = new(Tensor)
+                result._data = result._flat = out
+                result._counter = [0]
+                result.shape = input.shape
+                result._strides = input._strides
+                result._offset = 0
+                result.dtype = dtype
+                result._output_nr = 0
+                if input._requires_grad and modes.grad:
+                    node = new(CeilBackward0)
+                    node.sequence = next_sequence()
+                    node.edges = (input._grad_fn or input, input._output_nr)
+                    node.saved = ()
+                    node.shape = input.shape
+                    node.general = None
+                    node.hooks = None
+                    result._requires_grad = True
+                    result._grad_fn = node
+                else:
+                    result._requires_grad = False
+                    result._grad_fn = None
+                return result
     return dispatch(CEIL, input)
 
 
@@ -290,7 +293,7 @@ ROUND = Pointwise(
     differentiable_outputs=(0,),
     saved=(),
     jvp=round_jvp,
-    rule="promote",
+    rule="number",
     masks=(),
     forward=(
         kernels.round_forward,
@@ -319,34 +322,35 @@ def round(input):
         flat_input = input._flat
         if flat_input is not None:
             dtype = input.dtype
-            n = len(flat_input)
-            out = empty(n, flat_input.dtype)
-            run = kernels.round_forward
-            if n >= threads.minimum:
-                run = kernels.round_forward_parallel
-            run(flat_input, out)
-            result = new(Tensor)
-            result._data = result._flat = out
-            result._counter = [0]
-            result.shape = input.shape
-            result._strides = input._strides
-            result._offset = 0
-            result.dtype = dtype
-            result._output_nr = 0
-            if input._requires_grad and modes.grad:
-                node = new(RoundBackward0)
-                node.sequence = next_sequence()
-                node.edges = (input._grad_fn or input, input._output_nr)
-                node.saved = ()
-                node.shape = input.shape
-                node.general = None
-                node.hooks = None
-                result._requires_grad = True
-                result._grad_fn = node
-            else:
-                result._requires_grad = False
-                result._grad_fn = None
-            return result
+            if dtype is not bool_dtype:
+                n = len(flat_input)
+                out = empty(n, flat_input.dtype)
+                run = kernels.round_forward
+                if n >= threads.minimum:
+                    run = kernels.round_forward_parallel
+                run(flat_input, out)
+                result = new(Tensor)
+                result._data = result._flat = out
+                result._counter = [0]
+                result.shape = input.shape
+                result._strides = input._strides
+                result._offset = 0
+                result.dtype = dtype
+                result._output_nr = 0
+                if input._requires_grad and modes.grad:
+                    node = new(RoundBackward0)
+                    node.sequence = next_sequence()
+                    node.edges = (input._grad_fn or input, input._output_nr)
+                    node.saved = ()
+                    node.shape = input.shape
+                    node.general = None
+                    node.hooks = None
+                    result._requires_grad = True
+                    result._grad_fn = node
+                else:
+                    result._requires_grad = False
+                    result._grad_fn = None
+                return result
     return dispatch(ROUND, input)
 
 
@@ -401,7 +405,7 @@ TRUNC = Pointwise(
     differentiable_outputs=(0,),
     saved=(),
     jvp=trunc_jvp,
-    rule="promote",
+    rule="number",
     masks=(),
     forward=(
         kernels.trunc_forward,
@@ -430,34 +434,35 @@ def trunc(input):
         flat_input = input._flat
         if flat_input is not None:
             dtype = input.dtype
-            n = len(flat_input)
-            out = empty(n, flat_input.dtype)
-            run = kernels.trunc_forward
-            if n >= threads.minimum:
-                run = kernels.trunc_forward_parallel
-            run(flat_input, out)
-            result = new(Tensor)
-            result._data = result._flat = out
-            result._counter = [0]
-            result.shape = input.shape
-            result._strides = input._strides
-            result._offset = 0
-            result.dtype = dtype
-            result._output_nr = 0
-            if input._requires_grad and modes.grad:
-                node = new(TruncBackward0)
-                node.sequence = next_sequence()
-                node.edges = (input._grad_fn or input, input._output_nr)
-                node.saved = ()
-                node.shape = input.shape
-                node.general = None
-                node.hooks = None
-                result._requires_grad = True
-                result._grad_fn = node
-            else:
-                result._requires_grad = False
-                result._grad_fn = None
-            return result
+            if dtype is not bool_dtype:
+                n = len(flat_input)
+                out = empty(n, flat_input.dtype)
+                run = kernels.trunc_forward
+                if n >= threads.minimum:
+                    run = kernels.trunc_forward_parallel
+                run(flat_input, out)
+                result = new(Tensor)
+                result._data = result._flat = out
+                result._counter = [0]
+                result.shape = input.shape
+                result._strides = input._strides
+                result._offset = 0
+                result.dtype = dtype
+                result._output_nr = 0
+                if input._requires_grad and modes.grad:
+                    node = new(TruncBackward0)
+                    node.sequence = next_sequence()
+                    node.edges = (input._grad_fn or input, input._output_nr)
+                    node.saved = ()
+                    node.shape = input.shape
+                    node.general = None
+                    node.hooks = None
+                    result._requires_grad = True
+                    result._grad_fn = node
+                else:
+                    result._requires_grad = False
+                    result._grad_fn = None
+                return result
     return dispatch(TRUNC, input)
 
 

@@ -44,7 +44,7 @@ EUCLIDEAN_NORM = Rowwise(
     lane_parameters=(),
     saved_rows=(),
     nonempty=False,
-    rules=("float",),
+    rules=("floating",),
     forward=(
         kernels.euclidean_norm_forward,
         kernels.euclidean_norm_forward_parallel,
@@ -104,7 +104,7 @@ POWER_NORM = Rowwise(
     lane_parameters=(),
     saved_rows=(),
     nonempty=False,
-    rules=("float",),
+    rules=("floating",),
     forward=(
         kernels.power_norm_forward,
         kernels.power_norm_forward_parallel,
@@ -156,7 +156,7 @@ LOGSUMEXP = Rowwise(
         ("result", "output", "result", (0,)),
     ),
     jvp=None,
-    rule="same",
+    rule="float",
     over="dim",
     lane_outputs=(False,),
     lane_parameters=(),

@@ -50,7 +50,7 @@ SOFTMAX = Rowwise(
     lane_parameters=(),
     saved_rows=(),
     nonempty=True,
-    rules=("float",),
+    rules=("floating",),
     forward=(
         kernels.softmax_forward,
         kernels.softmax_forward_parallel,
@@ -114,7 +114,7 @@ LOG_SOFTMAX = Rowwise(
     lane_parameters=(),
     saved_rows=(),
     nonempty=True,
-    rules=("float",),
+    rules=("floating",),
     forward=(
         kernels.log_softmax_forward,
         kernels.log_softmax_forward_parallel,
@@ -188,7 +188,7 @@ LAYER_NORM = Rowwise(
     lane_parameters=("weight", "bias"),
     saved_rows=("center", "rstd"),
     nonempty=False,
-    rules=("float",),
+    rules=("floating",),
     forward=(
         kernels.layer_norm_forward,
         kernels.layer_norm_forward_parallel,

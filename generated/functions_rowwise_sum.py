@@ -114,7 +114,7 @@ MEAN = Rowwise(
     lane_parameters=(),
     saved_rows=(),
     nonempty=False,
-    rules=("float",),
+    rules=("floating",),
     forward=(
         kernels.mean_forward,
         kernels.mean_forward_parallel,

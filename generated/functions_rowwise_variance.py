@@ -45,7 +45,7 @@ VAR = Rowwise(
     lane_parameters=(),
     saved_rows=("center",),
     nonempty=False,
-    rules=("float",),
+    rules=("floating",),
     forward=(
         kernels.var_forward,
         kernels.var_forward_parallel,
@@ -107,7 +107,7 @@ STD = Rowwise(
     lane_parameters=(),
     saved_rows=("center",),
     nonempty=False,
-    rules=("float",),
+    rules=("floating",),
     forward=(
         kernels.std_forward,
         kernels.std_forward_parallel,

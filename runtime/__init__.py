@@ -5,6 +5,7 @@
 
 from . import (
     autograd,
+    comparison,
     conversion,
     func,
     indexing,
@@ -24,6 +25,7 @@ from .autograd.grad_mode import (
     no_grad,
     set_grad_enabled,
 )
+from .comparison import allclose, equal
 from .conversion import is_tensor
 from .device import device, strided
 from .dtypes import (
@@ -92,6 +94,7 @@ from .register import exported
 from .tensor import Tensor
 from .threads import get_num_threads, set_num_threads
 
+comparison.attach()
 conversion.attach()
 indexing.attach()
 overwriting.attach()

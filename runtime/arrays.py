@@ -101,10 +101,11 @@ class ArrayOperator(Operator):
                     yield name, item
 
     def _same_kind(self, args):
-        floats = [(n, t.dtype) for n, t in self._items(args) if t.dtype.is_floating_point]
-        for name, kind in floats[1:]:
-            if kind is not floats[0][1]:
-                first, wanted = floats[0]
+        """The tensors that are differentiated must be of one dtype; indices may be of another."""
+        found = [(n, t.dtype) for n, t in self._items(args) if n in self.differentiable]
+        for name, kind in found[1:]:
+            if kind is not found[0][1]:
+                first, wanted = found[0]
                 raise RuntimeError(
                     f"{self.name}: {_public(first)} is {wanted} and {_public(name)} is {kind}; "
                     "both must have the same dtype, convert one with .to()"

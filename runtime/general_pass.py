@@ -14,7 +14,7 @@ from . import anomaly, graph
 from .accumulation import accumulate, sole, tensor_of
 from .geometry import Size
 from .graph import Node
-from .hook_calls import call_hooks, replaced
+from .hook_calls import call_hooks, callbacks, replaced
 from .kernels.accumulate import add_into
 from .modes import modes
 from .saved_values import Restored
@@ -153,9 +153,9 @@ class Pass:
         if not hooks.outputs and not hooks.retained:
             return grad
         grads = _tensors(node, grad)
-        for number, callbacks in hooks.outputs.items():
+        for number, registered in hooks.outputs.items():
             if grads[number] is not None:
-                grads[number] = call_hooks(callbacks, grads[number])
+                grads[number] = call_hooks(registered, grads[number])
         for number, reference in list(hooks.retained.items()):
             tensor = reference()
             if tensor is not None and grads[number] is not None:
@@ -174,7 +174,7 @@ class Pass:
         if not hooks.before and not hooks.after:
             return self._apply(node, grad)
         outputs = tuple(_tensors(node, grad))
-        for callback in list(hooks.before.values()):
+        for callback in callbacks(hooks.before):
             outputs = replaced(callback, callback(outputs), outputs)
         result = self._apply(node, self._buffers_of(node, outputs))
         if not hooks.after:
@@ -182,7 +182,7 @@ class Pass:
         values = result if isinstance(result, tuple) else (result,)
         edges = zip(values, node.edges[::2], node.edges[1::2], strict=True)
         values = tuple(tensor_of(v, shape_at(v, target, number)) for v, target, number in edges)
-        for callback in list(hooks.after.values()):
+        for callback in callbacks(hooks.after):
             values = replaced(callback, callback(values, outputs), values)
         return values if self.tensors else tuple(map(_flat_of, values))
 
@@ -223,14 +223,14 @@ def deliver(leaf, gradient, create_graph, owned=False):
     hooks = None if extra is None else extra.node_hooks
     if hooks is not None and (hooks.before or hooks.after):
         gradient, owned = tensor_of(gradient, leaf.shape), False
-        for callback in list(hooks.before.values()):
+        for callback in callbacks(hooks.before):
             (gradient,) = replaced(callback, callback((gradient,)), (gradient,))
     accumulate(leaf, gradient, create_graph, owned)
     if extra is not None and extra.accumulated:
         for hook in list(extra.accumulated.values()):
             hook(leaf)
     if hooks is not None:
-        for callback in list(hooks.after.values()):
+        for callback in callbacks(hooks.after):
             callback((), (gradient,))
 
 

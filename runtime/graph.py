@@ -217,15 +217,18 @@ class Hooks:
     __slots__ = ("after", "before", "metadata", "outputs", "packed", "retained")
 
     def __init__(self):
-        self.before = OrderedDict()
-        self.after = OrderedDict()
+        self.before = self.after = ()  # an OrderedDict once there are any
         self.metadata = None
         self.packed = False
         self.outputs = {}  # output number -> OrderedDict of tensor hooks
         self.retained = {}  # output number -> weak reference to the tensor
 
     def add(self, where, hook):
-        return RemovableHandle(getattr(self, where), hook)
+        hooks = getattr(self, where)
+        if hooks == ():
+            hooks = OrderedDict()
+            setattr(self, where, hooks)
+        return RemovableHandle(hooks, hook)
 
 
 class RemovableHandle:

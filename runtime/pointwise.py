@@ -101,7 +101,11 @@ class Pointwise(Operator):
             for p, name in zip(self.tensor_positions, self.tensors, strict=True)
             if name not in self.masks
         ]
-        kind = dtypes.result_type(*operands) if operands else dtypes.bool
+        if self.rule == "same":
+            kind = operands[0].dtype
+            self._check_castable(operands, kind)
+        else:
+            kind = dtypes.result_type(*operands) if operands else dtypes.bool
         if self.rule in ("float", "floating") and not kind.is_floating_point:
             if self.rule == "floating":
                 raise RuntimeError(
@@ -115,6 +119,15 @@ class Pointwise(Operator):
             )
         result = dtypes.bool if self.rule == "bool" else kind
         return kind, result
+
+    def _check_castable(self, operands, kind):
+        for value in operands[1:]:
+            floating = isinstance(value, Tensor) and value.dtype.is_floating_point
+            if floating and not kind.is_floating_point:
+                raise RuntimeError(
+                    f"{self.name}: a {value.dtype} tensor cannot be put into a {kind} tensor; "
+                    "convert one of them with .to()"
+                )
 
     def _operand(self, name, value, kind):
         """One argument in the dtype of the computation."""

@@ -1,6 +1,6 @@
-"""Helpers that programs import by name: nested containers, and what else grows here."""
+"""Helpers beside the core: checkpointing, nested containers."""
 
-from . import pytree
+from . import checkpoint, pytree
 from . import pytree as _pytree
 
-__all__ = ["_pytree", "pytree"]
+__all__ = ["_pytree", "checkpoint", "pytree"]

@@ -40,7 +40,7 @@ ENERGY = Rowwise(
     lane_parameters=(),
     saved_rows=(),
     nonempty=False,
-    rules=("float",),
+    rules=("floating",),
     forward=(
         kernels.energy_forward,
         kernels.energy_forward_parallel,
