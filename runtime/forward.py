@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .dispatch import dispatch
 from .modes import modes
 from .tensor import Tensor
 
@@ -11,8 +12,8 @@ def call(op, args):
     from .autograd import forward_ad
 
     tangents = [_tangents(forward_ad, op, args[p], p) for p in op.differentiable_positions]
-    with _plain_mode():
-        result = op.call(*args)
+    with forward_ad.without_innermost():
+        result = dispatch(op, *args)
         if all(_missing(t) for t in tangents):
             return result
         if op.jvp is not None:
@@ -37,19 +38,6 @@ def _give_to_saved(op, output, tangent, forward_ad):
         value = node.saved[3 * index]
         if kind == "output" and isinstance(value, Tensor) and value._counter is output._counter:
             forward_ad.set_tangent(value, tangent)
-
-
-class _plain_mode:
-    """The level stays open, but calls inside compute values only."""
-
-    def __enter__(self):
-        self.level = modes.dual_level
-        modes.dual_level = -1
-        modes.update()
-
-    def __exit__(self, *error):
-        modes.dual_level = self.level
-        modes.update()
 
 
 def _missing(tangent):
@@ -104,8 +92,7 @@ def _by_gradients(op, args, tangents):
             fresh = []
             for primal, t in zip(primals, given, strict=True):
                 if t is not None:
-                    primal = primal if primal._requires_grad else primal.detach().requires_grad_()
-                    primal = primal if primal._grad_fn is None else _alias(primal)
+                    primal = _source(primal)
                     sources.append(primal)
                     along.append(t)
                 fresh.append(primal)
@@ -122,6 +109,12 @@ def _by_gradients(op, args, tangents):
         return autograd.grad(first, dummies, second, create_graph=modes.grad, allow_unused=True)
 
 
-def _alias(primal):
-    """The same values as an input of its own, with the history kept behind it."""
+def _source(primal):
+    """The same values as an input of its own, with the history and outer tangents behind it."""
+    from .autograd.forward_ad import copy_tangents
+
+    if not primal._requires_grad:
+        return copy_tangents(primal, primal.detach()).requires_grad_()
+    if primal._grad_fn is None:
+        return primal
     return primal.view(primal.shape) if primal._flat is not None else primal.clone()

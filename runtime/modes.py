@@ -19,6 +19,9 @@ class Modes(threading.local):
     active = False
     dual_level = -1
     dual_opening = 0
+    dual_open = ()
+    dual_active = ()
+    dual_public = None
     anomaly = None
     profiler = None
     saved_hooks = None

@@ -11,11 +11,11 @@ from __future__ import annotations
 import copy
 import itertools
 
+from ..autograd.forward_ad import copy_tangents, set_tangent, tangents_of
 from ..graph import Node, begin, next_sequence
 from ..modes import modes
 from ..tensor import Tensor, alias, view_of
 from ..utils.pytree import tree_map
-from .tangents import copy_tangents, set_tangent, tangents_of
 
 
 class AliasBackward0(Node):
