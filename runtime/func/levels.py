@@ -138,8 +138,10 @@ def separate(outputs, level):
             continue
         nodes[node] = copy.copy(node)
         stack += [t for t in node.edges[::2] if isinstance(t, Node)]
-    for duplicate in nodes.values():
-        edges = duplicate.edges
+    for node in sorted(nodes, key=lambda node: node.sequence):
+        duplicate = nodes[node]
+        duplicate.sequence = next_sequence()
+        edges = node.edges
         targets = [nodes.get(target, target) for target in edges[::2]]
         duplicate.edges = tuple(itertools.chain(*zip(targets, edges[1::2], strict=True)))
     twins = []

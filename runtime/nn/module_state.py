@@ -29,10 +29,6 @@ class _IncompatibleKeys(namedtuple("IncompatibleKeys", ["missing_keys", "unexpec
     __str__ = __repr__
 
 
-class _State(OrderedDict):
-    """A state dictionary; `_metadata` holds the version of each module."""
-
-
 class ModuleState:
     """`state_dict`, `load_state_dict` and their hooks."""
 
@@ -51,7 +47,7 @@ class ModuleState:
         module's own.
         """
         if destination is None:
-            destination = _State()
+            destination = OrderedDict()
             destination._metadata = OrderedDict()
         metadata = {"version": self._version}
         if hasattr(destination, "_metadata"):
