@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Iterable, Sequence
 
 from .fast_path import unpacking, variable
+from .layout import listed
 from .lower_rowwise import LanePlan
 from .model import Argument
 from .plans import Kernel, Operator
@@ -154,6 +155,28 @@ def jvp_unpack_lines(op: Operator) -> list[str]:
 def words(line: str) -> Iterable[str]:
     tree = ast.parse(line)
     return [node.id for node in ast.walk(tree) if isinstance(node, ast.Name)]
+
+
+def profiled_lines(op: Operator) -> list[str]:
+    """A composite never dispatches, so it asks itself for a row of the profile."""
+    name = op.entry.name
+    passed = [a for a in op.arguments if a.name != "inplace"]
+    given = [variable(a.name) for a in passed if not a.keyword_only]
+    keywords = [variable(a.name) for a in passed if a.keyword_only]
+    parts = [literal(op.entry.signature.name), name, f"({listing(given)})"]
+    if keywords:
+        parts.append(f"{{{', '.join(f'{literal(k)}: {k}' for k in keywords)}}}")
+    return [
+        "if profiling.on:",
+        listed("    row = profiled(", parts, ")"),
+        "    if row:",
+        "        return row[0]",
+    ]
+
+
+def listing(items: Sequence[str]) -> str:
+    """The inside of a tuple."""
+    return f"{items[0]}," if len(items) == 1 else ", ".join(items)
 
 
 def composite_lines(op: Operator) -> list[str]:

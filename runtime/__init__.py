@@ -104,3 +104,11 @@ from math import e, inf, nan, pi  # noqa: E402
 
 newaxis = None
 __version__ = "0.1.0"
+
+
+def __getattr__(name):
+    if name == "profiler":
+        from importlib import import_module
+
+        return import_module(".profiler", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -14,24 +14,18 @@ _HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _GENERATED = os.path.join(os.path.dirname(os.path.dirname(_HERE)), "generated") + os.sep
 
 
-def calling_frames():
-    """The calls that led here, without those inside this library at the end."""
+def program_frames():
+    """The calls that led here, outermost first, up to the program's last line."""
     frames = traceback.extract_stack()
     while frames and frames[-1].filename.startswith((_HERE, _GENERATED)):
         frames.pop()
     return frames
 
 
-def calling_line():
-    """The line of the program that called this library, as `file:line`."""
-    frames = calling_frames()
-    return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""
-
-
 def note(node):
     """Remember the calls that led to a new node, and the node whose gradients it computes."""
     metadata = node.metadata
-    metadata["traceback_"] = traceback.format_list(calling_frames())
+    metadata["traceback_"] = traceback.format_list(program_frames())
     if modes.evaluating is not None:
         metadata["parent_"] = modes.evaluating
 

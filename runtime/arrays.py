@@ -246,12 +246,26 @@ class ViewNode(TensorNode):
 
     def apply_differentiable(self, grad):
         recipe = self.general.lanes
-        several = recipe.index is None
-        grads = grad if several else [grad]
-        result = recipe.place(grads)
-        if modes.grad and any(g is not None and g._requires_grad for g in grads):
-            _tie_placed(result, grads, recipe)
-        return result
+        return _placed(grad if recipe.index is None else [grad], recipe)
+
+
+def _placed(grads, recipe):
+    """The gradients put back, tied to the graph and with the tangents they have."""
+    result = recipe.place(grads)
+    if modes.grad and any(g is not None and g._requires_grad for g in grads):
+        _tie_placed(result, grads, recipe)
+    if modes.dual_level >= 0:
+        _place_tangents(result, grads, recipe)
+    return result
+
+
+def _place_tangents(result, grads, recipe):
+    from .autograd import forward_ad
+
+    for opening in modes.openings[: modes.dual_level + 1]:
+        parts = [None if g is None else forward_ad.tangents_of(g).get(opening) for g in grads]
+        if any(part is not None for part in parts):
+            forward_ad.set_tangent(result, _placed(parts, recipe), opening)
 
 
 def _tie_placed(result, grads, recipe):

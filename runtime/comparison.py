@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .dispatch import profiled, profiling
 from .namespace import ops
 from .tensor import Tensor
 
@@ -15,6 +16,8 @@ def allclose(input, other, rtol=1e-05, atol=1e-08, equal_nan=False):
 
 def equal(input, other):
     """Whether two tensors have the same shape and elements."""
+    if profiling.on and (row := profiled("equal", equal, (input, other))):
+        return row[0]
     for name, value in (("input", input), ("other", other)):
         if not isinstance(value, Tensor):
             raise TypeError(

@@ -6,7 +6,7 @@ from numpy import empty, ndarray
 from . import dtypes, pointwise, queries, rowwise
 from .arrays import ArrayOperator, View, ViewNode, array_function, hand_written
 from .declared import declared
-from .dispatch import dispatch
+from .dispatch import dispatch, profiled, profiling
 from .graph import freed, next_sequence
 from .inplace import inplace
 from .modes import modes
@@ -48,6 +48,8 @@ __all__ = [
     "next_sequence",
     "ops",
     "pointwise",
+    "profiled",
+    "profiling",
     "queries",
     "register",
     "rowwise",

@@ -38,7 +38,8 @@ def run(roots, gradients, retain_graph, create_graph, inputs=None):
         if inputs is None and not (create_graph or modes.active or graph.watched_leaves):
             found = _straight(roots, gradients, retain_graph)
         else:
-            found = Pass(retain_graph, create_graph, inputs).run(roots, gradients)
+            kind = Pass if modes.profiler is None else modes.profiler.backward_pass()
+            found = kind(retain_graph, create_graph, inputs).run(roots, gradients)
     finally:
         modes.grad, modes.task = before, outer
     if outer is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .dispatch import dispatch
+from .dispatch import under_modes
 from .modes import modes
 from .tensor import Tensor
 
@@ -12,8 +12,8 @@ def call(op, args):
     from .autograd import forward_ad
 
     tangents = [_tangents(forward_ad, op, args[p], p) for p in op.differentiable_positions]
-    with forward_ad.without_innermost():
-        result = dispatch(op, *args)
+    with outer_levels():
+        result = under_modes(op, args)
         if all(_missing(t) for t in tangents):
             return result
         if op.jvp is not None:
@@ -38,6 +38,19 @@ def _give_to_saved(op, output, tangent, forward_ad):
         value = node.saved[3 * index]
         if kind == "output" and isinstance(value, Tensor) and value._counter is output._counter:
             forward_ad.set_tangent(value, tangent)
+
+
+class outer_levels:
+    """The innermost level stays open, but calls inside see only the levels around it."""
+
+    def __enter__(self):
+        self.level = modes.dual_level
+        modes.dual_level -= 1
+        modes.update()
+
+    def __exit__(self, *error):
+        modes.dual_level = self.level
+        modes.update()
 
 
 def _missing(tangent):
@@ -92,12 +105,13 @@ def _by_gradients(op, args, tangents):
             fresh = []
             for primal, t in zip(primals, given, strict=True):
                 if t is not None:
-                    primal = _source(primal)
+                    primal = primal if primal._requires_grad else _leaf(primal)
+                    primal = primal if primal._grad_fn is None else _alias(primal)
                     sources.append(primal)
                     along.append(t)
                 fresh.append(primal)
             inputs[position] = fresh if many else fresh[0]
-        result = op.call(*inputs)
+        result = under_modes(op, inputs)
         outputs = result if isinstance(result, tuple) else (result,)
         chosen = outputs if op.listed else [outputs[i] for i in op.differentiable_outputs]
         dummies = [zeros_like(o).requires_grad_() for o in chosen]
@@ -109,12 +123,13 @@ def _by_gradients(op, args, tangents):
         return autograd.grad(first, dummies, second, create_graph=modes.grad, allow_unused=True)
 
 
-def _source(primal):
-    """The same values as an input of its own, with the history and outer tangents behind it."""
+def _leaf(primal):
+    """The same values, with the tangents of outer levels, as a leaf."""
     from .autograd.forward_ad import copy_tangents
 
-    if not primal._requires_grad:
-        return copy_tangents(primal, primal.detach()).requires_grad_()
-    if primal._grad_fn is None:
-        return primal
+    return copy_tangents(primal, primal.detach()).requires_grad_()
+
+
+def _alias(primal):
+    """The same values as an input of its own, with the history kept behind it."""
     return primal.view(primal.shape) if primal._flat is not None else primal.clone()

@@ -12,6 +12,7 @@ import numpy as np
 
 from . import anomaly, graph
 from .accumulation import accumulate, sole, tensor_of
+from .dispatch import profiled, profiling
 from .geometry import Size
 from .graph import Node
 from .hook_calls import call_hooks, callbacks, replaced
@@ -219,6 +220,10 @@ class Pass:
 
 def deliver(leaf, gradient, create_graph, owned=False):
     """Accumulate the gradient of a leaf, with the hooks before and after that."""
+    if profiling.on and profiled(
+        "AccumulateGrad", deliver, (leaf, gradient, create_graph, owned), shown=(leaf,)
+    ):
+        return
     extra = getattr(leaf, "_extra", None)
     hooks = None if extra is None else extra.node_hooks
     if hooks is not None and (hooks.before or hooks.after):

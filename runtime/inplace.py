@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from . import dtypes
+from .dispatch import profiled, profiling
 from .modes import modes
 from .tensor import Tensor, from_flat
 
@@ -12,6 +13,10 @@ def inplace(name, function, reads, target, *args):
 
     reads: the gradients read the target's old values, so a graph gets a copy of them.
     """
+    if profiling.on:
+        given = name, function, reads, target, *args
+        if row := profiled(f"{name}_", inplace, given, shown=(target, *args)):
+            return row[0]
     if not isinstance(target, Tensor):
         raise TypeError(f"{name}_(): the target must be Tensor, not {type(target).__name__}")
     check(name, target, args)

@@ -17,11 +17,8 @@ class Modes(threading.local):
     grad = True
     inference = False
     active = False
-    dual_level = -1
-    dual_opening = 0
-    dual_open = ()
-    dual_active = ()
-    dual_public = None
+    dual_level = -1  # the innermost level of forward mode that operators see
+    openings = ()  # what identifies each level that is open
     anomaly = None
     profiler = None
     saved_hooks = None

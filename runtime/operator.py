@@ -219,16 +219,16 @@ def shell(tensor):
     copy._requires_grad = False
     copy._grad_fn = None
     copy._output_nr = 0
-    if modes.dual_opening:
+    if modes.openings:
         _keep_tangent(tensor, copy)
     return copy
 
 
 def _keep_tangent(tensor, copy):
-    """What a node saves under forward mode keeps its tangent: gradients have tangents too."""
+    """What a node saves under forward mode keeps its tangents: gradients have tangents too."""
     extra = getattr(tensor, "_extra", None)
     if extra is not None and extra.tangent is not None:
-        graph.extra_of(copy).tangent = extra.tangent
+        graph.extra_of(copy).tangent = extra.tangent.copy()
 
 
 def return_type(name, outputs):
@@ -398,8 +398,9 @@ class OperatorNode(Node):
         return self.label or type(self).__name__
 
     def needed(self):
-        """Which differentiable inputs want a gradient."""
-        return tuple(edge is not None for edge in self.edges[::2])
+        """Which differentiable inputs want a gradient; a list of tensors is one input."""
+        needed = tuple(edge is not None for edge in self.edges[::2])
+        return (any(needed),) if self.op.differentiable[0] in self.op.many else needed
 
     def defined(self, grads):
         """Zeros in place of the outputs that were sent nothing: formulas read all of them."""

@@ -7,6 +7,7 @@ import numbers
 import numpy as np
 
 from . import dtypes, inplace
+from .dispatch import profiled, profiling
 from .geometry import broadcast_shapes
 from .modes import modes
 from .namespace import ops
@@ -15,6 +16,8 @@ from .tensor import Tensor
 
 def copy_(self, src, non_blocking=False):
     """Write the elements of `src`, broadcast and converted, into this tensor; the graph follows."""
+    if profiling.on and profiled("copy_", copy_, (self, src)):
+        return self
     if not isinstance(src, Tensor):
         raise TypeError(f"copy_(): argument 'other' must be Tensor, not {type(src).__name__}")
     if broadcast_shapes(self.shape, src.shape) != self.shape:
@@ -33,6 +36,8 @@ def copy_(self, src, non_blocking=False):
 
 def fill_(self, value):
     """Write one number, or the element of a 0-d tensor, everywhere; the graph follows."""
+    if profiling.on and profiled("fill_", fill_, (self, value)):
+        return self
     if isinstance(value, Tensor):
         if value.shape:
             raise RuntimeError(
@@ -49,6 +54,8 @@ def fill_(self, value):
 
 def zero_(self):
     """Write zeros everywhere."""
+    if profiling.on and profiled("zero_", zero_, (self,)):
+        return self
     return fill_(self, 0)
 
 

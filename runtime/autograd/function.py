@@ -10,6 +10,7 @@ import inspect
 
 import numpy as np
 
+from ..dispatch import profiled, profiling
 from ..geometry import Size
 from ..graph import Node, begin, freed
 from ..modes import modes
@@ -226,6 +227,8 @@ class Function(metaclass=_FunctionType):
     @classmethod
     def apply(cls, *args, **kwargs):
         """Call the operator."""
+        if profiling.on and (row := profiled(cls.__name__, cls.apply, args, kwargs)):
+            return row[0]
         separate = cls.setup_context is not Function.setup_context
         if separate:
             bound = inspect.signature(cls.forward).bind(*args, **kwargs)

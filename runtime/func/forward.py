@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 
 from .. import random
-from ..autograd.forward_ad import close_level, dual_at, open_level, take_tangents
+from ..autograd.forward_ad import close_level, make_dual, open_level, tangent_of
 from ..autograd.grad_mode import enable_grad
 from ..autograd.gradients import grad as gradients_of
 from ..factories import zeros_like
@@ -23,14 +23,24 @@ def _push(call, primals, tangents, has_aux, name):
     """
     level = open_level()
     try:
-        duals = [dual_at(level, p, t) for p, t in zip(primals, tangents, strict=True)]
+        duals = [make_dual(p, t) for p, t in zip(primals, tangents, strict=True)]
         output, aux = split_aux(call(duals), has_aux, name)
         outputs, spec = output_leaves(output, name)
-        found = take_tangents(level, outputs)
-        take_tangents(level, _aux_leaves(aux) if has_aux else [])
+        found = _take_tangents(level, outputs)
+        _take_tangents(level, _aux_leaves(aux) if has_aux else [])
     finally:
-        close_level(level)
+        close_level()
     return outputs, found, spec, aux
+
+
+def _take_tangents(level, tensors):
+    """The tangents of tensors in the innermost level; they lose them, so that nobody holds them."""
+    found = [tangent_of(t) for t in tensors]
+    for tensor, tangent in zip(tensors, found, strict=True):
+        if tangent is not None:
+            tangents = tensor._extra.tangent
+            tensor._extra.tangent = {k: t for k, t in tangents.items() if k != level} or None
+    return found
 
 
 def _aux_leaves(aux):

@@ -77,7 +77,7 @@ class ReverseLevel:
     def _released(self, tensor, dead):
         if not isinstance(tensor, Tensor):
             raise RuntimeError(f"Expected tensors, got unsupported type {type(tensor)}")
-        tangents = tangents_of(tensor)
+        tangents = _open_tangents(tensor)
         kept = not tensor._requires_grad or self._came_from_outside(tensor)
         kept = kept or (self.recorded and self._leads_outside(tensor, dead))
         if not tangents:
@@ -123,7 +123,13 @@ def _with_tangents(tensors):
     """The tensors, their tangents, the tangents of those, and so on."""
     for tensor in tensors:
         yield tensor
-        yield from _with_tangents(t for _, t in tangents_of(tensor))
+        yield from _with_tangents(t for _, t in _open_tangents(tensor))
+
+
+def _open_tangents(tensor):
+    """(level, tangent) pairs for the levels of forward mode that are open."""
+    found = tangents_of(tensor)
+    return [pair for pair in found.items() if pair[0] in modes.openings] if found else ()
 
 
 def separate(outputs, level):

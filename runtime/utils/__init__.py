@@ -1,4 +1,4 @@
-"""Helpers beside the core: checkpointing, nested containers."""
+"""What programs use around their models: checkpointing, nested containers."""
 
 from . import checkpoint, pytree
 from . import pytree as _pytree

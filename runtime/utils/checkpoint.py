@@ -1,57 +1,51 @@
-"""Checkpointing: a part of a program is computed again in the backward pass instead of saved.
+"""Checkpointing: a call keeps its inputs only, and is repeated in the backward pass.
 
-`checkpoint` has two variants. The reentrant one is a custom Function whose backward runs the part
-again and starts a backward pass of its own. The other leaves a placeholder where a node would save
-a tensor; the first placeholder that is read runs the part again and fills the others.
+This trades time for memory: what the operations inside save for their gradients is not kept.
+Selective checkpointing (policies that keep the results of chosen operators) is not provided.
 """
 
 from __future__ import annotations
 
 import contextlib
 import warnings
-import weakref
 
-from .. import random
-from ..anomaly import calling_line
-from ..autograd import backward, enable_grad
-from ..autograd.function import Function
+from ..autograd import Function, backward
+from ..autograd.grad_mode import enable_grad
 from ..autograd.graph import saved_tensors_hooks
-from ..engine import queue_callback
-from ..factories import empty
 from ..modes import modes
+from ..random import get_rng_state
 from ..tensor import Tensor
+from .recomputation import DETERMINISM_CHECKS, Call, CheckpointError, Recipe, random_state
 
 __all__ = [
     "CheckpointError",
     "CheckpointFunction",
+    "check_backward_validity",
     "checkpoint",
     "checkpoint_sequential",
+    "detach_variable",
     "noop_context_fn",
+    "set_checkpoint_debug_enabled",
     "set_checkpoint_early_stop",
 ]
 
+_NOT_SAID = (
+    "the use_reentrant parameter should be passed explicitly. use_reentrant=False is recommended; "
+    "what is used now is use_reentrant=True."
+)
+_NO_INPUTS_ARGUMENT = (
+    "When use_reentrant=True, torch.utils.checkpoint is incompatible with .grad() or passing an "
+    "`inputs` parameter to .backward(). To resolve this error, you can either set "
+    "use_reentrant=False, or call .backward() without passing the `inputs` argument."
+)
 
-class CheckpointError(RuntimeError):
-    """Computing a checkpointed part again did not save the same tensors as the first time."""
+_early_stop = None
+_debug = None
 
 
 def noop_context_fn():
-    """Two contexts that do nothing, for the first computation and for the second."""
+    """The contexts of a call and of its repetition by default: they do nothing."""
     return contextlib.nullcontext(), contextlib.nullcontext()
-
-
-_early_stop = None
-
-
-@contextlib.contextmanager
-def set_checkpoint_early_stop(enable):
-    """Overrule `early_stop` of the checkpoints that are made inside."""
-    global _early_stop
-    before, _early_stop = _early_stop, enable
-    try:
-        yield
-    finally:
-        _early_stop = before
 
 
 def checkpoint(
@@ -64,308 +58,179 @@ def checkpoint(
     early_stop=True,
     **kwargs,
 ):
-    """Call `function(*args, **kwargs)` without keeping what its operations save.
-
-    The backward pass calls it a second time; memory falls, time grows.
+    """`function(*args, **kwargs)`, whose intermediate values are computed again when needed.
 
     Parameters
     ----------
     function : callable
-        Must compute the same each time. It is called with random numbers as they were unless
-        `preserve_rng_state=False` is given.
+        Must do the same each time. It runs once here and once in each backward pass.
     use_reentrant : bool
-        True runs a backward pass inside the backward pass. It takes no keyword arguments, needs an
-        input that requires gradients, and works with `backward()` only. False is recommended.
+        False, which is recommended: hooks drop what is saved inside. Everything that works
+        without a checkpoint works with it. True: the call becomes one node, which runs a backward
+        pass of its own; it takes no keyword arguments, and needs a tensor argument that requires
+        grad, a `backward` without `inputs`, and no second derivative.
     context_fn : callable
-        Returns two context managers: around the first and around the second computation.
-    determinism_check : {"default", "none"}
-        Whether shapes and dtypes of what is saved are compared with those of the first time.
+        Returns two context managers, for the call and for its repetition.
+    determinism_check : str
+        "default" compares shape and dtype of what is saved with the first time; "none" only
+        their number. CheckpointError if they differ.
     debug : bool
-        Say in the message which lines of the program saved what.
+        Errors tell where in the program each tensor was saved.
     early_stop : bool
-        Stop the second computation as soon as all that was saved is there.
-
-    Raises
-    ------
-    CheckpointError
-        In the backward pass, if the second computation saves other tensors than the first.
+        Let the repetition end once everything needed has been computed.
+    preserve_rng_state : bool
+        A keyword; by default the repetition draws the same random numbers.
     """
-    preserve = kwargs.pop("preserve_rng_state", True)
     if use_reentrant is None:
-        warnings.warn(
-            "checkpoint: the use_reentrant parameter should be passed explicitly. use_reentrant="
-            "False is recommended, but if you need to preserve the current default behavior, you "
-            "can pass use_reentrant=True.",
-            stacklevel=2,
-        )
+        message = f"torch.utils.checkpoint: {_NOT_SAID}"
+        warnings.warn(message, UserWarning, stacklevel=2)
         use_reentrant = True
-    if not use_reentrant:
-        if determinism_check not in ("default", "none"):
+    preserve = kwargs.pop("preserve_rng_state", True)
+    if use_reentrant:
+        if kwargs:
+            raise ValueError("Unexpected keyword arguments: " + ",".join(kwargs))
+        if context_fn is not noop_context_fn or debug is not False:
             raise ValueError(
-                "determinism_check should be one of ('default', 'none'), but got "
-                f"{determinism_check}"
+                "Passing `context_fn` or `debug` is only supported when use_reentrant=False."
             )
-        stop = early_stop if _early_stop is None else _early_stop
-        part = _Part(function, args, kwargs, context_fn, preserve, determinism_check, debug, stop)
-        return part.first()
-    if kwargs:
-        raise ValueError(f"Unexpected keyword arguments: {','.join(kwargs)}")
-    if context_fn is not noop_context_fn or debug is not False:
+        return CheckpointFunction.apply(function, preserve, *args)
+    describe = DETERMINISM_CHECKS.get(determinism_check)
+    if describe is None:
         raise ValueError(
-            "Passing `context_fn` or `debug` is only supported when use_reentrant=False."
+            f"determinism_check should be one of {list(DETERMINISM_CHECKS)}, but got "
+            f"{determinism_check}"
         )
-    return CheckpointFunction.apply(function, preserve, *args)
+    debug = debug if _debug is None else _debug
+    if debug and context_fn is not noop_context_fn:
+        raise ValueError("debug=True is incompatible with non-default context_fn")
+    if not modes.grad:
+        return function(*args, **kwargs)
+    context, again = context_fn()
+    stop = early_stop if _early_stop is None else _early_stop
+    call = Call(Recipe(function, args, kwargs, preserve), again, describe, stop, debug)
+    with saved_tensors_hooks(call.pack, call.unpack), context:
+        return function(*args, **kwargs)
 
 
 def checkpoint_sequential(functions, segments, input, use_reentrant=None, **kwargs):
-    """Apply functions (or the modules of a Sequential) in turn, checkpointing all but the last
-    of `segments` parts of about equal length.
+    """Call `functions` one after the other, in `segments` checkpoints of equal length.
 
-    Keyword argument: `preserve_rng_state=True`.
+    functions: a sequence of callables, or a module with `children`. The last segment, which takes
+    what is left over, runs as usual: its values are needed first.
     """
+    if use_reentrant is None:
+        message = f"torch.utils.checkpoint.checkpoint_sequential: {_NOT_SAID}"
+        warnings.warn(message, UserWarning, stacklevel=2)
+        use_reentrant = True
     preserve = kwargs.pop("preserve_rng_state", True)
     if kwargs:
-        raise ValueError(f"Unexpected keyword arguments: {','.join(kwargs)}")
+        raise ValueError("Unexpected keyword arguments: " + ",".join(kwargs))
     functions = list(functions.children() if hasattr(functions, "children") else functions)
+    if not 1 <= segments <= len(functions):
+        raise ValueError(
+            f"checkpoint_sequential: got {segments} segments for {len(functions)} functions; each "
+            "segment needs at least one"
+        )
     size = len(functions) // segments
-
-    def segment(begin, end):
-        def run(value):
-            for function in functions[begin:end]:
-                value = function(value)
-            return value
-
-        return run
-
-    begin = 0
-    for _ in range(segments - 1):
-        run = segment(begin, begin + size)
-        input = checkpoint(run, input, use_reentrant=use_reentrant, preserve_rng_state=preserve)
-        begin += size
-    return segment(begin, len(functions))(input)
+    for start in range(0, size * (segments - 1), size):
+        part = _one_after_the_other(functions[start : start + size])
+        options = {"use_reentrant": use_reentrant, "preserve_rng_state": preserve}
+        input = checkpoint(part, input, **options)
+    return _one_after_the_other(functions[size * (segments - 1) :])(input)
 
 
-@contextlib.contextmanager
-def _random_state(state):
-    """Random numbers as in `state` inside, and afterwards as they were; None changes nothing."""
-    if state is None:
-        yield
-        return
-    before = random.get_rng_state()
-    random.set_rng_state(state)
-    try:
-        yield
-    finally:
-        random.set_rng_state(before)
+def _one_after_the_other(functions):
+    def run(input):
+        for function in functions:
+            input = function(input)
+        return input
+
+    return run
 
 
-# --- reentrant -----------------------------------------------------------------------------------
+# --- the variant with a backward pass of its own -------------------------------------------------
 
 
 class CheckpointFunction(Function):
-    """The reentrant variant."""
+    """A checkpointed call as one node of the graph."""
 
     @staticmethod
-    def forward(ctx, function, preserve, *args):
-        """Call the function unrecorded."""
-        if not any(isinstance(a, Tensor) and a.requires_grad for a in args):
-            warnings.warn(
-                "None of the inputs have requires_grad=True. Gradients will be None", stacklevel=4
-            )
-        ctx.run = function
-        ctx.state = random.get_rng_state() if preserve else None
-        ctx.args = [None if isinstance(a, Tensor) else a for a in args]
-        ctx.places = [i for i, a in enumerate(args) if isinstance(a, Tensor)]
+    def forward(ctx, run_function, preserve_rng_state, *args):
+        """Call without a graph, and keep the arguments."""
+        check_backward_validity(args)
+        ctx.run_function = run_function
+        ctx.random = get_rng_state() if preserve_rng_state else None
+        ctx.places = [i for i, value in enumerate(args) if isinstance(value, Tensor)]
+        ctx.others = [None if isinstance(value, Tensor) else value for value in args]
         ctx.save_for_backward(*(args[i] for i in ctx.places))
-        return function(*args)
+        return run_function(*args)
 
     @staticmethod
     def backward(ctx, *grads):
-        """Call it again, recorded, and run a backward pass through that."""
-        if modes.task is None or modes.task.inputs is not None:
-            raise RuntimeError(
-                "When use_reentrant=True, checkpoint is incompatible with .grad() or passing an "
-                "`inputs` parameter to .backward(). To resolve this error, you can either set "
-                "use_reentrant=False, or call .backward() without passing the `inputs` argument."
-            )
-        args = list(ctx.args)
+        """Repeat the call with a graph, and run a backward pass through that."""
+        if modes.task is not None and modes.task.inputs is not None:
+            raise RuntimeError(_NO_INPUTS_ARGUMENT)
+        args = list(ctx.others)
         for place, tensor in zip(ctx.places, ctx.saved_tensors, strict=True):
-            args[place] = tensor.detach().requires_grad_(tensor.requires_grad)
-        with _random_state(ctx.state), enable_grad():
-            outputs = ctx.run(*args)
-        outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+            args[place] = tensor
+        args = detach_variable(tuple(args))
+        with random_state(ctx.random), enable_grad():
+            outputs = ctx.run_function(*args)
+        if isinstance(outputs, Tensor):
+            outputs = (outputs,)
         pairs = [
             (output, grad)
-            for output, grad in zip(outputs, grads, strict=True)
+            for output, grad in zip(outputs, grads, strict=False)
             if isinstance(output, Tensor) and output.requires_grad
         ]
         if not pairs:
             raise RuntimeError(
                 "none of output has requires_grad=True, this checkpoint() is not necessary"
             )
-        backward([output for output, _ in pairs], [grad for _, grad in pairs])
-        found = (a.grad if isinstance(a, Tensor) else None for a in args)
-        return None, None, *found
+        backward(*map(list, zip(*pairs, strict=True)))
+        return (None, None, *(a.grad if isinstance(a, Tensor) else None for a in args))
 
 
-# --- by placeholders -----------------------------------------------------------------------------
+def check_backward_validity(inputs):
+    """Warn if no tensor among `inputs` requires grad."""
+    if not any(isinstance(value, Tensor) and value.requires_grad for value in inputs):
+        message = "None of the inputs have requires_grad=True. Gradients will be None"
+        warnings.warn(message, UserWarning, stacklevel=2)
 
 
-class _Inputs(Function):
-    """Saves the inputs of a part, so that hooks around the part see them, and gives nothing."""
-
-    @staticmethod
-    def forward(ctx, *tensors):
-        ctx.save_for_backward(*tensors[1:])
-        return empty(0)
-
-    @staticmethod
-    def backward(ctx, *grads):
-        raise AssertionError("nothing is computed from the output")
-
-
-class _Placeholder:
-    """What a node keeps in the place of a tensor: its number among those of the part."""
-
-    __slots__ = ("__weakref__", "number")
-
-    def __init__(self, number):
-        self.number = number
+def detach_variable(inputs):
+    """The tensors of a tuple without their graph, requiring grad as before."""
+    if not isinstance(inputs, tuple):
+        raise RuntimeError(
+            "Only tuple of tensors is supported. Got Unsupported input type: "
+            f"{type(inputs).__name__}"
+        )
+    return tuple(
+        value.detach().requires_grad_(value.requires_grad) if isinstance(value, Tensor) else value
+        for value in inputs
+    )
 
 
-class _Stop(Exception):
-    """Everything that was saved the first time is there."""
+# --- switches ------------------------------------------------------------------------------------
 
 
-class _Part:
-    """A checkpointed call: how to repeat it, and what it saved the first time."""
-
-    def __init__(self, function, args, kwargs, context_fn, preserve, check, debug, early_stop):
-        self.function = function
-        self.context, self.again = context_fn()
-        self.state = random.get_rng_state() if preserve else None
-        self.check = check == "default"
-        self.debug = debug
-        self.early_stop = early_stop
-        self.placeholders = []  # weak references, in the order of saving
-        self.described = []  # of each, its shape, dtype and (with debug) the line that saved it
-        self.filled = None
-        self.task = None
-        self._keep(args, kwargs)
-
-    def _keep(self, args, kwargs):
-        """Remember the arguments, tensors as an outer checkpoint would want them saved."""
-        self.kwargs = dict(kwargs)
-        values = [*args, *kwargs.values()]
-        tensors = [v for v in values if isinstance(v, Tensor)]
-        self.values = [None if isinstance(v, Tensor) else v for v in values]
-        self.places = [i for i, v in enumerate(values) if isinstance(v, Tensor)]
-        self.given = args, kwargs
-        with enable_grad():
-            # the first makes sure that there is a node to save anything
-            self.inputs = _Inputs.apply(empty(0, requires_grad=True), *tensors).grad_fn
-        self.count = len(args)
-
-    def first(self):
-        """The call as the program sees it."""
-        args, kwargs = self.given
-        del self.given
-        with saved_tensors_hooks(self._pack, self._unpack), self.context:
-            return self.function(*args, **kwargs)
-
-    def _pack(self, tensor):
-        placeholder = _Placeholder(len(self.placeholders))
-        self.placeholders.append(weakref.ref(placeholder))
-        self.described.append(self._description(tensor))
-        return placeholder
-
-    def _description(self, tensor):
-        return tensor.dtype, list(tensor.shape), calling_line() if self.debug else ""
-
-    def _unpack(self, placeholder):
-        task = modes.task
-        if self.filled is None or task is None or self.task is None or self.task() is not task:
-            self._fill()
-            if task is not None:
-                self.task = weakref.ref(task)
-                queue_callback(self._forget)
-        value = self.filled.get(placeholder)
-        if value is None:
-            raise CheckpointError(
-                "checkpoint: a tensor that was saved in the forward pass was not saved again when "
-                "the part was recomputed"
-            )
-        if task is None:
-            self._forget()
-        return value
-
-    def _forget(self):
-        self.filled = self.task = None
-
-    def _fill(self):
-        """Repeat the call, and put what it saves where the placeholders are read."""
-        values = list(self.values)
-        for place, tensor in zip(self.places, self.inputs.saved_tensors, strict=True):
-            values[place] = tensor.detach().requires_grad_(tensor.requires_grad)
-        args = values[: self.count]
-        kwargs = dict(zip(self.kwargs, values[self.count :], strict=True))
-        self.filled = weakref.WeakKeyDictionary()
-        self.repeated = []
-        hooks = saved_tensors_hooks(self._pack_again, lambda value: value)
-        with (
-            enable_grad(),
-            _random_state(self.state),
-            contextlib.suppress(_Stop),
-            hooks,
-            self.again,
-        ):
-            self.function(*args, **kwargs)
-        repeated = self.repeated
-        del self.repeated
-        self._compare(repeated)
-
-    def _pack_again(self, tensor):
-        number = len(self.repeated)
-        self.repeated.append(self._description(tensor))
-        kept = tensor.detach()
-        if number < len(self.placeholders):
-            placeholder = self.placeholders[number]()
-            if placeholder is not None:
-                self.filled[placeholder] = kept
-            if self.early_stop and number == len(self.placeholders) - 1:
-                raise _Stop
-        return kept
-
-    def _lines(self, repeated):
-        """With debug, what was saved each time."""
-        if not self.debug:
-            return ""
-        first, second = ("\n  ".join(map(_shown, found)) for found in (self.described, repeated))
-        return f"\nforward:\n  {first}\nrecomputation:\n  {second}"
-
-    def _compare(self, repeated):
-        """CheckpointError unless the same was saved as the first time."""
-        if len(repeated) != len(self.described):
-            raise CheckpointError(
-                "checkpoint: a different number of tensors was saved during the original forward "
-                f"and recomputation. Number of tensors saved during forward: "
-                f"{len(self.described)}. Number of tensors saved during recomputation: "
-                f"{len(repeated)}." + self._lines(repeated)
-            )
-        if not self.check:
-            return
-        wrong = [
-            f"tensor at position {i}: saved {_shown(first)}, recomputed {_shown(second)}"
-            for i, (first, second) in enumerate(zip(self.described, repeated, strict=True))
-            if first[:2] != second[:2]
-        ]
-        if wrong:
-            raise CheckpointError(
-                "checkpoint: Recomputed values for the following tensors have different metadata "
-                "than during the forward pass.\n" + "\n".join(wrong)
-            )
+@contextlib.contextmanager
+def set_checkpoint_early_stop(enable):
+    """Calls checkpointed inside stop their repetition early or not, whatever they say."""
+    global _early_stop
+    before, _early_stop = _early_stop, enable
+    try:
+        yield
+    finally:
+        _early_stop = before
 
 
-def _shown(description):
-    dtype, shape, line = description
-    return f"{dtype} {shape}" + (f" ({line})" if line else "")
+@contextlib.contextmanager
+def set_checkpoint_debug_enabled(enabled):
+    """Calls checkpointed inside have `debug` on or off, whatever they say; None leaves it."""
+    global _debug
+    before, _debug = _debug, enabled
+    try:
+        yield
+    finally:
+        _debug = before

@@ -72,8 +72,12 @@ params = {"weight": torch.ones(1, 3), "bias": torch.zeros(1)}
 print(func.functional_call(linear, params, (x,)))
 print(func.grad(lambda p: func.functional_call(linear, p, (x,)).sum())(params))
 
+
 # arguments and structures
-pair = lambda a, b: (a * b).sum()
+def pair(a, b):
+    return (a * b).sum()
+
+
 print(func.grad(pair, argnums=-1)(x, x * 2))
 print(func.grad(lambda a, k=None: (a * k).sum())(x, k=x))
 print(func.grad(lambda a: (a["u"] * a["v"][0]).sum() * 0 + a["u"].sum())({"u": x, "v": [x, x]}))
@@ -89,8 +93,12 @@ attempt(lambda: func.grad(lambda t: t.add_(1).sum())(x.clone()), True)
 print(func.grad(lambda t: torch.ones(()))(x), func.grad(lambda t: t.sum().long())(x))
 print(func.grad_and_value(lambda t: (cube(t), t), has_aux=True)(x))
 
+
 # vjp
-two = lambda t: {"a": t * t, "b": [t.sum()]}
+def two(t):
+    return {"a": t * t, "b": [t.sum()]}
+
+
 print(func.vjp(two, x)[1]({"a": x, "b": [torch.ones(())]}))
 attempt(lambda: func.vjp(two, x)[1]({"a": x}), True)
 attempt(lambda: func.vjp(lambda t: t, 3.0), True)

@@ -184,7 +184,7 @@ print(L, len(L), L[1:])
 del L[0]
 print(L, L.pop(0), len(L))
 L += [nn.Identity()]
-print(L + [nn.Identity()])
+print(L + nn.ModuleList([nn.Identity()]))
 attempt(lambda: L(1), True)
 attempt(lambda: L.extend(3), True)
 attempt(lambda: L.append(3), True)
