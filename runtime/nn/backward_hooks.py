@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import warnings
 
-from ..factories import zeros_like
+from ..autograd.forward_ad import copy_tangents
+from ..factories import zeros
 from ..graph import Node, begin
 from ..modes import modes
 from ..tensor import Tensor, alias
@@ -26,34 +27,43 @@ class BackwardHookFunctionBackward(Node):
 
 
 class _Places:
-    """The values that go into a module or come out of it, and where among them gradients flow.
+    """Where gradients flow among the values that go into a module or come out of it.
 
-    node: what the tensors that require gradients have passed through, or None.
+    It does not hold the values, nor their node, whose hooks hold it: that would be a cycle.
     """
 
     def __init__(self, values):
-        wanted = [i for i, v in enumerate(values) if isinstance(v, Tensor) and v._requires_grad]
-        self.values = values
-        self.recorded = wanted
-        self.node = _insert(values, wanted) if wanted and modes.grad else None
-        if self.node is not None:
-            self.values = list(values)
-            for number, place in enumerate(wanted):
-                out = alias(values[place], values[place]._counter)
-                out._requires_grad, out._grad_fn, out._output_nr = True, self.node, number
-                self.values[place] = out
-            self.values = tuple(self.values)
+        self.recorded = [
+            i for i, v in enumerate(values) if isinstance(v, Tensor) and v._requires_grad
+        ]
+        if not modes.grad:
+            self.recorded = []
+        self.kinds = [
+            (v.shape, v.dtype) if isinstance(v, Tensor) and v.dtype.is_floating_point else None
+            for v in values
+        ]
 
-    def packed(self, gradients, zeros=False):
+    def passed(self, values):
+        """The values behind a node, and that node; None where there are no gradients."""
+        if not self.recorded:
+            return values, None
+        node = _insert(values, self.recorded)
+        values = list(values)
+        for number, place in enumerate(self.recorded):
+            out = copy_tangents(values[place], alias(values[place], values[place]._counter))
+            out._requires_grad, out._grad_fn, out._output_nr = True, node, number
+            values[place] = out
+        return tuple(values), node
+
+    def packed(self, gradients, with_zeros=False):
         """The node's gradients at their places; None, or zeros for other tensors, elsewhere."""
-        packed = [None] * len(self.values)
+        packed = [None] * len(self.kinds)
         for place, gradient in zip(self.recorded, gradients, strict=True):
             packed[place] = gradient
-        if zeros:
-            for i, value in enumerate(self.values):
-                missing = packed[i] is None and isinstance(value, Tensor)
-                if missing and value.dtype.is_floating_point:
-                    packed[i] = zeros_like(value)
+        if with_zeros:
+            for place, kind in enumerate(self.kinds):
+                if packed[place] is None and kind is not None:
+                    packed[place] = zeros(kind[0], dtype=kind[1])
         return tuple(packed)
 
     def unpacked(self, packed):
@@ -87,19 +97,22 @@ class BackwardHooks:
     def take_inputs(self, args):
         """The arguments for `forward`; when their gradients are known, the hooks are called."""
         self.inputs = _Places(args)
-        if self.inputs.node is not None:
-            self.inputs.node.register_hook(self._arrived_at_inputs)
-        return self.inputs.values
+        args, node = self.inputs.passed(args)
+        if node is not None:
+            node.register_hook(self._arrived_at_inputs)
+        return args
 
     def take_outputs(self, result):
         """The module's result; when its gradients are known, the hooks before are called."""
         several = isinstance(result, tuple)
         if not several and not isinstance(result, Tensor):
             return result
-        self.outputs = _Places(result if several else (result,))
-        if self.outputs.node is not None:
-            self.outputs.node.register_prehook(self._arrived_at_outputs)
-        return self.outputs.values if several else self.outputs.values[0]
+        values = result if several else (result,)
+        self.outputs = _Places(values)
+        values, node = self.outputs.passed(values)
+        if node is not None:
+            node.register_prehook(self._arrived_at_outputs)
+        return values if several else values[0]
 
     def _arrived_at_outputs(self, grads):
         packed = self.outputs.packed(grads)
@@ -108,7 +121,7 @@ class BackwardHooks:
             if got is not None:
                 packed = _checked(got, len(packed), "Backward pre hook", "grad_output")
         self.grad_outputs = packed
-        if self.inputs.node is None and self.hooks:
+        if not self.inputs.recorded and self.hooks:
             self._call_without_inputs()
         return self.outputs.unpacked(packed)
 
@@ -120,7 +133,7 @@ class BackwardHooks:
             stacklevel=2,
         )
         for hook in self.hooks:
-            got = hook(self.module, (None,) * len(self.inputs.values), self.grad_outputs)
+            got = hook(self.module, (None,) * len(self.inputs.kinds), self.grad_outputs)
             if got is not None and not (
                 isinstance(got, tuple) and all(gradient is None for gradient in got)
             ):
@@ -134,7 +147,7 @@ class BackwardHooks:
         # a hook of an input alone, without a gradient of an output, is not about this module
         if self.grad_outputs is None:
             return None
-        packed = self.inputs.packed(grad_inputs, zeros=True)
+        packed = self.inputs.packed(grad_inputs, with_zeros=True)
         for hook in self.hooks:
             got = hook(self.module, packed, self.grad_outputs)
             if got is not None:

@@ -30,21 +30,18 @@ class ModuleCalls:
 
     def __call__(self, *args, **kwargs):
         own = self.__dict__
-        try:
-            if not (
-                own["_forward_hooks"]
-                or own["_forward_pre_hooks"]
-                or own["_backward_hooks"]
-                or own["_backward_pre_hooks"]
-            ):
-                return self.forward(*args, **kwargs)
-        except KeyError as missing:
-            if missing.args[0] not in ("_forward_hooks", "_forward_pre_hooks"):
-                raise
+        if "_forward_hooks" not in own:
             raise AttributeError(
-                f"'{type(self).__name__}' object has no attribute {missing}: call "
+                f"'{type(self).__name__}' object has no attribute '_forward_hooks': call "
                 "super().__init__() first"
-            ) from None
+            )
+        if not (
+            own["_forward_hooks"]
+            or own["_forward_pre_hooks"]
+            or own["_backward_hooks"]
+            or own["_backward_pre_hooks"]
+        ):
+            return self.forward(*args, **kwargs)
         return self._call_with_hooks(args, kwargs)
 
     def _call_with_hooks(self, args, kwargs):
