@@ -87,6 +87,7 @@ DOOR = (
     "freed",
     "hand_written",
     "inplace",
+    "inplace_view",
     "modes",
     "ndarray",
     "new",
@@ -101,6 +102,7 @@ DOOR = (
     "threads",
     "total",
     "unpack",
+    "write_out",
 )
 
 
@@ -207,12 +209,14 @@ FILTERS = {
     "fast_forms": fast_path.fast_forms,
     "fast_lines": fast_path.function_lines,
     "has_inplace": function_text.has_inplace,
-    "inplace_arguments": function_text.inplace_arguments,
+    "has_out": function_text.has_out,
+    "inplace_call": function_text.inplace_call,
     "interface_lines": describe.interface_lines,
     "jvp_unpack_lines": function_text.jvp_unpack_lines,
     "label": describe.label,
     "literal": literal,
     "operands_read": operands_read,
+    "out_calls": function_text.out_calls,
     "parameters": function_text.parameters,
     "profiled_lines": function_text.profiled_lines,
     "reflected": function_text.reflected,

@@ -246,11 +246,12 @@ def _saved_items(op: Operator, form: Form, s: Saved, wanted: set[int], several: 
     needed = set(s.needed_by) & wanted
     if not needed:
         return ["None", "None", "0"]
-    counters = [f"{v}._counter", f"{v}._counter[0]"]
     if not several or needed == wanted:
-        return [f"flat_{v}", *counters]
+        return [f"flat_{v}", f"{v}._counter", f"{v}._counter[0]"]
     asked = " or ".join(f"need_{variable(op.differentiable[i])}" for i in sorted(needed))
-    return [f"flat_{v} if {asked} else None", *counters]
+    # the version of an inference tensor may not be read, unless the tensor is not saved either
+    version = f"{v}._counter[0] if {asked} else 0"
+    return [f"flat_{v} if {asked} else None", f"{v}._counter", version]
 
 
 # --- the node ----------------------------------------------------------------------------------

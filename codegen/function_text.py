@@ -18,10 +18,14 @@ def _default(argument: Argument) -> str:
     return f"={literal(argument.default)}" if argument.has_default else ""
 
 
-def parameters(op: Operator, inplace: bool = False) -> str:
+def parameters(op: Operator, inplace: bool = False, out: bool = False) -> str:
     """The parameter list of the public function, on a line of its own when it is long."""
-    text = ", ".join(_parameters(op, inplace))
-    start = len(f"def {op.entry.name}{'_' if inplace else ''}(")
+    parts = _parameters(op, inplace)
+    if out:
+        starred = any(part.startswith("*") for part in parts)
+        parts += ["out=None"] if starred else ["*", "out=None"]
+    text = ", ".join(parts)
+    start = len(f"def {op.entry.name}{'_' if inplace else '_out' if out else ''}(")
     return text if start + len(text) + 2 <= 100 else f"\n    {text}\n"
 
 
@@ -100,13 +104,47 @@ def _inplace_argument(op: Operator) -> list[str]:
     return ["if inplace:", f"    return {op.entry.name}_({', '.join(map(variable, names))})"]
 
 
-def inplace_arguments(op: Operator) -> str:
-    """Name, function, whether gradients read the input (which is overwritten), arguments."""
+def inplace_call(op: Operator) -> str:
+    """What an in-place form does: the geometry of a view, or the values of a result, taken over."""
+    name = literal(op.entry.signature.name)
+    if op.entry.family == "view":
+        return f"inplace_view({name}, {op.entry.name}, {arguments(op)})"
+    # whether gradients read the input, which is overwritten
     reads = op.entry.family == "composite" or any(
         s.kind == "input" and s.source == op.operands[0].name for s in op.saved
     )
+    return f"inplace({name}, {op.entry.name}, {reads}, {arguments(op)})"
+
+
+def has_out(op: Operator) -> bool:
+    """Whether the result can be written where the caller says: not that of a view, or of several.
+
+    Only functions of a namespace take `out`; methods and nn.functional do without, as in PyTorch.
+    """
+    entry = op.entry
+    return (
+        entry.out
+        and entry.family != "view"
+        and not any(output.many for output in entry.signature.outputs)
+        and not any(a.name == "inplace" for a in op.arguments)
+        and not {"torch", "special", "linalg"}.isdisjoint(entry.namespace)
+    )
+
+
+def out_calls(op: Operator) -> list[str]:
+    """What a function with `out` does: the plain call, or the one whose result is written."""
     name = literal(op.entry.signature.name)
-    return f"{name}, {op.entry.name}, {reads}, {arguments(op)}"
+    given = [
+        f"{variable(a.name)}={variable(a.name)}" if a.keyword_only else variable(a.name)
+        for a in op.arguments
+    ]
+    # a call into NumPy, and one with several results, do not convert what they write
+    exact = op.entry.family == "library" or len(op.entry.signature.outputs) > 1
+    return [
+        "if out is None:",
+        listed(f"    return {op.entry.name}(", given, ")"),
+        listed("return write_out(", [name, str(exact), op.entry.name, "out", *given], ")"),
+    ]
 
 
 def reflected(op: Operator) -> bool:

@@ -223,6 +223,7 @@ class Entry:
     dtype: str = ""  # "", promote, float, bool, same, index: how outputs get their dtype
     absent: tuple[tuple[str, float], ...] = ()  # optional tensor -> the constant it stands for
     inplace: bool = False  # an in-place form is asked for (pointwise operators have one anyway)
+    out: bool = True  # the function of a namespace takes `out`, unless it is a view
     shapes: tuple[tuple[str, tuple[str, ...]], ...] = ()  # tensor -> a letter a dimension
     # Tests and docs:
     samples: tuple[tuple[str, tuple[float, float]], ...] = ()

@@ -12,6 +12,7 @@ from rederive.door import (
     ops,
     total,
     unpack,
+    write_out,
 )
 
 
@@ -90,6 +91,13 @@ def addmm(input, mat1, mat2, *, beta=1, alpha=1):
 def addmm_(input, mat1, mat2, *, beta=1, alpha=1):
     """In-place form of `addmm`."""
     return inplace("addmm", addmm, False, input, mat1, mat2, beta, alpha)
+
+
+def addmm_out(input, mat1, mat2, *, beta=1, alpha=1, out=None):
+    """`addmm`, its result written into `out` if that is given."""
+    if out is None:
+        return addmm(input, mat1, mat2, beta=beta, alpha=alpha)
+    return write_out("addmm", False, addmm, out, input, mat1, mat2, beta=beta, alpha=alpha)
 
 
 class LinearBackward0(TensorNode):

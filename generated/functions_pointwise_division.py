@@ -21,6 +21,7 @@ from rederive.door import (
     threads,
     total,
     unpack,
+    write_out,
 )
 
 from . import kernels_pointwise_division as kernels
@@ -292,6 +293,13 @@ def div_(input, other):
     return inplace("div", div, False, input, other)
 
 
+def div_out(input, other, *, out=None):
+    """`div`, its result written into `out` if that is given."""
+    if out is None:
+        return div(input, other)
+    return write_out("div", False, div, out, input, other)
+
+
 def div_reflected(other, input):
     """`div` with its operands exchanged, for a scalar on the left."""
     if type(other) is Tensor and not modes.active:
@@ -559,6 +567,13 @@ def floor_divide(input, other):
 def floor_divide_(input, other):
     """In-place form of `floor_divide`."""
     return inplace("floor_divide", floor_divide, False, input, other)
+
+
+def floor_divide_out(input, other, *, out=None):
+    """`floor_divide`, its result written into `out` if that is given."""
+    if out is None:
+        return floor_divide(input, other)
+    return write_out("floor_divide", False, floor_divide, out, input, other)
 
 
 def floor_divide_reflected(other, input):

@@ -18,6 +18,7 @@ from rederive.door import (
     pointwise,
     threads,
     total,
+    write_out,
 )
 
 from . import kernels_pointwise_rounding as kernels
@@ -135,6 +136,13 @@ def floor_(input):
     return inplace("floor", floor, False, input)
 
 
+def floor_out(input, *, out=None):
+    """`floor`, its result written into `out` if that is given."""
+    if out is None:
+        return floor(input)
+    return write_out("floor", False, floor, out, input)
+
+
 class CeilBackward0(PointwiseNode):
     __slots__ = ()
     operator = "ceil"
@@ -245,6 +253,13 @@ def ceil(input):
 def ceil_(input):
     """In-place form of `ceil`."""
     return inplace("ceil", ceil, False, input)
+
+
+def ceil_out(input, *, out=None):
+    """`ceil`, its result written into `out` if that is given."""
+    if out is None:
+        return ceil(input)
+    return write_out("ceil", False, ceil, out, input)
 
 
 class RoundBackward0(PointwiseNode):
@@ -359,6 +374,13 @@ def round_(input):
     return inplace("round", round, False, input)
 
 
+def round_out(input, *, out=None):
+    """`round`, its result written into `out` if that is given."""
+    if out is None:
+        return round(input)
+    return write_out("round", False, round, out, input)
+
+
 class TruncBackward0(PointwiseNode):
     __slots__ = ()
     operator = "trunc"
@@ -469,6 +491,13 @@ def trunc(input):
 def trunc_(input):
     """In-place form of `trunc`."""
     return inplace("trunc", trunc, False, input)
+
+
+def trunc_out(input, *, out=None):
+    """`trunc`, its result written into `out` if that is given."""
+    if out is None:
+        return trunc(input)
+    return write_out("trunc", False, trunc, out, input)
 
 
 SIGNATURES = {

@@ -22,6 +22,7 @@ from rederive.door import (
     threads,
     total,
     unpack,
+    write_out,
 )
 
 from . import kernels_pointwise_sign as kernels
@@ -150,6 +151,13 @@ def abs_(input):
     return inplace("abs", abs, True, input)
 
 
+def abs_out(input, *, out=None):
+    """`abs`, its result written into `out` if that is given."""
+    if out is None:
+        return abs(input)
+    return write_out("abs", False, abs, out, input)
+
+
 class SignBackward0(PointwiseNode):
     __slots__ = ()
     operator = "sign"
@@ -259,6 +267,13 @@ def sign(input):
 def sign_(input):
     """In-place form of `sign`."""
     return inplace("sign", sign, False, input)
+
+
+def sign_out(input, *, out=None):
+    """`sign`, its result written into `out` if that is given."""
+    if out is None:
+        return sign(input)
+    return write_out("sign", False, sign, out, input)
 
 
 SIGNATURES = {

@@ -14,6 +14,9 @@ from . import (
     operators,
     overwriting,
     printing,
+    protocols,
+    random_inplace,
+    resizing,
     special,
     utils,
 )
@@ -22,6 +25,7 @@ from .autograd.grad_mode import (
     enable_grad,
     inference_mode,
     is_grad_enabled,
+    is_inference_mode_enabled,
     no_grad,
     set_grad_enabled,
 )
@@ -70,6 +74,7 @@ from .factories import (
     zeros_like,
 )
 from .geometry import Size
+from .inference import is_inference
 from .printing import get_printoptions, printoptions, set_printoptions
 from .random import (
     Generator,
@@ -98,6 +103,9 @@ comparison.attach()
 conversion.attach()
 indexing.attach()
 overwriting.attach()
+protocols.attach()
+random_inplace.attach()
+resizing.attach()
 globals().update(exported)
 
 from math import e, inf, nan, pi  # noqa: E402

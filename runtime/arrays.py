@@ -10,10 +10,12 @@ import numpy as np
 from . import dtypes, views
 from .dispatch import dispatch
 from .geometry import Size
+from .graph import Nowhere
 from .modes import modes
 from .operator import Operator, TensorNode, as_tensor, tie
 from .operator import public_name as _public
 from .tensor import Tensor, from_array, view_of
+from .view_marks import INFERENCE, MANY, NO_GRAD
 
 new = object.__new__
 
@@ -178,6 +180,8 @@ class View(Operator):
         results = [view_of(base, Size(shape), *rest) for shape, *rest in pieces]
         for result in results:
             register(base._counter, result)
+        if self.listed or not modes.grad:
+            self._mark(results, base)
         if base._requires_grad and modes.grad and self.node is not None and results:
             if not self.auto:
                 self.record(args, results)
@@ -186,6 +190,14 @@ class View(Operator):
             else:
                 self._tie_several(results, base, Recipe(self, base.shape, args[1:], None))
         return tuple(results) if self.listed else results[0]
+
+    def _mark(self, results, base):
+        """Note that the views must not be changed in place where that is recorded."""
+        mark = MANY if modes.grad else INFERENCE if modes.inference else NO_GRAD
+        for result in results:
+            result._mark = mark
+            if base._requires_grad and not modes.grad:
+                result._requires_grad, result._grad_fn = True, Nowhere(result.shape)
 
     def _tie_several(self, results, base, recipe):
         """One node for all the views that a call made."""

@@ -3,6 +3,7 @@
 import copy
 
 from .dispatch import profiled, profiling
+from .inference import new_counter
 from .tensor import alias, from_array
 
 _NO_DEEPCOPY = (
@@ -15,12 +16,12 @@ def deep_copy(t, memo):
     """A leaf with copied memory; tensors of one storage still share one afterwards."""
     if profiling.on and (row := profiled("deepcopy", deep_copy, (t, memo), shown=(t,))):
         return row[0]
-    if t._grad_fn is not None:
+    if not t.is_leaf:
         raise RuntimeError(_NO_DEEPCOPY)
     out = object.__new__(type(t))
     memo[id(t)] = out
     out._data = data = copy.deepcopy(t._data, memo)
-    out._counter = copy.deepcopy(t._counter, memo)
+    out._counter = memo.setdefault(id(t._counter), new_counter())
     for slot in ("shape", "_strides", "_offset", "dtype", "_requires_grad"):
         setattr(out, slot, getattr(t, slot))
     out._grad_fn = None
@@ -42,7 +43,7 @@ def deep_copy(t, memo):
 
 def take_apart(t):
     """What pickle stores of a leaf: its class, its elements, whether it requires gradients."""
-    if t._grad_fn is not None:
+    if not t.is_leaf:
         raise RuntimeError("pickle: the tensor has a grad_fn; pickle tensor.detach() instead")
     role = getattr(t, "_role", None)
     return (put_together, (type(t), t._nd().copy(order="C"), t._requires_grad, role))
@@ -50,7 +51,7 @@ def take_apart(t):
 
 def put_together(cls, array, requires_grad, role):
     """The inverse of `take_apart`."""
-    out = alias(from_array(array), [0], cls)
+    out = alias(from_array(array), new_counter(), cls)
     out._requires_grad = requires_grad
     out._role = role
     return out

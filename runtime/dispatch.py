@@ -32,7 +32,7 @@ def dispatch(op, *args):
 
 def under_modes(op, args):
     """A call under the modes besides the profiler: each wraps the next."""
-    if modes.dual_level >= 0:
+    if modes.dual_level >= 0 and not modes.inference:
         from .forward import call
 
         return call(op, args)

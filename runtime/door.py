@@ -8,12 +8,13 @@ from .arrays import ArrayOperator, View, ViewNode, array_function, hand_written
 from .declared import declared
 from .dispatch import dispatch, profiled, profiling
 from .graph import freed, next_sequence
-from .inplace import inplace
+from .inplace import inplace, inplace_view
 from .modes import modes
 from .namespace import ops
 from .operator import TensorNode, expired, spread, total, unpack
 from .pointwise import Pointwise, PointwiseNode
 from .register import register
+from .resizing import write_out
 from .rowwise import Rowwise, RowwiseNode
 from .tensor import Tensor
 from .threads import threads
@@ -42,6 +43,7 @@ __all__ = [
     "freed",
     "hand_written",
     "inplace",
+    "inplace_view",
     "modes",
     "ndarray",
     "new",
@@ -57,4 +59,5 @@ __all__ = [
     "threads",
     "total",
     "unpack",
+    "write_out",
 ]

@@ -8,13 +8,15 @@ import threading
 class Modes(threading.local):
     """Thread-local switches, read on every call.
 
-    `grad` is grad mode. `active` says that something needs the general path, and is what the
+    `grad` is grad mode; in inference mode it stays off, and `grad_asked` is what `enable_grad`
+    inside asked for. `active` says that something needs the general path, and is what the
     straight-line functions test: a level of forward mode is open, anomalies are looked for, a
     profiler watches, saved tensors are packed, inference mode is on. Whoever changes one of
     these calls `update`.
     """
 
     grad = True
+    grad_asked = False
     inference = False
     active = False
     dual_level = -1  # the innermost level of forward mode that operators see

@@ -263,7 +263,7 @@ def unpack_one(node, index):
         graph.freed(node)
     name, kind, source, _ = op.saved[index]
     value, counter, version = saved[3 * index : 3 * index + 3]
-    if counter is not None and counter[0] != version:
+    if value is not None and counter is not None and counter[0] != version:
         expired(node)
     if value is None and name in op.absent:
         return op.absent[name]

@@ -179,7 +179,7 @@ def backward(node, grad):
     kind = dtypes.from_numpy_dtype(grad.dtype)
     for index, (name, kind_of, _, _) in enumerate(op.saved):
         value, counter, version = saved[3 * index : 3 * index + 3]
-        if counter is not None and counter[0] != version:
+        if value is not None and counter is not None and counter[0] != version:
             expired(node)
         if kind_of in ("input", "output") and value is not None:
             value = _array(value, shape, dtypes.bool if name in op.masks else kind)

@@ -15,6 +15,7 @@ from ..geometry import Size
 from ..graph import Node, begin, freed
 from ..modes import modes
 from ..tensor import Tensor, alias, from_flat, view_of
+from ..view_marks import CUSTOM
 from . import forward_ad
 from .grad_mode import no_grad
 from .saved import pack, unpack
@@ -333,6 +334,8 @@ def _record(ctx, inputs, places, outputs):
         output._requires_grad = True
         output._grad_fn = ctx
         output._output_nr = number
+        if output._is_view() and not any(output is t for t in ctx._dirty):
+            output._mark = CUSTOM
         tied.append(output)
     ctx.saved = pack(ctx._to_save, tied)
     ctx._constant = ctx._dirty = ()
