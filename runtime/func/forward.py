@@ -13,7 +13,7 @@ from ..tensor import Tensor
 from ..utils.pytree import tree_flatten, tree_leaves, tree_unflatten
 from .arguments import Chosen, output_leaves, split_aux
 from .basis import one_hot
-from .levels import ReverseLevel
+from .levels import ReverseLevel, normal, transformation
 
 
 def _push(call, primals, tangents, has_aux, name):
@@ -23,7 +23,7 @@ def _push(call, primals, tangents, has_aux, name):
     """
     level = open_level()
     try:
-        duals = [make_dual(p, t) for p, t in zip(primals, tangents, strict=True)]
+        duals = [make_dual(normal(p), t) for p, t in zip(primals, tangents, strict=True)]
         output, aux = split_aux(call(duals), has_aux, name)
         outputs, spec = output_leaves(output, name)
         found = _take_tangents(level, outputs)
@@ -54,6 +54,7 @@ def _aux_leaves(aux):
 # --- jvp -----------------------------------------------------------------------------------------
 
 
+@transformation
 def jvp(func, primals, tangents, *, strict=False, has_aux=False):
     """(`func(*primals)`, the derivative of that along `tangents`).
 
@@ -127,6 +128,7 @@ def jacfwd(func, argnums=0, has_aux=False, *, randomness="error"):
         )
 
     @functools.wraps(func)
+    @transformation
     def wrapper(*args, **kwargs):
         chosen = Chosen(argnums, args)
 
@@ -210,6 +212,7 @@ class _Draws:
 # --- linearize -----------------------------------------------------------------------------------
 
 
+@transformation
 def linearize(func, *primals):
     """(`func(*primals)`, a function that multiplies the Jacobian there by tangents).
 
@@ -230,6 +233,7 @@ def linearize(func, *primals):
             gradients = gradients_of(used, inputs, dummies, create_graph=True, allow_unused=True)
     level.leaves.update(dummies)
 
+    @transformation
     def jvp_fn(*tangents):
         given = _matching(tangents, leaves, spec)
         pairs = [(g, t) for g, t in zip(gradients, given, strict=True) if g is not None]

@@ -9,13 +9,45 @@ to something outside, so that nobody holds the graph of a level that has ended.
 from __future__ import annotations
 
 import copy
+import functools
 import itertools
 
+from .. import inference
 from ..autograd.forward_ad import copy_tangents, set_tangent, tangents_of
+from ..autograd.grad_mode import inference_mode, no_grad
 from ..graph import Node, begin, next_sequence
 from ..modes import modes
 from ..tensor import Tensor, alias, view_of
 from ..utils.pytree import tree_map
+
+
+def transformation(function):
+    """Let a function of this package work on inference tensors, and in inference mode.
+
+    A level is its own world: it records, whatever is on outside.
+    """
+
+    @functools.wraps(function)
+    def wrapper(*args, **kwargs):
+        if not inference.used:
+            return function(*args, **kwargs)
+        before, modes.transforming = modes.transforming, True
+        try:
+            if not modes.inference:
+                return function(*args, **kwargs)
+            with inference_mode(False), no_grad():
+                return function(*args, **kwargs)
+        finally:
+            modes.transforming = before
+
+    return wrapper
+
+
+def normal(tensor):
+    """The tensor, or an alias that is a normal tensor if it is an inference tensor."""
+    if not inference.is_inference(tensor):
+        return tensor
+    return copy_tangents(tensor, alias(tensor, [0]))
 
 
 class AliasBackward0(Node):
@@ -36,7 +68,6 @@ class ReverseLevel:
     """One transformation by reverse mode, from when it takes its inputs."""
 
     def __init__(self):
-        self.recorded = modes.grad
         self.first = next_sequence()
         self.leaves = set()
 
@@ -49,9 +80,10 @@ class ReverseLevel:
         """
         if not isinstance(tensor, Tensor):
             raise ValueError(f"Thing passed to transform API must be Tensor, got {type(tensor)}")
+        tensor = normal(tensor)
         leaf = copy_tangents(tensor, alias(tensor, tensor._counter))
         leaf.requires_grad = True
-        if not (self.recorded and tensor._requires_grad):
+        if not (modes.grad and tensor._requires_grad):
             self.leaves.add(leaf)
             return leaf
         # a view of a leaf, so that writing to it is refused as it is for a leaf
@@ -79,7 +111,7 @@ class ReverseLevel:
             raise RuntimeError(f"Expected tensors, got unsupported type {type(tensor)}")
         tangents = _open_tangents(tensor)
         kept = not tensor._requires_grad or self._came_from_outside(tensor)
-        kept = kept or (self.recorded and self._leads_outside(tensor, dead))
+        kept = kept or (modes.grad and self._leads_outside(tensor, dead))
         if not tangents:
             return tensor if kept else alias(tensor, tensor._counter)
         out = tensor if kept else alias(tensor, tensor._counter)

@@ -11,7 +11,7 @@ from ..tensor import Tensor
 from ..utils.pytree import tree_flatten, tree_unflatten
 from .arguments import Chosen, output_leaves, split_aux
 from .basis import one_hot
-from .levels import ReverseLevel, separate
+from .levels import ReverseLevel, separate, transformation
 
 
 def _pull(level, outputs, inputs, cotangents, retain_graph, create_graph):
@@ -56,6 +56,7 @@ def grad_and_value(func, argnums=0, has_aux=False):
     """As `grad`; the new function returns (gradient, value), or (gradient, (value, aux))."""
 
     @functools.wraps(func)
+    @transformation
     def wrapper(*args, **kwargs):
         level = ReverseLevel()
         chosen = Chosen(argnums, args)
@@ -87,6 +88,7 @@ def _check_scalar(output):
 # --- vjp -----------------------------------------------------------------------------------------
 
 
+@transformation
 def vjp(func, *primals, has_aux=False):
     """`func(*primals)`, and a function that multiplies its transposed Jacobian by a vector.
 
@@ -104,6 +106,7 @@ def vjp(func, *primals, has_aux=False):
     if level.wants_graph(outputs):
         outputs = separate(outputs, level)
 
+    @transformation
     def vjp_fn(cotangents, retain_graph=True, create_graph=None):
         given, given_spec = tree_flatten(cotangents)
         if given_spec != output_spec:
@@ -136,6 +139,7 @@ def jacrev(func, argnums=0, *, has_aux=False, chunk_size=None, _preallocate_and_
         raise ValueError("jacrev: `chunk_size` should be greater than 0.")
 
     @functools.wraps(func)
+    @transformation
     def wrapper(*args, **kwargs):
         level = ReverseLevel()
         chosen = Chosen(argnums, args)

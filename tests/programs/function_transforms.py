@@ -183,7 +183,7 @@ def fresh(t):
     return (y * t).sum()
 
 
-print(func.grad(fresh)(x))
+print(func.grad(fresh)(x), func.jvp(fresh, (x,), (x,)))
 print(func.grad(lambda t: torch.autograd.grad((t * t).sum(), t, create_graph=True)[0].sum())(x))
 
 # functional_call
@@ -224,3 +224,22 @@ print(func.hessian(lambda t: call(net, weights, (t,)).sum() ** 2)(x))
 print(func.grad(lambda p: call(net, p, (x,)).sum())(weights))
 for path, block in func.jacrev(lambda p: call(net, p, (x,)))(weights).items():
     print(path, tuple(block.shape), block.sum())
+
+# inference mode outside and inside
+with torch.inference_mode():
+    frozen = torch.tensor([1.0, 2.0, 3.0])
+    print(func.grad(cube)(frozen), func.grad(lambda t: (t * frozen).sum())(x))
+    gradient = func.grad(cube)(x)
+    print(gradient, gradient.is_inference())
+    print(func.jvp(lambda t: t * t, (frozen,), (frozen,)), func.vjp(lambda t: t * t, frozen)[1](x))
+    print(func.hessian(cube)(frozen), func.jacfwd(lambda t: t * t)(frozen))
+print(func.grad(cube)(frozen), func.jvp(cube, (frozen,), (frozen,)))
+
+
+def inside(t):
+    with torch.inference_mode():
+        c = t * t
+    return (t - c).sum()
+
+
+print(func.grad(inside)(x))
