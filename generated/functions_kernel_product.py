@@ -106,7 +106,8 @@ class LinearBackward0(TensorNode):
 
     def formulas(node, grad):
         # input: matmul(grad, weight)
-        # weight: mm(t(flatten(grad, 0, -2)), flatten(input, 0, -2))
+        # weight: mm(t(flatten(unsqueeze(grad, 0), 0, -2)), flatten(unsqueeze(input, 0),
+        # 0, -2))
         # bias: grad
         input, weight = unpack(node)
         needed = node.needed()
@@ -115,7 +116,8 @@ class LinearBackward0(TensorNode):
             gradient_input = ops.matmul(grad, weight)
         gradient_weight = None
         if needed[1]:
-            gradient_weight = ops.mm(ops.t(ops.flatten(grad, 0, -2)), ops.flatten(input, 0, -2))
+            part_0 = ops.t(ops.flatten(ops.unsqueeze(grad, 0), 0, -2))
+            gradient_weight = ops.mm(part_0, ops.flatten(ops.unsqueeze(input, 0), 0, -2))
         gradient_bias = None
         if needed[2]:
             gradient_bias = grad

@@ -7,6 +7,7 @@ from . import (
     autograd,
     comparison,
     conversion,
+    func,
     indexing,
     linalg,
     nn,

@@ -35,6 +35,7 @@ def deep_copy(t, memo):
     grad = getattr(t, "_grad", None)
     if grad is not None:
         out._grad = copy.deepcopy(grad, memo)
+    out._role = getattr(t, "_role", None)
     if hasattr(t, "__dict__"):
         out.__dict__.update(copy.deepcopy(t.__dict__, memo))
     return out
@@ -44,11 +45,13 @@ def take_apart(t):
     """What pickle stores of a leaf: its class, its elements, whether it requires gradients."""
     if not t.is_leaf:
         raise RuntimeError("pickle: the tensor has a grad_fn; pickle tensor.detach() instead")
-    return (put_together, (type(t), t._nd().copy(order="C"), t._requires_grad))
+    role = getattr(t, "_role", None)
+    return (put_together, (type(t), t._nd().copy(order="C"), t._requires_grad, role))
 
 
-def put_together(cls, array, requires_grad):
+def put_together(cls, array, requires_grad, role):
     """The inverse of `take_apart`."""
     out = alias(from_array(array), new_counter(), cls)
     out._requires_grad = requires_grad
+    out._role = role
     return out

@@ -37,7 +37,7 @@ def _give_to_saved(op, output, tangent, forward_ad):
     for index, (_, kind, _, _) in enumerate(op.saved):
         value = node.saved[3 * index]
         if kind == "output" and isinstance(value, Tensor) and value._counter is output._counter:
-            forward_ad.set_tangent(value, tangent)
+            forward_ad.set_saved_tangent(value, tangent)
 
 
 class outer_levels:

@@ -262,15 +262,17 @@ def shape_at(gradient, target, number):
     return target.shape
 
 
-def _nodes_below(roots):
-    """Every node that the roots lead to, each with its targets."""
+def _nodes_below(roots, oldest=0):
+    """Every node that the roots lead to, from the sequence number `oldest`, with its targets."""
     children, stack = {}, [target for target, _ in roots if isinstance(target, Node)]
     while stack:
         node = stack.pop()
         if node in children:
             continue
-        children[node] = [t for t in node.edges[::2] if t is not None]
-        stack += [t for t in children[node] if isinstance(t, Node) and t not in children]
+        children[node] = targets = [t for t in node.edges[::2] if t is not None]
+        stack += [
+            t for t in targets if isinstance(t, Node) and t not in children and t.sequence >= oldest
+        ]
     return children
 
 
@@ -288,7 +290,9 @@ def _references(roots, wanted):
 def reaching(roots, inputs):
     """Nodes on a way from a root to an input: True to run, False to capture only."""
     targets = {target for target, _ in inputs}
-    children = _nodes_below(roots)
+    # nothing older than the oldest of them leads to one
+    oldest = min((t.sequence if isinstance(t, Node) else 0 for t in targets), default=0)
+    children = _nodes_below(roots, oldest)
     runs = {}
     for node in sorted(children, key=lambda node: node.sequence):
         below = any(

@@ -33,7 +33,7 @@ class InferenceCounter(list):
     __slots__ = ()
 
     def __getitem__(self, index):
-        if index == 0 and not modes.inference:
+        if index == 0 and not (modes.inference or modes.transforming):
             raise RuntimeError(_SAVED)
         return list.__getitem__(self, index)
 

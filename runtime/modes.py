@@ -28,6 +28,7 @@ class Modes(threading.local):
     before_write = None
     evaluating = None
     task = None
+    transforming = False  # a function is being transformed, by a thread that knows inference
 
     def update(self):
         """Set `active` to what the other switches say."""

@@ -221,7 +221,8 @@ def tensor_text(t, indent=0):
 
 
 def _repr(self):
-    return tensor_text(self)
+    parameter = getattr(self, "_role", None) == "parameter"
+    return "Parameter containing:\n" * parameter + tensor_text(self)
 
 
 Tensor.__repr__ = _repr

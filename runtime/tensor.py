@@ -49,6 +49,7 @@ class Tensor:
         "_offset",
         "_output_nr",
         "_requires_grad",
+        "_role",
         "_strides",
         "_view",
         "dtype",
@@ -362,7 +363,7 @@ class Tensor:
         out = alias(self, self._counter, type(self))
         out._requires_grad = self._requires_grad
         out._grad_fn, out._output_nr = self._grad_fn, self._output_nr
-        out._grad = getattr(self, "_grad", None)
+        out._grad, out._role = getattr(self, "_grad", None), getattr(self, "_role", None)
         return out
 
     def __reduce_ex__(self, protocol):

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import weakref
 from typing import NamedTuple
 
 from ..graph import Node, begin, extra_of
@@ -74,6 +75,19 @@ def copy_tangents(source, target, but=None):
     return target
 
 
+_kept_by_nodes = {}
+"""Opening -> the saved results that have a tangent in it, weakly."""
+
+
+def set_saved_tangent(t, tangent):
+    """`set_tangent` for what the node that computed it has saved.
+
+    The graph of the tangent may lead to that node: a cycle, which lasts until the level is closed.
+    """
+    set_tangent(t, tangent)
+    _kept_by_nodes.setdefault(modes.openings[modes.dual_level], []).append(weakref.ref(t))
+
+
 def open_level():
     """Open a level inside those that are open already; returns what identifies it."""
     modes.openings = (*modes.openings, _next_opening())
@@ -84,6 +98,10 @@ def open_level():
 
 def close_level():
     """Close the innermost level: the tangents set in it are gone."""
+    for reference in _kept_by_nodes.pop(modes.openings[-1], ()):
+        tensor = reference()
+        if tensor is not None:
+            tensor._extra.tangent.pop(modes.openings[-1], None)
     modes.openings = modes.openings[:-1]
     modes.dual_level = len(modes.openings) - 1
     modes.update()
