@@ -215,7 +215,7 @@ def backward(node, grad):
     """Gradients by the generated kernels, for one incoming gradient."""
     op = node.op
     lanes = node.general.lanes
-    if node.saved is None:
+    if node.saved is None and op.saved:
         graph.freed(node)
     lane = op.lane_outputs[op.differentiable_outputs[0]]
     grad = grad if isinstance(grad, Tensor) else as_tensor(grad, node.shape)
