@@ -115,8 +115,8 @@ __version__ = "0.1.0"
 
 
 def __getattr__(name):
-    if name == "profiler":
+    if name in ("profiler", "viz"):
         from importlib import import_module
 
-        return import_module(".profiler", __name__)
+        return import_module(f".{name}", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
