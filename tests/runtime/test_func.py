@@ -321,7 +321,8 @@ def test_no_graph_and_no_level_stays_behind(name):
     derivative(X), derivative(w)
 
     def living():
-        return sum(isinstance(o, Node | rd.Tensor) for o in gc.get_objects())
+        # not isinstance: it asks objects of other libraries for their class, and some warn
+        return sum(issubclass(type(o), Node | rd.Tensor) for o in gc.get_objects())
 
     gc.collect()
     gc.disable()
