@@ -286,6 +286,10 @@ def _wrapped(ctx, outputs, inputs, record):
         )
     for t in ctx._dirty:
         if record and id(t) in given:
+            if t._requires_grad and t.is_leaf and not t._is_view():
+                raise RuntimeError(
+                    "a leaf Variable that requires grad has been used in an in-place operation."
+                )
             inplace.check(t, inputs)
         inplace.bump(t)
     seen, wrapped, saved = set(), [], {}
