@@ -1,8 +1,8 @@
 """A gradient penalty: the loss contains a gradient, so training takes a gradient of a gradient.
 
-A critic f is trained to be large on samples of one distribution and small on those of another; the
-penalty mean((|grad f(x)| - 1)^2) at points between them keeps its slope at 1 (Gulrajani et al. 2017).
-For two distributions a distance d apart the difference of the means of such a critic is d.
+A critic f is trained to be large on samples of one distribution and small on those of another. The
+penalty mean((|grad f(x)| - 1)^2) at points between them keeps its slope at 1 (Gulrajani et al.
+2017). For two distributions a distance d apart the difference of such a critic's means is d.
 """
 
 import argparse

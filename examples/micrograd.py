@@ -2,9 +2,9 @@
 
 Each line of the small engine has its counterpart in the large one: a `Value` is a tensor of one
 number, `parents` are the edges of a node with the local derivative to each, and `backward` walks
-the nodes in falling order of creation, as rederive's engine does. What the large one has more: arrays
-instead of numbers, kernels instead of closures, gradients of gradients, hooks, in-place operations,
-memory released on the way.
+the nodes in falling order of creation, as rederive's engine does. What the large one has more:
+arrays instead of numbers, kernels instead of closures, gradients of gradients, hooks, in-place
+operations, memory released on the way.
 
 The program compares the gradients of an expression, then trains the same small network in both.
 """
