@@ -7,6 +7,7 @@ import numpy as np
 
 from . import dtypes
 from .graph import Nowhere
+from .modes import modes
 from .tensor import Tensor
 from .view_marks import shown_name
 
@@ -217,6 +218,12 @@ def tensor_text(t, indent=0):
         suffixes.append(f"grad_fn=<{shown_name(t._grad_fn)}>")
     elif t._requires_grad:
         suffixes.append("requires_grad=True")
+    if modes.dual_level >= 0:
+        from .autograd.forward_ad import tangent_of
+
+        tangent = tangent_of(t)
+        if tangent is not None:
+            suffixes.append(f"tangent={tensor_text(tangent)}")
     return _with_suffixes(prefix + text, suffixes, indent)
 
 
