@@ -19,9 +19,14 @@ def _default(argument: Argument) -> str:
 
 def parameters(op: Operator, inplace: bool = False) -> str:
     """The parameter list of the public function, on a line of its own when it is long."""
-    text = ", ".join(_parameters(op, inplace))
+    parts = _parameters(op, inplace)
+    text = ", ".join(parts)
     start = len(f"def {op.entry.name}{'_' if inplace else ''}(")
-    return text if start + len(text) + 2 <= 100 else f"\n    {text}\n"
+    if start + len(text) + 2 <= 100:
+        return text
+    if len(text) + 4 > 100:
+        text = ",\n    ".join(parts) + ","
+    return f"\n    {text}\n"
 
 
 def _parameters(op: Operator, inplace: bool) -> list[str]:

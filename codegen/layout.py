@@ -6,6 +6,7 @@ carries marks, and `lay_out` decides once the whole text stands.
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Sequence
 
 WIDTH = 100
@@ -72,4 +73,23 @@ def _broken(line: str) -> list[str]:
         first, *others = [flat] if len(indent + flat) + 4 <= WIDTH else tests
         more = [f"{indent}    or {test}" for test in others]
         return [before, f"{indent}    {first}", *more, indent + after]
-    return [line]
+    return _broken_call(line, indent) if len(line) > WIDTH else [line]
+
+
+def _broken_call(line: str, indent: str) -> list[str]:
+    """`name = f(a, b)` or `return f(a, b)` with the arguments on lines of their own."""
+    text = line.strip()
+    try:
+        (statement,) = ast.parse(text).body
+    except (SyntaxError, ValueError):
+        return [line]
+    value = getattr(statement, "value", None)
+    if not isinstance(value, ast.Call):
+        return [line]
+    function = ast.get_source_segment(text, value.func) or ""
+    start = value.col_offset + len(function) + 1
+    items: list[ast.expr | ast.keyword] = [*value.args, *value.keywords]
+    parts = [ast.get_source_segment(text, item) or "" for item in items]
+    flat = f"{indent}    {', '.join(parts)}"
+    inner = [flat] if len(flat) <= WIDTH else [f"{indent}    {part}," for part in parts]
+    return [indent + text[:start], *inner, f"{indent})"]

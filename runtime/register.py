@@ -61,17 +61,40 @@ def register(package, interface, modules):
                 own[name] = function
     for name, *_ in interface:
         functions[name] = own[name]
-    groups = {}
-    for row in interface:
-        groups.setdefault(row[1], []).append(row)
-    for public, rows in groups.items():
-        candidates = [(own[row[0]], _types(own[row[0]], row[0], modules)) for row in rows]
-        function = candidates[0][0] if len(rows) == 1 else overloaded(public, candidates)
-        _place(package, public, function, rows, own)
+    known = set()
+    for rows in _grouped(interface):
+        public = rows[0][1]
+        types = [_types(own[row[0]], row[0], modules) for row in rows]
+        function = _chooser(public, [own[row[0]] for row in rows], types)
+        writers = [own.get(f"{row[0]}_") for row in rows]
+        inplace = _chooser(f"{public}_", writers, types)
+        _place(package, function, inplace, rows, own, public not in known)
+        known.add(public)
     for name in own:
         package.setdefault(name, own[name])
         if not hasattr(ops, name):
             setattr(ops, name, own[name])
+
+
+def _grouped(interface):
+    """Rows that become one function each: overloads, unless they share no namespace."""
+    groups = {}
+    for row in interface:
+        ofname = groups.setdefault(row[1], [])
+        shared = [g for g in ofname if any(set(row[2]) & set(other[2]) for other in g)]
+        if shared:
+            shared[0].append(row)
+        else:
+            ofname.append([row])
+    return [group for ofname in groups.values() for group in ofname]
+
+
+def _chooser(public, functions, types):
+    """One function for the overloads of a name; None stands for one that does not exist."""
+    candidates = [pair for pair in zip(functions, types, strict=True) if pair[0] is not None]
+    if len(candidates) > 1:
+        return overloaded(public, candidates)
+    return candidates[0][0] if candidates else None
 
 
 def _refuse_taken(package, interface):
@@ -102,19 +125,19 @@ def _types(function, name, modules):
     raise KeyError(name)
 
 
-def _place(package, public, function, rows, own):
-    name = rows[0][0]
-    inplace = own.get(f"{name}_")
-    reflected = own.get(f"{name}_reflected")
-    package[public] = function
-    setattr(ops, public, function)
-    for _, _, namespaces, aliases, method, operator in rows:
+def _place(package, function, inplace, rows, own, first):
+    """Put a function in its places; formulas mean the `first` function of a name."""
+    public = rows[0][1]
+    if first:
+        package[public] = function
+        setattr(ops, public, function)
+    for name, _, namespaces, aliases, method, operator in rows:
         spellings = [(space, public) for space in namespaces]
         for alias in aliases:
             space, _, last = alias.rpartition(".")
             spellings.append((space or namespaces[0], last))
         for space, spelling in spellings:
-            _export(package, space, spelling, function, inplace)
+            _export(space, spelling, function, inplace, first)
         if method:
             for spelling in _methods(public, aliases):
                 attached.add(spelling)
@@ -125,14 +148,15 @@ def _place(package, public, function, rows, own):
                 if inplace is not None:
                     setattr(Tensor, f"{spelling}_", inplace)
         if operator:
-            _operator(operator, function, inplace, reflected)
+            _operator(operator, function, own.get(f"{name}_"), own.get(f"{name}_reflected"))
 
 
-def _export(package, space, name, function, inplace):
+def _export(space, name, function, inplace, first):
     """Make a function reachable as `rederive.<space>.<name>` and, in place, `<name>_`."""
     pairs = [(name, function)] + ([(f"{name}_", inplace)] if inplace else [])
     for spelling, value in pairs:
-        setattr(ops, spelling, value)
+        if first:
+            setattr(ops, spelling, value)
         if space == "torch":
             exported[spelling] = value
         elif space not in ("Tensor", "internal"):

@@ -5,7 +5,7 @@ can say does not belong here.
 """
 
 from .. import kernel_cache
-from . import scan
+from . import dropout, indexing, scan, sorting
 from .copying import (
     cast,
     cat,
@@ -18,33 +18,64 @@ from .copying import (
     stack,
     sum_to_size,
 )
-from .indexing import gather, index, index_add, index_put_add, index_select, scatter_add
+from .dropout import keyed_dropout
+from .embedding import embedding_dense_backward, embedding_rows, embedding_shared_rows
+from .indexing import (
+    gather,
+    index,
+    index_add,
+    index_put_add,
+    index_select,
+    last_written,
+    scatter,
+    scatter_add,
+    scatter_fill,
+    scatter_multiply,
+)
+from .padding import constant_pad_nd, extend, fold_padding
 from .products import addmm, linear
 from .scan import cumprod, cumsum, linear_recurrence, prod
+from .sorting import nonzero, one_hot, sort, topk
 
-kernel_cache.separate(scan)
+for module in (dropout, indexing, scan, sorting):
+    kernel_cache.separate(module)
 
 __all__ = [
     "addmm",
     "cast",
     "cat",
+    "constant_pad_nd",
     "copy",
     "cumprod",
     "cumsum",
+    "embedding_dense_backward",
+    "embedding_rows",
+    "embedding_shared_rows",
+    "extend",
     "flip",
+    "fold_padding",
     "fold_repeats",
     "gather",
     "index",
     "index_add",
     "index_put_add",
     "index_select",
+    "keyed_dropout",
+    "last_written",
     "linear",
     "linear_recurrence",
     "new_zeros",
+    "nonzero",
+    "one_hot",
     "prod",
     "repeat",
+    "scatter",
     "scatter_add",
+    "scatter_fill",
+    "scatter_multiply",
     "shift",
+    "sort",
     "stack",
     "sum_to_size",
+    "topk",
 ]
