@@ -17,6 +17,7 @@ from . import (
     functions_composite_loss,
     functions_composite_norm,
     functions_composite_padding,
+    functions_composite_pooling,
     functions_composite_product,
     functions_composite_scan,
     functions_composite_sorting,
@@ -25,6 +26,7 @@ from . import (
     functions_kernel_dropout,
     functions_kernel_indexing,
     functions_kernel_padding,
+    functions_kernel_pooling,
     functions_kernel_product,
     functions_kernel_scan,
     functions_kernel_sorting,
@@ -240,6 +242,14 @@ INTERFACE = (
     ("constant_pad_nd", "constant_pad_nd", ("torch",), (), False, ""),
     ("extend", "extend", ("internal",), (), False, ""),
     ("fold_padding", "fold_padding", ("internal",), (), False, ""),
+    ("max_pool2d", "max_pool2d", ("nn.functional", "torch"), (), False, ""),
+    ("max_pool2d_with_indices", "max_pool2d_with_indices", ("nn.functional",), (), False, ""),
+    ("pool_scatter", "pool_scatter", ("internal",), (), False, ""),
+    ("pool_gather", "pool_gather", ("internal",), (), False, ""),
+    ("avg_pool2d", "avg_pool2d", ("nn.functional",), (), False, ""),
+    ("avg_pool2d_backward", "avg_pool2d_backward", ("internal",), (), False, ""),
+    ("adaptive_avg_pool2d", "adaptive_avg_pool2d", ("nn.functional",), (), False, ""),
+    ("adaptive_avg_pool2d_backward", "adaptive_avg_pool2d_backward", ("internal",), (), False, ""),
 )
 
 register(
@@ -300,5 +310,7 @@ register(
         functions_kernel_dropout,
         functions_composite_padding,
         functions_kernel_padding,
+        functions_composite_pooling,
+        functions_kernel_pooling,
     ),
 )

@@ -15,6 +15,7 @@ from . import (
     registry_composite_loss,
     registry_composite_norm,
     registry_composite_padding,
+    registry_composite_pooling,
     registry_composite_product,
     registry_composite_scan,
     registry_composite_sorting,
@@ -23,6 +24,7 @@ from . import (
     registry_kernel_dropout,
     registry_kernel_indexing,
     registry_kernel_padding,
+    registry_kernel_pooling,
     registry_kernel_product,
     registry_kernel_scan,
     registry_kernel_sorting,
@@ -115,4 +117,6 @@ OPERATORS = [
     *registry_kernel_dropout.OPERATORS,
     *registry_composite_padding.OPERATORS,
     *registry_kernel_padding.OPERATORS,
+    *registry_composite_pooling.OPERATORS,
+    *registry_kernel_pooling.OPERATORS,
 ]

@@ -10,7 +10,18 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["gather", "nonzero", "one_hot", "pad", "scatter", "sort", "topk"]
+__all__ = [
+    "adaptive_avg_pool2d",
+    "avg_pool2d",
+    "gather",
+    "max_pool2d",
+    "nonzero",
+    "one_hot",
+    "pad",
+    "scatter",
+    "sort",
+    "topk",
+]
 
 
 def gather(self: np.ndarray, dim: int, index: np.ndarray) -> np.ndarray:
@@ -89,3 +100,90 @@ def pad(self: np.ndarray, pad: tuple[int, ...], mode: str, value: float | None) 
 def _cut(array: np.ndarray, dim: int, before: int, after: int) -> np.ndarray:
     kept = np.arange(max(-before, 0), array.shape[dim] - max(-after, 0))
     return np.take(array, kept, dim)
+
+
+# --- pooling ---------------------------------------------------------------------------------
+
+
+def _pair(value: Any) -> tuple[int, int]:
+    first, second = value if isinstance(value, tuple | list) else (value, value)
+    return first, second
+
+
+def _starts(n: int, kernel: int, stride: int, padding: int, dilation: int, ceil: bool) -> list[int]:
+    """Where windows start, counted from the first element that is not padding."""
+    reach = dilation * (kernel - 1) + 1
+    starts = range(-padding, n + padding, stride)
+    if ceil:
+        # windows up to the first that reaches the end, but none that starts in the padding there
+        kept = [s for s in starts if s < n and s - stride + reach < n + padding]
+    else:
+        kept = [s for s in starts if s + reach <= n + padding]
+    return kept
+
+
+def _windows(
+    shape: tuple[int, ...], kernel: Any, stride: Any, padding: Any, dilation: Any, ceil: bool
+) -> list[list[list[int]]]:
+    """For both dimensions the windows, each a list of places, some of them outside."""
+    found = []
+    kernels, strides = _pair(kernel), _pair(kernel if stride is None else stride)
+    paddings, dilations = _pair(padding), _pair(dilation)
+    for d in range(2):
+        starts = _starts(shape[d - 2], kernels[d], strides[d], paddings[d], dilations[d], ceil)
+        found.append([[s + t * dilations[d] for t in range(kernels[d])] for s in starts])
+    return found
+
+
+def _inside(places: list[int], n: int) -> list[int]:
+    return [place for place in places if 0 <= place < n]
+
+
+def max_pool2d(
+    input: np.ndarray, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    height, width = input.shape[-2:]
+    rows, columns = _windows(input.shape, kernel, stride, padding, dilation, ceil)
+    shape = (*input.shape[:-2], len(rows), len(columns))
+    values, indices = np.empty(shape, input.dtype), np.empty(shape, np.int64)
+    for i, j in np.ndindex(len(rows), len(columns)):
+        places = np.array(
+            [h * width + w for h in _inside(rows[i], height) for w in _inside(columns[j], width)]
+        )
+        flat = input.reshape(*input.shape[:-2], height * width)[..., places]
+        values[..., i, j] = flat.max(-1)
+        indices[..., i, j] = places[flat.argmax(-1)]
+    return values, indices
+
+
+def avg_pool2d(
+    input: np.ndarray,
+    kernel: Any,
+    stride: Any,
+    padding: Any,
+    ceil: bool,
+    padded: bool,
+    divisor: int | None,
+) -> np.ndarray:
+    height, width = input.shape[-2:]
+    rows, columns = _windows(input.shape, kernel, stride, padding, 1, ceil)
+    ends = height + _pair(padding)[0], width + _pair(padding)[1]
+    result = np.empty((*input.shape[:-2], len(rows), len(columns)), input.dtype)
+    for i, j in np.ndindex(len(rows), len(columns)):
+        hs, ws = _inside(rows[i], height), _inside(columns[j], width)
+        total = input[..., hs, :][..., ws].sum((-2, -1))
+        if padded:
+            hs = [h for h in rows[i] if h < ends[0]]
+            ws = [w for w in columns[j] if w < ends[1]]
+        result[..., i, j] = total / (divisor or len(hs) * len(ws))
+    return result
+
+
+def adaptive_avg_pool2d(input: np.ndarray, output_size: Any) -> np.ndarray:
+    result = input
+    for dim, count in zip((-2, -1), _pair(output_size), strict=True):
+        n = input.shape[dim]
+        cuts = [(int(i * n / count), int(np.ceil((i + 1) * n / count))) for i in range(count)]
+        parts = [np.take(result, range(*cut), dim).mean(dim) for cut in cuts]
+        result = np.stack(parts, dim)
+    return result

@@ -5,7 +5,13 @@ can say does not belong here.
 """
 
 from .. import kernel_cache
-from . import dropout, indexing, scan, sorting
+from . import averaging, dropout, indexing, pooling, scan, sorting
+from .averaging import (
+    adaptive_avg_pool2d,
+    adaptive_avg_pool2d_backward,
+    avg_pool2d,
+    avg_pool2d_backward,
+)
 from .copying import (
     cast,
     cat,
@@ -33,15 +39,20 @@ from .indexing import (
     scatter_multiply,
 )
 from .padding import constant_pad_nd, extend, fold_padding
+from .pooling import max_pool2d_with_indices, pool_gather, pool_scatter
 from .products import addmm, linear
 from .scan import cumprod, cumsum, linear_recurrence, prod
 from .sorting import nonzero, one_hot, sort, topk
 
-for module in (dropout, indexing, scan, sorting):
+for module in (averaging, dropout, indexing, pooling, scan, sorting):
     kernel_cache.separate(module)
 
 __all__ = [
+    "adaptive_avg_pool2d",
+    "adaptive_avg_pool2d_backward",
     "addmm",
+    "avg_pool2d",
+    "avg_pool2d_backward",
     "cast",
     "cat",
     "constant_pad_nd",
@@ -64,9 +75,12 @@ __all__ = [
     "last_written",
     "linear",
     "linear_recurrence",
+    "max_pool2d_with_indices",
     "new_zeros",
     "nonzero",
     "one_hot",
+    "pool_gather",
+    "pool_scatter",
     "prod",
     "repeat",
     "scatter",
