@@ -26,7 +26,11 @@ def parameters(op: Operator, inplace: bool = False, out: bool = False) -> str:
         parts += ["out=None"] if starred else ["*", "out=None"]
     text = ", ".join(parts)
     start = len(f"def {op.entry.name}{'_' if inplace else '_out' if out else ''}(")
-    return text if start + len(text) + 2 <= 100 else f"\n    {text}\n"
+    if start + len(text) + 2 <= 100:
+        return text
+    if len(text) + 4 > 100:
+        text = ",\n    ".join(parts) + ","
+    return f"\n    {text}\n"
 
 
 def _parameters(op: Operator, inplace: bool) -> list[str]:

@@ -28,6 +28,13 @@ QUERIES = {
     "class_dim": 1,
     "dims": 1,
     "refuse": 3,
+    "fail": 1,
+    "negated": 1,
+    "padding_mode": 2,
+    "probability": 1,
+    "random_key": 0,
+    "table_row": 2,
+    "renormalized": 4,
 }
 """Functions of formulas that yield plain values, and how many arguments each takes."""
 

@@ -673,6 +673,43 @@ def unbind(input, dim=0):
     return dispatch(UNBIND, input, dim)
 
 
+class CornerBackward0(ViewNode):
+    __slots__ = ()
+    operator = "corner"
+
+
+def corner_jvp(arguments, result, tangents):
+    _, size = arguments
+    terms = []
+    tangent = tangents[0]
+    if tangent is not None:
+        # self: corner
+        term = ops.corner(tangent, size)
+        terms.append(term)
+    return total(terms)
+
+
+CORNER = View(
+    name="corner",
+    node=CornerBackward0,
+    arguments=("self", "size"),
+    tensors=("self",),
+    differentiable=("self",),
+    outputs=("result",),
+    differentiable_outputs=(0,),
+    saved=(),
+    jvp=corner_jvp,
+    rule="same",
+    geometry="corner",
+    auto=True,
+)
+
+
+def corner(input, size):
+    """The first elements of each dimension, at most `size` of them; a view."""
+    return dispatch(CORNER, input, size)
+
+
 SIGNATURES = {
     "transpose": (
         ("self", "dim0", "dim1"),
@@ -733,5 +770,9 @@ SIGNATURES = {
     "unbind": (
         ("self", "dim"),
         ("Tensor", "int="),
+    ),
+    "corner": (
+        ("self", "size"),
+        ("Tensor", "int[]"),
     ),
 }

@@ -443,4 +443,31 @@ OPERATORS = [
         ],
         reference=None,
     ),
+    declared(
+        name="corner",
+        public="corner",
+        overload="",
+        family="view",
+        group="",
+        namespace=("internal",),
+        signature="corner(Tensor self, int[] size) -> Tensor",
+        doc="The first elements of each dimension, at most `size` of them; a view.",
+        arguments=(
+            ("self", "Tensor", False, False, False, False, False, False, None),
+            ("size", "int", False, False, True, False, False, False, None),
+        ),
+        outputs=(("result", False),),
+        gradients={},
+        jvp={
+            "self": "corner",
+        },
+        differentiable=("self",),
+        differentiable_outputs=("result",),
+        samples={},
+        points={},
+        calls=[
+            {"self": [3, 4], "size": [2, 5]},
+        ],
+        reference=None,
+    ),
 ]

@@ -60,6 +60,7 @@ class Bound:
             if argument.keyword_only or argument.name not in given:
                 break
             positional.append(given.pop(argument.name))
+        rederive.manual_seed(self.sample.seed)  # an operator may draw random numbers
         result = self.operator.function(*positional, **given)
         return tuple(result) if isinstance(result, tuple | list) else (result,)
 
