@@ -28,6 +28,22 @@ QUERIES = {
     "class_dim": 1,
     "dims": 1,
     "refuse": 3,
+    "fail": 1,
+    "negated": 1,
+    "padding_mode": 2,
+    "probability": 1,
+    "random_key": 0,
+    "table_row": 2,
+    "renormalized": 4,
+    "epsilon": 1,
+    "matrices": 2,
+    "matrix": 2,
+    "normed": 4,
+    "right_hand_side": 3,
+    "square_matrices": 2,
+    "square_shape": 2,
+    "svd_driver": 1,
+    "wide_factor": 3,
 }
 """Functions of formulas that yield plain values, and how many arguments each takes."""
 

@@ -1,0 +1,234 @@
+"""Forward passes written out in NumPy, element by element, for what no short expression can say.
+
+An entry names one as `references.name(arguments)`. They are written to be obviously right, and
+independently of the kernels; speed does not matter.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+__all__ = [
+    "einsum",
+    "adaptive_avg_pool2d",
+    "avg_pool2d",
+    "cofactor",
+    "gather",
+    "max_pool2d",
+    "nonzero",
+    "one_hot",
+    "pad",
+    "scatter",
+    "solve",
+    "solve_triangular",
+    "sort",
+    "svd",
+    "topk",
+]
+
+
+def gather(self: np.ndarray, dim: int, index: np.ndarray) -> np.ndarray:
+    result = np.empty(index.shape, self.dtype)
+    for place in np.ndindex(index.shape):
+        result[place] = self[_moved(place, dim, index[place])] if self.ndim else self
+    return result
+
+
+def scatter(
+    self: np.ndarray, dim: int, index: np.ndarray, src: np.ndarray, reduce: str | None
+) -> np.ndarray:
+    result = self.copy()
+    for place in np.ndindex(index.shape):
+        target = _moved(place, dim, index[place])
+        if reduce == "add":
+            result[target] += src[place]
+        elif reduce == "multiply":
+            result[target] *= src[place]
+        else:
+            result[target] = src[place]
+    return result
+
+
+def _moved(place: tuple[int, ...], dim: int, to: Any) -> tuple[int, ...]:
+    if not place:
+        return ()
+    moved = list(place)
+    moved[dim] = int(to)
+    return tuple(moved)
+
+
+def sort(self: np.ndarray, dim: int, descending: bool) -> tuple[np.ndarray, np.ndarray]:
+    if self.ndim == 0:
+        return self.copy(), np.zeros((), np.int64)
+    order = np.argsort(-self if descending else self, axis=dim, kind="stable")
+    return np.take_along_axis(self, order, dim), order
+
+
+def topk(self: np.ndarray, k: int, dim: int, largest: bool) -> tuple[np.ndarray, np.ndarray]:
+    values, indices = sort(self, dim, largest)
+    if self.ndim == 0:
+        return values, indices
+    return np.take(values, range(k), dim), np.take(indices, range(k), dim)
+
+
+def nonzero(self: np.ndarray, as_tuple: bool) -> Any:
+    return np.nonzero(self) if as_tuple else np.argwhere(self)
+
+
+def one_hot(self: np.ndarray, num_classes: int) -> np.ndarray:
+    count = num_classes if num_classes > 0 else int(self.max()) + 1
+    return (self[..., None] == np.arange(count)).astype(np.int64)
+
+
+def pad(self: np.ndarray, pad: tuple[int, ...], mode: str, value: float | None) -> np.ndarray:
+    """Dimension by dimension; with reflect and replicate, cutting off comes last."""
+    result = self
+    for number in range(len(pad) // 2):
+        dim = self.ndim - 1 - number
+        before, after = pad[2 * number], pad[2 * number + 1]
+        widths = [(0, 0)] * self.ndim
+        widths[dim] = max(before, 0), max(after, 0)
+        if mode in ("reflect", "replicate"):
+            result = np.pad(result, widths, "edge" if mode == "replicate" else mode)
+            result = _cut(result, dim, before, after)
+            continue
+        result = _cut(result, dim, before, after)
+        if mode == "constant":
+            result = np.pad(result, widths, constant_values=value or 0)
+        else:
+            result = np.pad(result, widths, "wrap")
+    return result
+
+
+def _cut(array: np.ndarray, dim: int, before: int, after: int) -> np.ndarray:
+    kept = np.arange(max(-before, 0), array.shape[dim] - max(-after, 0))
+    return np.take(array, kept, dim)
+
+
+# --- pooling ---------------------------------------------------------------------------------
+
+
+def _pair(value: Any) -> tuple[int, int]:
+    first, second = value if isinstance(value, tuple | list) else (value, value)
+    return first, second
+
+
+def _starts(n: int, kernel: int, stride: int, padding: int, dilation: int, ceil: bool) -> list[int]:
+    """Where windows start, counted from the first element that is not padding."""
+    reach = dilation * (kernel - 1) + 1
+    starts = range(-padding, n + padding, stride)
+    if ceil:
+        # windows up to the first that reaches the end, but none that starts in the padding there
+        kept = [s for s in starts if s < n and s - stride + reach < n + padding]
+    else:
+        kept = [s for s in starts if s + reach <= n + padding]
+    return kept
+
+
+def _windows(
+    shape: tuple[int, ...], kernel: Any, stride: Any, padding: Any, dilation: Any, ceil: bool
+) -> list[list[list[int]]]:
+    """For both dimensions the windows, each a list of places, some of them outside."""
+    found = []
+    kernels, strides = _pair(kernel), _pair(kernel if stride is None else stride)
+    paddings, dilations = _pair(padding), _pair(dilation)
+    for d in range(2):
+        starts = _starts(shape[d - 2], kernels[d], strides[d], paddings[d], dilations[d], ceil)
+        found.append([[s + t * dilations[d] for t in range(kernels[d])] for s in starts])
+    return found
+
+
+def _inside(places: list[int], n: int) -> list[int]:
+    return [place for place in places if 0 <= place < n]
+
+
+def max_pool2d(
+    input: np.ndarray, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    height, width = input.shape[-2:]
+    rows, columns = _windows(input.shape, kernel, stride, padding, dilation, ceil)
+    shape = (*input.shape[:-2], len(rows), len(columns))
+    values, indices = np.empty(shape, input.dtype), np.empty(shape, np.int64)
+    for i, j in np.ndindex(len(rows), len(columns)):
+        places = np.array(
+            [h * width + w for h in _inside(rows[i], height) for w in _inside(columns[j], width)]
+        )
+        flat = input.reshape(*input.shape[:-2], height * width)[..., places]
+        values[..., i, j] = flat.max(-1)
+        indices[..., i, j] = places[flat.argmax(-1)]
+    return values, indices
+
+
+def avg_pool2d(
+    input: np.ndarray,
+    kernel: Any,
+    stride: Any,
+    padding: Any,
+    ceil: bool,
+    padded: bool,
+    divisor: int | None,
+) -> np.ndarray:
+    height, width = input.shape[-2:]
+    rows, columns = _windows(input.shape, kernel, stride, padding, 1, ceil)
+    ends = height + _pair(padding)[0], width + _pair(padding)[1]
+    result = np.empty((*input.shape[:-2], len(rows), len(columns)), input.dtype)
+    for i, j in np.ndindex(len(rows), len(columns)):
+        hs, ws = _inside(rows[i], height), _inside(columns[j], width)
+        total = input[..., hs, :][..., ws].sum((-2, -1))
+        if padded:
+            hs = [h for h in rows[i] if h < ends[0]]
+            ws = [w for w in columns[j] if w < ends[1]]
+        result[..., i, j] = total / (divisor or len(hs) * len(ws))
+    return result
+
+
+def adaptive_avg_pool2d(input: np.ndarray, output_size: Any) -> np.ndarray:
+    result = input
+    for dim, count in zip((-2, -1), _pair(output_size), strict=True):
+        n = input.shape[dim]
+        cuts = [(int(i * n / count), int(np.ceil((i + 1) * n / count))) for i in range(count)]
+        parts = [np.take(result, range(*cut), dim).mean(dim) for cut in cuts]
+        result = np.stack(parts, dim)
+    return result
+
+
+# --- linear algebra --------------------------------------------------------------------------
+
+
+def cofactor(A: np.ndarray) -> np.ndarray:
+    """Minors, each the determinant of what is left without a row and a column."""
+    out = np.empty_like(A)
+    for *batch, i, j in np.ndindex(A.shape):
+        rest = np.delete(np.delete(A[tuple(batch)], i, 0), j, 1)
+        out[(*batch, i, j)] = (-1) ** (i + j) * np.linalg.det(rest)
+    return out
+
+
+def solve(A: np.ndarray, B: np.ndarray, left: bool) -> np.ndarray:
+    """With the inverse, as nobody should."""
+    inverse = np.linalg.inv(A)
+    vector = B.ndim == 1 or B.shape == A.shape[:-1]
+    if vector:
+        return np.einsum("...ij,...j->...i", inverse, B)
+    return inverse @ B if left else B @ inverse
+
+
+def solve_triangular(
+    A: np.ndarray, B: np.ndarray, upper: bool, left: bool, unitriangular: bool
+) -> np.ndarray:
+    part = np.triu(A) if upper else np.tril(A)
+    if unitriangular:
+        part = part - part * np.eye(A.shape[-1]) + np.eye(A.shape[-1])
+    inverse = np.linalg.inv(part)
+    return inverse @ B if left else B @ inverse
+
+
+def svd(A: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    U, S, Vh = np.linalg.svd(A, full_matrices=False)
+    return U, S, np.swapaxes(Vh, -1, -2)
+
+
+def einsum(equation: str, operands: list[np.ndarray]) -> np.ndarray:
+    return np.einsum(equation, *operands)
