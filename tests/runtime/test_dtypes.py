@@ -115,6 +115,6 @@ def test_limits():
 
 def test_complex_is_refused_clearly():
     with pytest.raises(AttributeError, match="rederive has no complex dtypes yet, so there is no"):
-        rd.complex64  # noqa: B018
+        rederive.complex64  # noqa: B018
     with pytest.raises(RuntimeError, match="Could not infer dtype of complex"):
-        rd.tensor([1j])
+        rederive.tensor([1j])
