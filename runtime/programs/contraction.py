@@ -23,8 +23,12 @@ def einsum(equation, operands):
     else:
         operands, inputs, output = _from_lists([equation, *operands])
     _check(operands, inputs)
-    missing = [tensor.ndim - _named(labels) for tensor, labels in zip(operands, inputs, strict=True)]
-    dots = max((n for n, labels in zip(missing, inputs, strict=True) if ELLIPSIS in labels), default=0)
+    missing = [
+        tensor.ndim - _named(labels) for tensor, labels in zip(operands, inputs, strict=True)
+    ]
+    dots = max(
+        (n for n, labels in zip(missing, inputs, strict=True) if ELLIPSIS in labels), default=0
+    )
     given = [_numbered(labels, n, dots) for labels, n in zip(inputs, missing, strict=True)]
     wanted = _output(given, output, dots)
     pairs = [_without_repeats(*item) for item in enumerate(zip(operands, given, strict=True))]
@@ -87,8 +91,7 @@ def _from_lists(arguments):
 def _numbers(given):
     if isinstance(given, Tensor) or not isinstance(given, list | tuple):
         raise TypeError(
-            "einsum(): operands are followed by lists of subscripts, not by "
-            f"{type(given).__name__}"
+            f"einsum(): operands are followed by lists of subscripts, not by {type(given).__name__}"
         )
     for number in given:
         if number is not ... and not (isinstance(number, int) and 0 <= number < len(LETTERS)):
