@@ -665,6 +665,30 @@ def over_gaps(input, gap, spectrum, scale):
     return ops.tied_quotient(self, gap, near, noise)
 
 
+def vector_norm(input, ord=2, dim=None, keepdim=False, *, dtype=None):
+    """Vector norm of order `ord` along `dim`, or of all elements: `sum(abs(x) ** ord) ** (1 /
+    ord)`, the number of elements other than 0 for 0, the largest or smallest absolute value
+    for inf and -inf.
+
+    The gradient at 0 is 0, and equal extrema share it.
+    """
+    if profiling.on:
+        row = profiled("vector_norm", vector_norm, (input, ord, dim, keepdim), {"dtype": dtype})
+        if row:
+            return row[0]
+    if not isinstance(input, Tensor):
+        queries.wrong_type("vector_norm", "input", input)
+    self = input
+    return ops.norm(queries.normed(self, ord, dim, dtype), ord, dim, keepdim)
+
+
+def vector_norm_out(input, ord=2, dim=None, keepdim=False, *, dtype=None, out=None):
+    """`vector_norm`, its result written into `out` if that is given."""
+    if out is None:
+        return vector_norm(input, ord, dim, keepdim, dtype=dtype)
+    return write_out("vector_norm", False, vector_norm, out, input, ord, dim, keepdim, dtype=dtype)
+
+
 SIGNATURES = {
     "trace": (
         ("self",),
@@ -781,5 +805,9 @@ SIGNATURES = {
     "over_gaps": (
         ("self", "gap", "spectrum", "scale"),
         ("Tensor", "Tensor", "Tensor", "Tensor"),
+    ),
+    "vector_norm": (
+        ("self", "ord", "dim", "keepdim", "dtype"),
+        ("Tensor", "Scalar=", "int[]?=", "bool=", "Dtype?="),
     ),
 }

@@ -5,10 +5,13 @@ The same rules as in `queries`, which offers these functions to formulas.
 
 from __future__ import annotations
 
+import numbers
+
 import numpy as np
 
 from . import dtypes
 from .geometry import Size, broadcast_shapes, normalize_dims
+from .namespace import ops
 
 _TYPE_NAMES = {
     dtypes.float32: "Float",
@@ -89,7 +92,7 @@ def matrix(tensor, name):
 
 
 def normed(tensor, ord, dim, dtype):
-    """The dtype to compute a vector norm in; errors for norms that do not exist."""
+    """The tensor in the dtype to compute a vector norm in; errors for norms that do not exist."""
     name = "linalg.vector_norm"
     _floating(tensor, name)
     kind = tensor.dtype
@@ -104,9 +107,13 @@ def normed(tensor, ord, dim, dtype):
                 f"without narrowing to the specified dtype ({_TYPE_NAMES[dtype]})"
             )
         kind = dtype
+    if not isinstance(ord, numbers.Number):
+        raise TypeError(
+            f"linalg_vector_norm(): argument 'ord' must be Number, not {type(ord).__name__}"
+        )
     if tensor.numel() == 0 and (ord < 0 or ord == float("inf")):
         _no_identity(tensor, ord, dim, name)
-    return kind
+    return tensor if tensor.dtype is kind else ops.to(tensor, kind)
 
 
 def _no_identity(tensor, ord, dim, name):

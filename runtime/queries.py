@@ -3,6 +3,24 @@
 from __future__ import annotations
 
 from .geometry import Size, is_contiguous, normalize_dim
+from .loss_queries import (  # noqa: F401
+    batch,
+    batch_statistics,
+    channel_shape,
+    divergence_reduction,
+    equal_shape,
+    fractions,
+    logits_weight,
+    loss_parameter,
+    loss_weight,
+    other_dims,
+    probabilities,
+    probability_weight,
+    reduction_name,
+    reduction_number,
+    same_shape,
+    tracked,
+)
 from .matrix_queries import (  # noqa: F401
     epsilon,
     matrices,

@@ -11,21 +11,31 @@ from typing import Any
 import numpy as np
 
 __all__ = [
-    "einsum",
     "adaptive_avg_pool2d",
     "avg_pool2d",
+    "batch_norm",
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
+    "channel_affine",
     "cofactor",
+    "einsum",
     "gather",
+    "huber_loss",
+    "kl_div",
+    "loss",
     "max_pool2d",
     "nonzero",
     "one_hot",
     "pad",
+    "rms_norm",
     "scatter",
+    "smooth_l1_loss",
     "solve",
     "solve_triangular",
     "sort",
     "svd",
     "topk",
+    "vector_norm",
 ]
 
 
@@ -232,3 +242,101 @@ def svd(A: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def einsum(equation: str, operands: list[np.ndarray]) -> np.ndarray:
     return np.einsum(equation, *operands)
+
+
+def vector_norm(self: np.ndarray, ord: float, dim: Any, keepdim: bool) -> np.ndarray:
+    """By the definition, for all elements or along `dim`."""
+    dims = tuple(range(self.ndim)) if dim is None else dim
+    size = np.abs(self)
+    options = {"axis": dims, "keepdims": keepdim}
+    if ord == 0:
+        return np.sum(self != 0, **options).astype(self.dtype)
+    if np.isinf(ord):
+        return np.max(size, **options) if ord > 0 else np.min(size, **options)
+    return np.sum(size**ord, **options) ** (1 / ord)
+
+
+# --- normalisation and losses ----------------------------------------------------------------
+
+
+def rms_norm(
+    input: np.ndarray, normalized_shape: Any, weight: np.ndarray | None, eps: float | None
+) -> np.ndarray:
+    dims = tuple(range(-len(normalized_shape), 0))
+    eps = np.finfo(input.dtype).eps if eps is None else eps
+    result = input / np.sqrt(np.mean(input**2, dims, keepdims=True) + eps)
+    return result if weight is None else result * weight
+
+
+def channel_affine(
+    self: np.ndarray, weight: np.ndarray | None, bias: np.ndarray | None
+) -> np.ndarray:
+    moved = np.moveaxis(self, min(1, self.ndim - 1), -1)
+    moved = moved * (1 if weight is None else weight) + (0 if bias is None else bias)
+    return np.moveaxis(moved, -1, min(1, self.ndim - 1))
+
+
+def batch_norm(
+    input: np.ndarray,
+    running_mean: np.ndarray | None,
+    running_var: np.ndarray | None,
+    weight: np.ndarray | None,
+    bias: np.ndarray | None,
+    training: bool,
+    eps: float,
+) -> np.ndarray:
+    moved = np.moveaxis(input, 1, -1)
+    if training:
+        dims = tuple(range(input.ndim - 1))
+        mean, var = moved.mean(dims), moved.var(dims)
+    else:
+        mean, var = running_mean, running_var
+    normal = np.moveaxis((moved - mean) / np.sqrt(var + eps), -1, 1)
+    return channel_affine(normal, weight, bias)
+
+
+def loss(losses: np.ndarray, weight: Any, reduction: Any, weighted: bool) -> Any:
+    """Losses times weights and reduced; the mean may be that by weights."""
+    total = losses if weight is None else losses * weight
+    if reduction in ("none", 0):
+        return total
+    if reduction in ("sum", 2):
+        return total.sum()
+    return total.sum() / weight.sum() if weighted and weight is not None else total.mean()
+
+
+def smooth_l1_loss(input: np.ndarray, target: np.ndarray, reduction: str, beta: float) -> Any:
+    gap = np.abs(input - target)
+    if beta > 0:
+        gap = np.where(gap < beta, gap**2 / (2 * beta), gap - beta / 2)
+    return loss(gap, None, reduction, False)
+
+
+def huber_loss(
+    input: np.ndarray, target: np.ndarray, reduction: str, delta: float, weight: Any
+) -> Any:
+    gap = np.abs(input - target)
+    losses = np.where(gap <= delta, gap**2 / 2, delta * (gap - delta / 2))
+    return loss(losses, weight, reduction, False)
+
+
+def binary_cross_entropy(input: np.ndarray, target: np.ndarray, weight: Any, reduction: str) -> Any:
+    losses = -(target * np.log(input) + (1 - target) * np.log(1 - input))
+    return loss(losses, weight, reduction, False)
+
+
+def binary_cross_entropy_with_logits(
+    input: np.ndarray, target: np.ndarray, weight: Any, pos_weight: Any, reduction: Any
+) -> Any:
+    chance = 1 / (1 + np.exp(-input))
+    positive = target if pos_weight is None else target * pos_weight
+    losses = -(positive * np.log(chance) + (1 - target) * np.log(1 - chance))
+    return loss(losses, weight, reduction, False)
+
+
+def kl_div(input: np.ndarray, target: np.ndarray, reduction: Any, log_target: bool) -> Any:
+    chance = np.exp(target) if log_target else target
+    losses = chance * (np.log(chance) - input)
+    if reduction == "batchmean":
+        return losses.sum() / len(input)
+    return loss(losses, None, reduction, False)
