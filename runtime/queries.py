@@ -6,6 +6,9 @@ from .geometry import Size, is_contiguous, normalize_dim
 from .modes import modes
 from .operator import spread
 from .tensor import Tensor
+from .windows import convolution_plan
+
+__all__ = ["convolution_plan"]
 
 
 def _shape(subject):
