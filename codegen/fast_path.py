@@ -81,7 +81,7 @@ def function_lines(op: Operator) -> list[str]:
     lines += [f"    flat_{first} = {first}._flat", f"    if flat_{first} is not None:"]
     indent = " " * 8
     reference = next(a.name for a in op.operands if a.name not in op.masks)
-    floating = op.rule == "float" or any(a not in folded for a in parameters)
+    floating = op.rule in ("float", "floating") or any(a not in folded for a in parameters)
     body = _tensor_branch(op, operands, variable(reference), floating)
     lines += [indent + line for line in body]
     for form in op.forms[1:]:
@@ -246,11 +246,12 @@ def _saved_items(op: Operator, form: Form, s: Saved, wanted: set[int], several: 
     needed = set(s.needed_by) & wanted
     if not needed:
         return ["None", "None", "0"]
-    counters = [f"{v}._counter", f"{v}._counter[0]"]
     if not several or needed == wanted:
-        return [f"flat_{v}", *counters]
+        return [f"flat_{v}", f"{v}._counter", f"{v}._counter[0]"]
     asked = " or ".join(f"need_{variable(op.differentiable[i])}" for i in sorted(needed))
-    return [f"flat_{v} if {asked} else None", *counters]
+    # the version of an inference tensor may not be read, unless the tensor is not saved either
+    version = f"{v}._counter[0] if {asked} else 0"
+    return [f"flat_{v} if {asked} else None", f"{v}._counter", version]
 
 
 # --- the node ----------------------------------------------------------------------------------

@@ -7,8 +7,9 @@ import textwrap
 from collections.abc import Iterable, Sequence
 
 from .fast_path import unpacking, variable
+from .layout import listed
 from .lower_rowwise import LanePlan
-from .model import Argument
+from .model import COMPOSED, Argument
 from .plans import Kernel, Operator
 from .printer import literal
 
@@ -17,11 +18,14 @@ def _default(argument: Argument) -> str:
     return f"={literal(argument.default)}" if argument.has_default else ""
 
 
-def parameters(op: Operator, inplace: bool = False) -> str:
+def parameters(op: Operator, inplace: bool = False, out: bool = False) -> str:
     """The parameter list of the public function, on a line of its own when it is long."""
     parts = _parameters(op, inplace)
+    if out:
+        starred = any(part.startswith("*") for part in parts)
+        parts += ["out=None"] if starred else ["*", "out=None"]
     text = ", ".join(parts)
-    start = len(f"def {op.entry.name}{'_' if inplace else ''}(")
+    start = len(f"def {op.entry.name}{'_' if inplace else '_out' if out else ''}(")
     if start + len(text) + 2 <= 100:
         return text
     if len(text) + 4 > 100:
@@ -104,13 +108,47 @@ def _inplace_argument(op: Operator) -> list[str]:
     return ["if inplace:", f"    return {op.entry.name}_({', '.join(map(variable, names))})"]
 
 
-def inplace_arguments(op: Operator) -> str:
-    """Name, function, whether gradients read the input (which is overwritten), arguments."""
-    reads = op.entry.family == "composite" or any(
+def inplace_call(op: Operator) -> str:
+    """What an in-place form does: the geometry of a view, or the values of a result, taken over."""
+    name = literal(op.entry.signature.name)
+    if op.entry.family == "view":
+        return f"inplace_view({name}, {op.entry.name}, {arguments(op)})"
+    # whether gradients read the input, which is overwritten
+    reads = op.entry.family in COMPOSED or any(
         s.kind == "input" and s.source == op.operands[0].name for s in op.saved
     )
+    return f"inplace({name}, {op.entry.name}, {reads}, {arguments(op)})"
+
+
+def has_out(op: Operator) -> bool:
+    """Whether the result can be written where the caller says: not that of a view, or of several.
+
+    Only functions of a namespace take `out`; methods and nn.functional do without, as in PyTorch.
+    """
+    entry = op.entry
+    return (
+        entry.out
+        and entry.family != "view"
+        and not any(output.many for output in entry.signature.outputs)
+        and not any(a.name == "inplace" for a in op.arguments)
+        and not {"torch", "special", "linalg"}.isdisjoint(entry.namespace)
+    )
+
+
+def out_calls(op: Operator) -> list[str]:
+    """What a function with `out` does: the plain call, or the one whose result is written."""
     name = literal(op.entry.signature.name)
-    return f"{name}, {op.entry.name}, {reads}, {arguments(op)}"
+    given = [
+        f"{variable(a.name)}={variable(a.name)}" if a.keyword_only else variable(a.name)
+        for a in op.arguments
+    ]
+    # a call into NumPy, and one with several results, do not convert what they write
+    exact = op.entry.family == "library" or len(op.entry.signature.outputs) > 1
+    return [
+        "if out is None:",
+        listed(f"    return {op.entry.name}(", given, ")"),
+        listed("return write_out(", [name, str(exact), op.entry.name, "out", *given], ")"),
+    ]
 
 
 def reflected(op: Operator) -> bool:
@@ -161,8 +199,55 @@ def words(line: str) -> Iterable[str]:
     return [node.id for node in ast.walk(tree) if isinstance(node, ast.Name)]
 
 
+def profiled_lines(op: Operator) -> list[str]:
+    """A composite never dispatches, so it asks itself for a row of the profile."""
+    name = op.entry.name
+    passed = [a for a in op.arguments if a.name != "inplace"]
+    given = [variable(a.name) for a in passed if not a.keyword_only]
+    keywords = [variable(a.name) for a in passed if a.keyword_only]
+    parts = [literal(op.entry.signature.name), name, f"({listing(given)})"]
+    if keywords:
+        parts.append(f"{{{', '.join(f'{literal(k)}: {k}' for k in keywords)}}}")
+    return [
+        "if profiling.on:",
+        listed("    row = profiled(", parts, ")"),
+        "    if row:",
+        "        return row[0]",
+    ]
+
+
+def listing(items: Sequence[str]) -> str:
+    """The inside of a tuple."""
+    return f"{items[0]}," if len(items) == 1 else ", ".join(items)
+
+
+def results_name(op: Operator) -> str:
+    """The class of a composite's named results, "" for a single one."""
+    several = len(op.entry.signature.outputs) > 1
+    return f"{op.entry.name.upper()}_RESULTS" if several else ""
+
+
+def results_type(op: Operator) -> str:
+    """What `return_type` needs to know of it; PyTorch's names say which are of linalg."""
+    prefix = "linalg_" if op.entry.namespace[0] == "linalg" else ""
+    outputs = literal(tuple(o.name for o in op.entry.signature.outputs))
+    return f"{literal(prefix + op.entry.signature.name)}, {outputs}"
+
+
+def program_lines(op: Operator) -> list[str]:
+    """The call of a program, by position and by name as its arguments are declared."""
+    given = [variable(a.name) for a in op.arguments if not a.keyword_only]
+    given += [f"{variable(a.name)}={variable(a.name)}" for a in op.arguments if a.keyword_only]
+    call = f"programs.{op.entry.target}({', '.join(given)})"
+    name = results_name(op)
+    return [f"return {name}({call})" if name else f"return {call}"]
+
+
 def composite_lines(op: Operator) -> list[str]:
+    if op.entry.family == "program":
+        return program_lines(op)
     lines: list[str] = []
+    several = results_name(op)
     names = {a.name for a in op.arguments}
     for argument in op.arguments:
         if argument.type == "Tensor" and not (
@@ -174,7 +259,8 @@ def composite_lines(op: Operator) -> list[str]:
     if "self" in names:
         lines.append("self = input")
     for condition, code in op.cases:
-        body = [*code.lines, f"return {code.values[0]}"]
+        value = f"{several}({code.values[0]})" if several else code.values[0]
+        body = [*code.lines, f"return {value}"]
         if condition:
             lines += [f"if {condition}:", *(f"    {line}" for line in body)]
         else:

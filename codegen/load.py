@@ -141,6 +141,7 @@ class _Reader:
             operator=self.text(self.node.values.get("operator")),
             method=self.method(namespace),
             inplace=self.text(self.node.values.get("inplace")) == "true",
+            out=self.text(self.node.values.get("out")) != "false",
             dtype=self.text(self.node.values.get("dtype")),
             absent=tuple((k, _float(v)) for k, v in self.items("absent")),
             shapes=tuple((k, _texts(v)) for k, v in self.items("shapes")),

@@ -129,7 +129,7 @@ class RowLowering:
             return "sum"
         if isinstance(tree, Call) and tree.function in ("max", "min"):
             return "promote"
-        return "float"
+        return "floating"
 
     def _forward(self, saved_rows: Sequence[str]) -> Kernel:
         outs = {n: ("out" if len(self.results) == 1 else f"out_{n}") for n, _ in self.results}

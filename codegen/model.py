@@ -182,7 +182,8 @@ class Places:
 
 # --- entries -------------------------------------------------------------------------------
 
-FAMILIES = ("pointwise", "rowwise", "view", "library", "kernel", "composite")
+FAMILIES = ("pointwise", "rowwise", "view", "library", "kernel", "composite", "program")
+COMPOSED = ("composite", "program")  # families whose operators call others and have no node
 
 
 @dataclass(frozen=True)
@@ -207,7 +208,7 @@ class Entry:
     results: tuple[tuple[str, Formula], ...] = ()  # pointwise, rowwise: output name -> formula
     over: str = ""  # rowwise: the argument that names the reduced dimensions
     cases: tuple[Case, ...] = ()  # composite
-    target: str = ""  # view: geometry; library: dotted function; kernel: kernel name
+    target: str = ""  # view: geometry; library: dotted function; kernel, program: its name
     # Backward and forward mode:
     gradients: tuple[tuple[str, Formula], ...] = ()
     auto: bool = False  # gradients: auto
@@ -223,6 +224,7 @@ class Entry:
     dtype: str = ""  # "", promote, float, bool, same, index: how outputs get their dtype
     absent: tuple[tuple[str, float], ...] = ()  # optional tensor -> the constant it stands for
     inplace: bool = False  # an in-place form is asked for (pointwise operators have one anyway)
+    out: bool = True  # the function of a namespace takes `out`, unless it is a view
     shapes: tuple[tuple[str, tuple[str, ...]], ...] = ()  # tensor -> a letter a dimension
     # Tests and docs:
     samples: tuple[tuple[str, tuple[float, float]], ...] = ()

@@ -36,6 +36,15 @@ QUERIES = {
     "random_key": 0,
     "table_row": 2,
     "renormalized": 4,
+    "epsilon": 1,
+    "matrices": 2,
+    "matrix": 2,
+    "normed": 4,
+    "right_hand_side": 3,
+    "square_matrices": 2,
+    "square_shape": 2,
+    "svd_driver": 1,
+    "wide_factor": 3,
 }
 """Functions of formulas that yield plain values, and how many arguments each takes."""
 

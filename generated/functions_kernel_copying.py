@@ -13,6 +13,7 @@ from rederive.door import (
     spread,
     total,
     unpack,
+    write_out,
 )
 
 
@@ -57,6 +58,13 @@ CLONE = ArrayOperator(
 def clone(input):
     """A copy in memory of its own, dense."""
     return dispatch(CLONE, input)
+
+
+def clone_out(input, *, out=None):
+    """`clone`, its result written into `out` if that is given."""
+    if out is None:
+        return clone(input)
+    return write_out("clone", False, clone, out, input)
 
 
 class ToBackward0(TensorNode):
@@ -219,6 +227,13 @@ def cat(tensors, dim=0):
     return dispatch(CAT, tensors, dim)
 
 
+def cat_out(tensors, dim=0, *, out=None):
+    """`cat`, its result written into `out` if that is given."""
+    if out is None:
+        return cat(tensors, dim)
+    return write_out("cat", False, cat, out, tensors, dim)
+
+
 class StackBackward0(TensorNode):
     __slots__ = ()
     operator = "stack"
@@ -265,6 +280,13 @@ def stack(tensors, dim=0):
     return dispatch(STACK, tensors, dim)
 
 
+def stack_out(tensors, dim=0, *, out=None):
+    """`stack`, its result written into `out` if that is given."""
+    if out is None:
+        return stack(tensors, dim)
+    return write_out("stack", False, stack, out, tensors, dim)
+
+
 class FlipBackward0(TensorNode):
     __slots__ = ()
     operator = "flip"
@@ -309,6 +331,13 @@ def flip(input, *dims):
     """Elements in reverse order along the dimensions; a copy."""
     dims = spread(dims)
     return dispatch(FLIP, input, dims)
+
+
+def flip_out(input, *dims, out=None):
+    """`flip`, its result written into `out` if that is given."""
+    if out is None:
+        return flip(input, dims)
+    return write_out("flip", False, flip, out, input, dims)
 
 
 class RepeatBackward0(TensorNode):

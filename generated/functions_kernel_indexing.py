@@ -12,6 +12,7 @@ from rederive.door import (
     ops,
     total,
     unpack,
+    write_out,
 )
 
 
@@ -63,6 +64,13 @@ GATHER = ArrayOperator(
 def gather(input, dim, index):
     """Elements of `input` at the places that `index` names along a dimension."""
     return dispatch(GATHER, input, dim, index)
+
+
+def gather_out(input, dim, index, *, out=None):
+    """`gather`, its result written into `out` if that is given."""
+    if out is None:
+        return gather(input, dim, index)
+    return write_out("gather", False, gather, out, input, dim, index)
 
 
 class ScatterAddSrcBackward0(TensorNode):
@@ -173,6 +181,13 @@ def index_select(input, dim, index):
     return dispatch(INDEX_SELECT, input, dim, index)
 
 
+def index_select_out(input, dim, index, *, out=None):
+    """`index_select`, its result written into `out` if that is given."""
+    if out is None:
+        return index_select(input, dim, index)
+    return write_out("index_select", False, index_select, out, input, dim, index)
+
+
 class IndexAddBackward0(TensorNode):
     __slots__ = ()
     operator = "index_add"
@@ -234,6 +249,13 @@ def index_add(input, dim, index, source):
 def index_add_(input, dim, index, source):
     """In-place form of `index_add`."""
     return inplace("index_add", index_add, False, input, dim, index, source)
+
+
+def index_add_out(input, dim, index, source, *, out=None):
+    """`index_add`, its result written into `out` if that is given."""
+    if out is None:
+        return index_add(input, dim, index, source)
+    return write_out("index_add", False, index_add, out, input, dim, index, source)
 
 
 class IndexBackward0(TensorNode):

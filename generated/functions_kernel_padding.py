@@ -12,6 +12,7 @@ from rederive.door import (
     queries,
     total,
     unpack,
+    write_out,
 )
 
 
@@ -60,6 +61,13 @@ def constant_pad_nd(input, pad, value=0):
     negative.
     """
     return dispatch(CONSTANT_PAD_ND, input, pad, value)
+
+
+def constant_pad_nd_out(input, pad, value=0, *, out=None):
+    """`constant_pad_nd`, its result written into `out` if that is given."""
+    if out is None:
+        return constant_pad_nd(input, pad, value)
+    return write_out("constant_pad_nd", False, constant_pad_nd, out, input, pad, value)
 
 
 class ExtendBackward0(TensorNode):

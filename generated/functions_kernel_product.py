@@ -12,6 +12,7 @@ from rederive.door import (
     ops,
     total,
     unpack,
+    write_out,
 )
 
 
@@ -92,13 +93,21 @@ def addmm_(input, mat1, mat2, *, beta=1, alpha=1):
     return inplace("addmm", addmm, False, input, mat1, mat2, beta, alpha)
 
 
+def addmm_out(input, mat1, mat2, *, beta=1, alpha=1, out=None):
+    """`addmm`, its result written into `out` if that is given."""
+    if out is None:
+        return addmm(input, mat1, mat2, beta=beta, alpha=alpha)
+    return write_out("addmm", False, addmm, out, input, mat1, mat2, beta=beta, alpha=alpha)
+
+
 class LinearBackward0(TensorNode):
     __slots__ = ()
     operator = "linear"
 
     def formulas(node, grad):
         # input: matmul(grad, weight)
-        # weight: mm(t(flatten(grad, 0, -2)), flatten(input, 0, -2))
+        # weight: mm(t(flatten(unsqueeze(grad, 0), 0, -2)), flatten(unsqueeze(input, 0),
+        # 0, -2))
         # bias: grad
         input, weight = unpack(node)
         needed = node.needed()
@@ -107,7 +116,8 @@ class LinearBackward0(TensorNode):
             gradient_input = ops.matmul(grad, weight)
         gradient_weight = None
         if needed[1]:
-            gradient_weight = ops.mm(ops.t(ops.flatten(grad, 0, -2)), ops.flatten(input, 0, -2))
+            part_0 = ops.t(ops.flatten(ops.unsqueeze(grad, 0), 0, -2))
+            gradient_weight = ops.mm(part_0, ops.flatten(ops.unsqueeze(input, 0), 0, -2))
         gradient_bias = None
         if needed[2]:
             gradient_bias = grad

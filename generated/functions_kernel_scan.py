@@ -13,6 +13,7 @@ from rederive.door import (
     queries,
     total,
     unpack,
+    write_out,
 )
 
 
@@ -66,6 +67,13 @@ def cumsum_(input, dim, *, dtype=None):
     return inplace("cumsum", cumsum, False, input, dim, dtype)
 
 
+def cumsum_out(input, dim, *, dtype=None, out=None):
+    """`cumsum`, its result written into `out` if that is given."""
+    if out is None:
+        return cumsum(input, dim, dtype=dtype)
+    return write_out("cumsum", False, cumsum, out, input, dim, dtype=dtype)
+
+
 class CumprodBackward0(TensorNode):
     __slots__ = ()
     operator = "cumprod"
@@ -108,6 +116,13 @@ def cumprod(input, dim, *, dtype=None):
 def cumprod_(input, dim, *, dtype=None):
     """In-place form of `cumprod`."""
     return inplace("cumprod", cumprod, True, input, dim, dtype)
+
+
+def cumprod_out(input, dim, *, dtype=None, out=None):
+    """`cumprod`, its result written into `out` if that is given."""
+    if out is None:
+        return cumprod(input, dim, dtype=dtype)
+    return write_out("cumprod", False, cumprod, out, input, dim, dtype=dtype)
 
 
 class LinearRecurrenceBackward0(TensorNode):
@@ -190,6 +205,13 @@ PROD_DIM = ArrayOperator(
 def prod_dim(input, dim, keepdim=False, *, dtype=None):
     """Product of the elements along a dimension; the gradient is exact where some are 0."""
     return dispatch(PROD_DIM, input, dim, keepdim, dtype)
+
+
+def prod_dim_out(input, dim, keepdim=False, *, dtype=None, out=None):
+    """`prod`, its result written into `out` if that is given."""
+    if out is None:
+        return prod_dim(input, dim, keepdim, dtype=dtype)
+    return write_out("prod", False, prod_dim, out, input, dim, keepdim, dtype=dtype)
 
 
 SIGNATURES = {

@@ -12,6 +12,7 @@ from rederive.door import (
     ops,
     total,
     unpack,
+    write_out,
 )
 
 
@@ -65,6 +66,13 @@ def tril_(input, diagonal=0):
     return inplace("tril", tril, False, input, diagonal)
 
 
+def tril_out(input, diagonal=0, *, out=None):
+    """`tril`, its result written into `out` if that is given."""
+    if out is None:
+        return tril(input, diagonal)
+    return write_out("tril", True, tril, out, input, diagonal)
+
+
 class TriuBackward0(TensorNode):
     __slots__ = ()
     operator = "triu"
@@ -113,6 +121,13 @@ def triu(input, diagonal=0):
 def triu_(input, diagonal=0):
     """In-place form of `triu`."""
     return inplace("triu", triu, False, input, diagonal)
+
+
+def triu_out(input, diagonal=0, *, out=None):
+    """`triu`, its result written into `out` if that is given."""
+    if out is None:
+        return triu(input, diagonal)
+    return write_out("triu", True, triu, out, input, diagonal)
 
 
 SIGNATURES = {

@@ -22,6 +22,7 @@ from rederive.door import (
     threads,
     total,
     unpack,
+    write_out,
 )
 
 from . import kernels_pointwise_activation as kernels
@@ -144,6 +145,13 @@ def sigmoid(input):
 def sigmoid_(input):
     """In-place form of `sigmoid`."""
     return inplace("sigmoid", sigmoid, False, input)
+
+
+def sigmoid_out(input, *, out=None):
+    """`sigmoid`, its result written into `out` if that is given."""
+    if out is None:
+        return sigmoid(input)
+    return write_out("sigmoid", False, sigmoid, out, input)
 
 
 class ReluBackward0(PointwiseNode):
@@ -458,7 +466,7 @@ SILU = Pointwise(
     differentiable_outputs=(0,),
     saved=(("self", "input", "self", (0,)),),
     jvp=silu_jvp,
-    rule="float",
+    rule="floating",
     masks=(),
     forward=(
         kernels.silu_forward,

@@ -19,6 +19,7 @@ from rederive.door import (
     threads,
     total,
     unpack,
+    write_out,
 )
 
 from . import kernels_pointwise_addition as kernels
@@ -207,6 +208,13 @@ def add(input, other, *, alpha=1):
 def add_(input, other, *, alpha=1):
     """In-place form of `add`."""
     return inplace("add", add, False, input, other, alpha)
+
+
+def add_out(input, other, *, alpha=1, out=None):
+    """`add`, its result written into `out` if that is given."""
+    if out is None:
+        return add(input, other, alpha=alpha)
+    return write_out("add", False, add, out, input, other, alpha=alpha)
 
 
 def add_reflected(other, input):
@@ -462,6 +470,13 @@ def sub_(input, other, *, alpha=1):
     return inplace("sub", sub, False, input, other, alpha)
 
 
+def sub_out(input, other, *, alpha=1, out=None):
+    """`sub`, its result written into `out` if that is given."""
+    if out is None:
+        return sub(input, other, alpha=alpha)
+    return write_out("sub", False, sub, out, input, other, alpha=alpha)
+
+
 def sub_reflected(other, input):
     """`sub` with its operands exchanged, for a scalar on the left."""
     if type(other) is Tensor and not modes.active:
@@ -614,6 +629,13 @@ def neg(input):
 def neg_(input):
     """In-place form of `neg`."""
     return inplace("neg", neg, False, input)
+
+
+def neg_out(input, *, out=None):
+    """`neg`, its result written into `out` if that is given."""
+    if out is None:
+        return neg(input)
+    return write_out("neg", False, neg, out, input)
 
 
 SIGNATURES = {

@@ -21,6 +21,7 @@ from rederive.door import (
     threads,
     total,
     unpack,
+    write_out,
 )
 
 from . import kernels_pointwise_bound as kernels
@@ -268,6 +269,13 @@ def clamp_min_(input, min):
     return inplace("clamp_min", clamp_min, True, input, min)
 
 
+def clamp_min_out(input, min, *, out=None):
+    """`clamp_min`, its result written into `out` if that is given."""
+    if out is None:
+        return clamp_min(input, min)
+    return write_out("clamp_min", False, clamp_min, out, input, min)
+
+
 class ClampMaxBackward0(PointwiseNode):
     __slots__ = ()
     operator = "clamp_max"
@@ -508,6 +516,13 @@ def clamp_max(input, max):
 def clamp_max_(input, max):
     """In-place form of `clamp_max`."""
     return inplace("clamp_max", clamp_max, True, input, max)
+
+
+def clamp_max_out(input, max, *, out=None):
+    """`clamp_max`, its result written into `out` if that is given."""
+    if out is None:
+        return clamp_max(input, max)
+    return write_out("clamp_max", False, clamp_max, out, input, max)
 
 
 SIGNATURES = {

@@ -22,6 +22,7 @@ from rederive.door import (
     threads,
     total,
     unpack,
+    write_out,
 )
 
 from . import kernels_pointwise_choice as kernels
@@ -206,6 +207,13 @@ def where_(condition, input, other):
     return inplace("where", where, True, condition, input, other)
 
 
+def where_out(condition, input, other, *, out=None):
+    """`where`, its result written into `out` if that is given."""
+    if out is None:
+        return where(condition, input, other)
+    return write_out("where", False, where, out, condition, input, other)
+
+
 class MaskedFillBackward0(PointwiseNode):
     __slots__ = ()
     operator = "masked_fill"
@@ -289,7 +297,7 @@ MASKED_FILL = Pointwise(
     differentiable_outputs=(0,),
     saved=(("mask", "input", "mask", (0, 1)),),
     jvp=masked_fill_jvp,
-    rule="promote",
+    rule="same",
     masks=("mask",),
     forward=(
         kernels.masked_fill_forward,
@@ -383,6 +391,13 @@ def masked_fill(input, mask, value):
 def masked_fill_(input, mask, value):
     """In-place form of `masked_fill`."""
     return inplace("masked_fill", masked_fill, False, input, mask, value)
+
+
+def masked_fill_out(input, mask, value, *, out=None):
+    """`masked_fill`, its result written into `out` if that is given."""
+    if out is None:
+        return masked_fill(input, mask, value)
+    return write_out("masked_fill", False, masked_fill, out, input, mask, value)
 
 
 SIGNATURES = {

@@ -14,6 +14,7 @@ from rederive.door import (
     modes,
     new,
     threads,
+    write_out,
 )
 
 from . import kernels_pointwise_equality as kernels
@@ -94,6 +95,13 @@ def eq(input, other):
 def eq_(input, other):
     """In-place form of `eq`."""
     return inplace("eq", eq, False, input, other)
+
+
+def eq_out(input, other, *, out=None):
+    """`eq`, its result written into `out` if that is given."""
+    if out is None:
+        return eq(input, other)
+    return write_out("eq", False, eq, out, input, other)
 
 
 def eq_reflected(other, input):
@@ -202,6 +210,13 @@ def ne(input, other):
 def ne_(input, other):
     """In-place form of `ne`."""
     return inplace("ne", ne, False, input, other)
+
+
+def ne_out(input, other, *, out=None):
+    """`ne`, its result written into `out` if that is given."""
+    if out is None:
+        return ne(input, other)
+    return write_out("ne", False, ne, out, input, other)
 
 
 def ne_reflected(other, input):

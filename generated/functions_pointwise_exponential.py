@@ -20,6 +20,7 @@ from rederive.door import (
     threads,
     total,
     unpack,
+    write_out,
 )
 
 from . import kernels_pointwise_exponential as kernels
@@ -144,6 +145,13 @@ def exp_(input):
     return inplace("exp", exp, False, input)
 
 
+def exp_out(input, *, out=None):
+    """`exp`, its result written into `out` if that is given."""
+    if out is None:
+        return exp(input)
+    return write_out("exp", False, exp, out, input)
+
+
 class Exp2Backward0(PointwiseNode):
     __slots__ = ()
     operator = "exp2"
@@ -263,6 +271,13 @@ def exp2_(input):
     return inplace("exp2", exp2, False, input)
 
 
+def exp2_out(input, *, out=None):
+    """`exp2`, its result written into `out` if that is given."""
+    if out is None:
+        return exp2(input)
+    return write_out("exp2", False, exp2, out, input)
+
+
 class Expm1Backward0(PointwiseNode):
     __slots__ = ()
     operator = "expm1"
@@ -380,6 +395,13 @@ def expm1(input):
 def expm1_(input):
     """In-place form of `expm1`."""
     return inplace("expm1", expm1, False, input)
+
+
+def expm1_out(input, *, out=None):
+    """`expm1`, its result written into `out` if that is given."""
+    if out is None:
+        return expm1(input)
+    return write_out("expm1", False, expm1, out, input)
 
 
 class LogBackward0(PointwiseNode):
@@ -502,6 +524,13 @@ def log_(input):
     return inplace("log", log, True, input)
 
 
+def log_out(input, *, out=None):
+    """`log`, its result written into `out` if that is given."""
+    if out is None:
+        return log(input)
+    return write_out("log", False, log, out, input)
+
+
 class Log1pBackward0(PointwiseNode):
     __slots__ = ()
     operator = "log1p"
@@ -622,6 +651,13 @@ def log1p_(input):
     return inplace("log1p", log1p, True, input)
 
 
+def log1p_out(input, *, out=None):
+    """`log1p`, its result written into `out` if that is given."""
+    if out is None:
+        return log1p(input)
+    return write_out("log1p", False, log1p, out, input)
+
+
 class Log2Backward0(PointwiseNode):
     __slots__ = ()
     operator = "log2"
@@ -740,6 +776,13 @@ def log2(input):
 def log2_(input):
     """In-place form of `log2`."""
     return inplace("log2", log2, True, input)
+
+
+def log2_out(input, *, out=None):
+    """`log2`, its result written into `out` if that is given."""
+    if out is None:
+        return log2(input)
+    return write_out("log2", False, log2, out, input)
 
 
 SIGNATURES = {

@@ -21,6 +21,7 @@ from rederive.door import (
     threads,
     total,
     unpack,
+    write_out,
 )
 
 from . import kernels_pointwise_extremum as kernels
@@ -272,6 +273,13 @@ def maximum_(input, other):
     return inplace("maximum", maximum, True, input, other)
 
 
+def maximum_out(input, other, *, out=None):
+    """`maximum`, its result written into `out` if that is given."""
+    if out is None:
+        return maximum(input, other)
+    return write_out("maximum", False, maximum, out, input, other)
+
+
 class MinimumBackward0(PointwiseNode):
     __slots__ = ()
     operator = "minimum"
@@ -516,6 +524,13 @@ def minimum(input, other):
 def minimum_(input, other):
     """In-place form of `minimum`."""
     return inplace("minimum", minimum, True, input, other)
+
+
+def minimum_out(input, other, *, out=None):
+    """`minimum`, its result written into `out` if that is given."""
+    if out is None:
+        return minimum(input, other)
+    return write_out("minimum", False, minimum, out, input, other)
 
 
 SIGNATURES = {

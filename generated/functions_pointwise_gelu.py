@@ -90,7 +90,7 @@ GELU_ERF = Pointwise(
     differentiable_outputs=(0,),
     saved=(("self", "input", "self", (0,)),),
     jvp=gelu_erf_jvp,
-    rule="float",
+    rule="floating",
     masks=(),
     forward=(
         kernels.gelu_erf_forward,
@@ -218,7 +218,7 @@ GELU_TANH = Pointwise(
     differentiable_outputs=(0,),
     saved=(("self", "input", "self", (0,)),),
     jvp=gelu_tanh_jvp,
-    rule="float",
+    rule="floating",
     masks=(),
     forward=(
         kernels.gelu_tanh_forward,

@@ -21,6 +21,7 @@ from rederive.door import (
     threads,
     total,
     unpack,
+    write_out,
 )
 
 from . import kernels_pointwise_hyperbolic as kernels
@@ -145,6 +146,13 @@ def tanh_(input):
     return inplace("tanh", tanh, False, input)
 
 
+def tanh_out(input, *, out=None):
+    """`tanh`, its result written into `out` if that is given."""
+    if out is None:
+        return tanh(input)
+    return write_out("tanh", False, tanh, out, input)
+
+
 class ErfBackward0(PointwiseNode):
     __slots__ = ()
     operator = "erf"
@@ -263,6 +271,13 @@ def erf(input):
 def erf_(input):
     """In-place form of `erf`."""
     return inplace("erf", erf, True, input)
+
+
+def erf_out(input, *, out=None):
+    """`erf`, its result written into `out` if that is given."""
+    if out is None:
+        return erf(input)
+    return write_out("erf", False, erf, out, input)
 
 
 SIGNATURES = {

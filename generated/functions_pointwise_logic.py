@@ -14,6 +14,7 @@ from rederive.door import (
     modes,
     new,
     threads,
+    write_out,
 )
 
 from . import kernels_pointwise_logic as kernels
@@ -78,6 +79,13 @@ def logical_and_(input, other):
     return inplace("logical_and", logical_and, False, input, other)
 
 
+def logical_and_out(input, other, *, out=None):
+    """`logical_and`, its result written into `out` if that is given."""
+    if out is None:
+        return logical_and(input, other)
+    return write_out("logical_and", False, logical_and, out, input, other)
+
+
 LOGICAL_OR = Pointwise(
     name="logical_or",
     node=None,
@@ -136,6 +144,13 @@ def logical_or(input, other):
 def logical_or_(input, other):
     """In-place form of `logical_or`."""
     return inplace("logical_or", logical_or, False, input, other)
+
+
+def logical_or_out(input, other, *, out=None):
+    """`logical_or`, its result written into `out` if that is given."""
+    if out is None:
+        return logical_or(input, other)
+    return write_out("logical_or", False, logical_or, out, input, other)
 
 
 LOGICAL_XOR = Pointwise(
@@ -198,6 +213,13 @@ def logical_xor_(input, other):
     return inplace("logical_xor", logical_xor, False, input, other)
 
 
+def logical_xor_out(input, other, *, out=None):
+    """`logical_xor`, its result written into `out` if that is given."""
+    if out is None:
+        return logical_xor(input, other)
+    return write_out("logical_xor", False, logical_xor, out, input, other)
+
+
 LOGICAL_NOT = Pointwise(
     name="logical_not",
     node=None,
@@ -252,6 +274,13 @@ def logical_not(input):
 def logical_not_(input):
     """In-place form of `logical_not`."""
     return inplace("logical_not", logical_not, False, input)
+
+
+def logical_not_out(input, *, out=None):
+    """`logical_not`, its result written into `out` if that is given."""
+    if out is None:
+        return logical_not(input)
+    return write_out("logical_not", False, logical_not, out, input)
 
 
 SIGNATURES = {

@@ -20,6 +20,7 @@ from rederive.door import (
     threads,
     total,
     unpack,
+    write_out,
 )
 
 from . import kernels_pointwise_multiplication as kernels
@@ -229,10 +230,10 @@ def mul(input, other):
                         node.saved = (
                             flat_input if need_other else None,
                             input._counter,
-                            input._counter[0],
+                            input._counter[0] if need_other else 0,
                             flat_other if need_input else None,
                             other._counter,
-                            other._counter[0],
+                            other._counter[0] if need_input else 0,
                         )
                         node.shape = input.shape
                         node.general = None
@@ -278,6 +279,13 @@ def mul(input, other):
 def mul_(input, other):
     """In-place form of `mul`."""
     return inplace("mul", mul, True, input, other)
+
+
+def mul_out(input, other, *, out=None):
+    """`mul`, its result written into `out` if that is given."""
+    if out is None:
+        return mul(input, other)
+    return write_out("mul", False, mul, out, input, other)
 
 
 def mul_reflected(other, input):
@@ -440,6 +448,13 @@ def square_(input):
     return inplace("square", square, True, input)
 
 
+def square_out(input, *, out=None):
+    """`square`, its result written into `out` if that is given."""
+    if out is None:
+        return square(input)
+    return write_out("square", False, square, out, input)
+
+
 class ReciprocalBackward0(PointwiseNode):
     __slots__ = ()
     operator = "reciprocal"
@@ -557,6 +572,13 @@ def reciprocal(input):
 def reciprocal_(input):
     """In-place form of `reciprocal`."""
     return inplace("reciprocal", reciprocal, False, input)
+
+
+def reciprocal_out(input, *, out=None):
+    """`reciprocal`, its result written into `out` if that is given."""
+    if out is None:
+        return reciprocal(input)
+    return write_out("reciprocal", False, reciprocal, out, input)
 
 
 class AddcmulBackward0(PointwiseNode):
@@ -719,10 +741,10 @@ def addcmul(input, tensor1, tensor2, *, value=1):
                             node.saved = (
                                 flat_tensor1 if need_tensor2 else None,
                                 tensor1._counter,
-                                tensor1._counter[0],
+                                tensor1._counter[0] if need_tensor2 else 0,
                                 flat_tensor2 if need_tensor1 else None,
                                 tensor2._counter,
-                                tensor2._counter[0],
+                                tensor2._counter[0] if need_tensor1 else 0,
                                 value,
                                 None,
                                 0,
@@ -742,6 +764,13 @@ def addcmul(input, tensor1, tensor2, *, value=1):
 def addcmul_(input, tensor1, tensor2, *, value=1):
     """In-place form of `addcmul`."""
     return inplace("addcmul", addcmul, False, input, tensor1, tensor2, value)
+
+
+def addcmul_out(input, tensor1, tensor2, *, value=1, out=None):
+    """`addcmul`, its result written into `out` if that is given."""
+    if out is None:
+        return addcmul(input, tensor1, tensor2, value=value)
+    return write_out("addcmul", False, addcmul, out, input, tensor1, tensor2, value=value)
 
 
 SIGNATURES = {

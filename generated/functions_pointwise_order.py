@@ -14,6 +14,7 @@ from rederive.door import (
     modes,
     new,
     threads,
+    write_out,
 )
 
 from . import kernels_pointwise_order as kernels
@@ -94,6 +95,13 @@ def lt(input, other):
 def lt_(input, other):
     """In-place form of `lt`."""
     return inplace("lt", lt, False, input, other)
+
+
+def lt_out(input, other, *, out=None):
+    """`lt`, its result written into `out` if that is given."""
+    if out is None:
+        return lt(input, other)
+    return write_out("lt", False, lt, out, input, other)
 
 
 def lt_reflected(other, input):
@@ -204,6 +212,13 @@ def le_(input, other):
     return inplace("le", le, False, input, other)
 
 
+def le_out(input, other, *, out=None):
+    """`le`, its result written into `out` if that is given."""
+    if out is None:
+        return le(input, other)
+    return write_out("le", False, le, out, input, other)
+
+
 def le_reflected(other, input):
     """`le` with its operands exchanged, for a scalar on the left."""
     if type(other) is Tensor and not modes.active:
@@ -312,6 +327,13 @@ def gt_(input, other):
     return inplace("gt", gt, False, input, other)
 
 
+def gt_out(input, other, *, out=None):
+    """`gt`, its result written into `out` if that is given."""
+    if out is None:
+        return gt(input, other)
+    return write_out("gt", False, gt, out, input, other)
+
+
 def gt_reflected(other, input):
     """`gt` with its operands exchanged, for a scalar on the left."""
     if type(other) is Tensor and not modes.active:
@@ -418,6 +440,13 @@ def ge(input, other):
 def ge_(input, other):
     """In-place form of `ge`."""
     return inplace("ge", ge, False, input, other)
+
+
+def ge_out(input, other, *, out=None):
+    """`ge`, its result written into `out` if that is given."""
+    if out is None:
+        return ge(input, other)
+    return write_out("ge", False, ge, out, input, other)
 
 
 def ge_reflected(other, input):

@@ -22,6 +22,7 @@ from rederive.door import (
     threads,
     total,
     unpack,
+    write_out,
 )
 
 from . import kernels_pointwise_power as kernels
@@ -337,6 +338,13 @@ def pow(input, exponent):
 def pow_(input, exponent):
     """In-place form of `pow`."""
     return inplace("pow", pow, True, input, exponent)
+
+
+def pow_out(input, exponent, *, out=None):
+    """`pow`, its result written into `out` if that is given."""
+    if out is None:
+        return pow(input, exponent)
+    return write_out("pow", False, pow, out, input, exponent)
 
 
 def pow_reflected(exponent, input):

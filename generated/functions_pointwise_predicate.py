@@ -14,6 +14,7 @@ from rederive.door import (
     modes,
     new,
     threads,
+    write_out,
 )
 
 from . import kernels_pointwise_predicate as kernels
@@ -74,6 +75,13 @@ def isnan_(input):
     return inplace("isnan", isnan, False, input)
 
 
+def isnan_out(input, *, out=None):
+    """`isnan`, its result written into `out` if that is given."""
+    if out is None:
+        return isnan(input)
+    return write_out("isnan", False, isnan, out, input)
+
+
 ISINF = Pointwise(
     name="isinf",
     node=None,
@@ -130,6 +138,13 @@ def isinf_(input):
     return inplace("isinf", isinf, False, input)
 
 
+def isinf_out(input, *, out=None):
+    """`isinf`, its result written into `out` if that is given."""
+    if out is None:
+        return isinf(input)
+    return write_out("isinf", False, isinf, out, input)
+
+
 ISFINITE = Pointwise(
     name="isfinite",
     node=None,
@@ -184,6 +199,13 @@ def isfinite(input):
 def isfinite_(input):
     """In-place form of `isfinite`."""
     return inplace("isfinite", isfinite, False, input)
+
+
+def isfinite_out(input, *, out=None):
+    """`isfinite`, its result written into `out` if that is given."""
+    if out is None:
+        return isfinite(input)
+    return write_out("isfinite", False, isfinite, out, input)
 
 
 SIGNATURES = {

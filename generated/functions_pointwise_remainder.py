@@ -22,6 +22,7 @@ from rederive.door import (
     threads,
     total,
     unpack,
+    write_out,
 )
 
 from . import kernels_pointwise_remainder as kernels
@@ -215,10 +216,10 @@ def remainder(input, other):
                         node.saved = (
                             flat_input if need_other else None,
                             input._counter,
-                            input._counter[0],
+                            input._counter[0] if need_other else 0,
                             flat_other if need_other else None,
                             other._counter,
-                            other._counter[0],
+                            other._counter[0] if need_other else 0,
                         )
                         node.shape = input.shape
                         node.general = None
@@ -264,6 +265,13 @@ def remainder(input, other):
 def remainder_(input, other):
     """In-place form of `remainder`."""
     return inplace("remainder", remainder, True, input, other)
+
+
+def remainder_out(input, other, *, out=None):
+    """`remainder`, its result written into `out` if that is given."""
+    if out is None:
+        return remainder(input, other)
+    return write_out("remainder", False, remainder, out, input, other)
 
 
 def remainder_reflected(other, input):
@@ -473,13 +481,13 @@ def lerp(input, end, weight):
                             node.saved = (
                                 flat_input if need_weight else None,
                                 input._counter,
-                                input._counter[0],
+                                input._counter[0] if need_weight else 0,
                                 flat_end if need_weight else None,
                                 end._counter,
-                                end._counter[0],
+                                end._counter[0] if need_weight else 0,
                                 flat_weight if need_input or need_end else None,
                                 weight._counter,
-                                weight._counter[0],
+                                weight._counter[0] if need_input or need_end else 0,
                             )
                             node.shape = input.shape
                             node.general = None
@@ -496,6 +504,13 @@ def lerp(input, end, weight):
 def lerp_(input, end, weight):
     """In-place form of `lerp`."""
     return inplace("lerp", lerp, True, input, end, weight)
+
+
+def lerp_out(input, end, weight, *, out=None):
+    """`lerp`, its result written into `out` if that is given."""
+    if out is None:
+        return lerp(input, end, weight)
+    return write_out("lerp", False, lerp, out, input, end, weight)
 
 
 class AddcdivBackward0(PointwiseNode):
@@ -659,10 +674,10 @@ def addcdiv(input, tensor1, tensor2, *, value=1):
                             node.saved = (
                                 flat_tensor1 if need_tensor2 else None,
                                 tensor1._counter,
-                                tensor1._counter[0],
+                                tensor1._counter[0] if need_tensor2 else 0,
                                 flat_tensor2 if need_tensor1 or need_tensor2 else None,
                                 tensor2._counter,
-                                tensor2._counter[0],
+                                tensor2._counter[0] if need_tensor1 or need_tensor2 else 0,
                                 value,
                                 None,
                                 0,
@@ -682,6 +697,13 @@ def addcdiv(input, tensor1, tensor2, *, value=1):
 def addcdiv_(input, tensor1, tensor2, *, value=1):
     """In-place form of `addcdiv`."""
     return inplace("addcdiv", addcdiv, False, input, tensor1, tensor2, value)
+
+
+def addcdiv_out(input, tensor1, tensor2, *, value=1, out=None):
+    """`addcdiv`, its result written into `out` if that is given."""
+    if out is None:
+        return addcdiv(input, tensor1, tensor2, value=value)
+    return write_out("addcdiv", False, addcdiv, out, input, tensor1, tensor2, value=value)
 
 
 SIGNATURES = {

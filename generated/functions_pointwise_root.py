@@ -20,6 +20,7 @@ from rederive.door import (
     threads,
     total,
     unpack,
+    write_out,
 )
 
 from . import kernels_pointwise_root as kernels
@@ -144,6 +145,13 @@ def sqrt_(input):
     return inplace("sqrt", sqrt, False, input)
 
 
+def sqrt_out(input, *, out=None):
+    """`sqrt`, its result written into `out` if that is given."""
+    if out is None:
+        return sqrt(input)
+    return write_out("sqrt", False, sqrt, out, input)
+
+
 class RsqrtBackward0(PointwiseNode):
     __slots__ = ()
     operator = "rsqrt"
@@ -261,6 +269,13 @@ def rsqrt(input):
 def rsqrt_(input):
     """In-place form of `rsqrt`."""
     return inplace("rsqrt", rsqrt, False, input)
+
+
+def rsqrt_out(input, *, out=None):
+    """`rsqrt`, its result written into `out` if that is given."""
+    if out is None:
+        return rsqrt(input)
+    return write_out("rsqrt", False, rsqrt, out, input)
 
 
 SIGNATURES = {

@@ -7,6 +7,7 @@ from rederive.door import (
     Pointwise,
     PointwiseNode,
     Tensor,
+    bool_dtype,
     dispatch,
     empty,
     inplace,
@@ -17,6 +18,7 @@ from rederive.door import (
     pointwise,
     threads,
     total,
+    write_out,
 )
 
 from . import kernels_pointwise_rounding as kernels
@@ -68,7 +70,7 @@ FLOOR = Pointwise(
     differentiable_outputs=(0,),
     saved=(),
     jvp=floor_jvp,
-    rule="promote",
+    rule="number",
     masks=(),
     forward=(
         kernels.floor_forward,
@@ -97,40 +99,48 @@ def floor(input):
         flat_input = input._flat
         if flat_input is not None:
             dtype = input.dtype
-            n = len(flat_input)
-            out = empty(n, flat_input.dtype)
-            run = kernels.floor_forward
-            if n >= threads.minimum:
-                run = kernels.floor_forward_parallel
-            run(flat_input, out)
-            result = new(Tensor)
-            result._data = result._flat = out
-            result._counter = [0]
-            result.shape = input.shape
-            result._strides = input._strides
-            result._offset = 0
-            result.dtype = dtype
-            result._output_nr = 0
-            if input._requires_grad and modes.grad:
-                node = new(FloorBackward0)
-                node.sequence = next_sequence()
-                node.edges = (input._grad_fn or input, input._output_nr)
-                node.saved = ()
-                node.shape = input.shape
-                node.general = None
-                node.hooks = None
-                result._requires_grad = True
-                result._grad_fn = node
-            else:
-                result._requires_grad = False
-                result._grad_fn = None
-            return result
+            if dtype is not bool_dtype:
+                n = len(flat_input)
+                out = empty(n, flat_input.dtype)
+                run = kernels.floor_forward
+                if n >= threads.minimum:
+                    run = kernels.floor_forward_parallel
+                run(flat_input, out)
+                result = new(Tensor)
+                result._data = result._flat = out
+                result._counter = [0]
+                result.shape = input.shape
+                result._strides = input._strides
+                result._offset = 0
+                result.dtype = dtype
+                result._output_nr = 0
+                if input._requires_grad and modes.grad:
+                    node = new(FloorBackward0)
+                    node.sequence = next_sequence()
+                    node.edges = (input._grad_fn or input, input._output_nr)
+                    node.saved = ()
+                    node.shape = input.shape
+                    node.general = None
+                    node.hooks = None
+                    result._requires_grad = True
+                    result._grad_fn = node
+                else:
+                    result._requires_grad = False
+                    result._grad_fn = None
+                return result
     return dispatch(FLOOR, input)
 
 
 def floor_(input):
     """In-place form of `floor`."""
     return inplace("floor", floor, False, input)
+
+
+def floor_out(input, *, out=None):
+    """`floor`, its result written into `out` if that is given."""
+    if out is None:
+        return floor(input)
+    return write_out("floor", False, floor, out, input)
 
 
 class CeilBackward0(PointwiseNode):
@@ -179,7 +189,7 @@ CEIL = Pointwise(
     differentiable_outputs=(0,),
     saved=(),
     jvp=ceil_jvp,
-    rule="promote",
+    rule="number",
     masks=(),
     forward=(
         kernels.ceil_forward,
@@ -208,40 +218,48 @@ def ceil(input):
         flat_input = input._flat
         if flat_input is not None:
             dtype = input.dtype
-            n = len(flat_input)
-            out = empty(n, flat_input.dtype)
-            run = kernels.ceil_forward
-            if n >= threads.minimum:
-                run = kernels.ceil_forward_parallel
-            run(flat_input, out)
-            result = new(Tensor)
-            result._data = result._flat = out
-            result._counter = [0]
-            result.shape = input.shape
-            result._strides = input._strides
-            result._offset = 0
-            result.dtype = dtype
-            result._output_nr = 0
-            if input._requires_grad and modes.grad:
-                node = new(CeilBackward0)
-                node.sequence = next_sequence()
-                node.edges = (input._grad_fn or input, input._output_nr)
-                node.saved = ()
-                node.shape = input.shape
-                node.general = None
-                node.hooks = None
-                result._requires_grad = True
-                result._grad_fn = node
-            else:
-                result._requires_grad = False
-                result._grad_fn = None
-            return result
+            if dtype is not bool_dtype:
+                n = len(flat_input)
+                out = empty(n, flat_input.dtype)
+                run = kernels.ceil_forward
+                if n >= threads.minimum:
+                    run = kernels.ceil_forward_parallel
+                run(flat_input, out)
+                result = new(Tensor)
+                result._data = result._flat = out
+                result._counter = [0]
+                result.shape = input.shape
+                result._strides = input._strides
+                result._offset = 0
+                result.dtype = dtype
+                result._output_nr = 0
+                if input._requires_grad and modes.grad:
+                    node = new(CeilBackward0)
+                    node.sequence = next_sequence()
+                    node.edges = (input._grad_fn or input, input._output_nr)
+                    node.saved = ()
+                    node.shape = input.shape
+                    node.general = None
+                    node.hooks = None
+                    result._requires_grad = True
+                    result._grad_fn = node
+                else:
+                    result._requires_grad = False
+                    result._grad_fn = None
+                return result
     return dispatch(CEIL, input)
 
 
 def ceil_(input):
     """In-place form of `ceil`."""
     return inplace("ceil", ceil, False, input)
+
+
+def ceil_out(input, *, out=None):
+    """`ceil`, its result written into `out` if that is given."""
+    if out is None:
+        return ceil(input)
+    return write_out("ceil", False, ceil, out, input)
 
 
 class RoundBackward0(PointwiseNode):
@@ -290,7 +308,7 @@ ROUND = Pointwise(
     differentiable_outputs=(0,),
     saved=(),
     jvp=round_jvp,
-    rule="promote",
+    rule="number",
     masks=(),
     forward=(
         kernels.round_forward,
@@ -319,40 +337,48 @@ def round(input):
         flat_input = input._flat
         if flat_input is not None:
             dtype = input.dtype
-            n = len(flat_input)
-            out = empty(n, flat_input.dtype)
-            run = kernels.round_forward
-            if n >= threads.minimum:
-                run = kernels.round_forward_parallel
-            run(flat_input, out)
-            result = new(Tensor)
-            result._data = result._flat = out
-            result._counter = [0]
-            result.shape = input.shape
-            result._strides = input._strides
-            result._offset = 0
-            result.dtype = dtype
-            result._output_nr = 0
-            if input._requires_grad and modes.grad:
-                node = new(RoundBackward0)
-                node.sequence = next_sequence()
-                node.edges = (input._grad_fn or input, input._output_nr)
-                node.saved = ()
-                node.shape = input.shape
-                node.general = None
-                node.hooks = None
-                result._requires_grad = True
-                result._grad_fn = node
-            else:
-                result._requires_grad = False
-                result._grad_fn = None
-            return result
+            if dtype is not bool_dtype:
+                n = len(flat_input)
+                out = empty(n, flat_input.dtype)
+                run = kernels.round_forward
+                if n >= threads.minimum:
+                    run = kernels.round_forward_parallel
+                run(flat_input, out)
+                result = new(Tensor)
+                result._data = result._flat = out
+                result._counter = [0]
+                result.shape = input.shape
+                result._strides = input._strides
+                result._offset = 0
+                result.dtype = dtype
+                result._output_nr = 0
+                if input._requires_grad and modes.grad:
+                    node = new(RoundBackward0)
+                    node.sequence = next_sequence()
+                    node.edges = (input._grad_fn or input, input._output_nr)
+                    node.saved = ()
+                    node.shape = input.shape
+                    node.general = None
+                    node.hooks = None
+                    result._requires_grad = True
+                    result._grad_fn = node
+                else:
+                    result._requires_grad = False
+                    result._grad_fn = None
+                return result
     return dispatch(ROUND, input)
 
 
 def round_(input):
     """In-place form of `round`."""
     return inplace("round", round, False, input)
+
+
+def round_out(input, *, out=None):
+    """`round`, its result written into `out` if that is given."""
+    if out is None:
+        return round(input)
+    return write_out("round", False, round, out, input)
 
 
 class TruncBackward0(PointwiseNode):
@@ -401,7 +427,7 @@ TRUNC = Pointwise(
     differentiable_outputs=(0,),
     saved=(),
     jvp=trunc_jvp,
-    rule="promote",
+    rule="number",
     masks=(),
     forward=(
         kernels.trunc_forward,
@@ -430,40 +456,48 @@ def trunc(input):
         flat_input = input._flat
         if flat_input is not None:
             dtype = input.dtype
-            n = len(flat_input)
-            out = empty(n, flat_input.dtype)
-            run = kernels.trunc_forward
-            if n >= threads.minimum:
-                run = kernels.trunc_forward_parallel
-            run(flat_input, out)
-            result = new(Tensor)
-            result._data = result._flat = out
-            result._counter = [0]
-            result.shape = input.shape
-            result._strides = input._strides
-            result._offset = 0
-            result.dtype = dtype
-            result._output_nr = 0
-            if input._requires_grad and modes.grad:
-                node = new(TruncBackward0)
-                node.sequence = next_sequence()
-                node.edges = (input._grad_fn or input, input._output_nr)
-                node.saved = ()
-                node.shape = input.shape
-                node.general = None
-                node.hooks = None
-                result._requires_grad = True
-                result._grad_fn = node
-            else:
-                result._requires_grad = False
-                result._grad_fn = None
-            return result
+            if dtype is not bool_dtype:
+                n = len(flat_input)
+                out = empty(n, flat_input.dtype)
+                run = kernels.trunc_forward
+                if n >= threads.minimum:
+                    run = kernels.trunc_forward_parallel
+                run(flat_input, out)
+                result = new(Tensor)
+                result._data = result._flat = out
+                result._counter = [0]
+                result.shape = input.shape
+                result._strides = input._strides
+                result._offset = 0
+                result.dtype = dtype
+                result._output_nr = 0
+                if input._requires_grad and modes.grad:
+                    node = new(TruncBackward0)
+                    node.sequence = next_sequence()
+                    node.edges = (input._grad_fn or input, input._output_nr)
+                    node.saved = ()
+                    node.shape = input.shape
+                    node.general = None
+                    node.hooks = None
+                    result._requires_grad = True
+                    result._grad_fn = node
+                else:
+                    result._requires_grad = False
+                    result._grad_fn = None
+                return result
     return dispatch(TRUNC, input)
 
 
 def trunc_(input):
     """In-place form of `trunc`."""
     return inplace("trunc", trunc, False, input)
+
+
+def trunc_out(input, *, out=None):
+    """`trunc`, its result written into `out` if that is given."""
+    if out is None:
+        return trunc(input)
+    return write_out("trunc", False, trunc, out, input)
 
 
 SIGNATURES = {

@@ -7,6 +7,7 @@ from rederive.door import (
     Pointwise,
     PointwiseNode,
     Tensor,
+    bool_dtype,
     dispatch,
     empty,
     expired,
@@ -21,6 +22,7 @@ from rederive.door import (
     threads,
     total,
     unpack,
+    write_out,
 )
 
 from . import kernels_pointwise_sign as kernels
@@ -80,7 +82,7 @@ ABS = Pointwise(
     differentiable_outputs=(0,),
     saved=(("self", "input", "self", (0,)),),
     jvp=abs_jvp,
-    rule="promote",
+    rule="number",
     masks=(),
     forward=(
         kernels.abs_forward,
@@ -112,40 +114,48 @@ def abs(input):
         flat_input = input._flat
         if flat_input is not None:
             dtype = input.dtype
-            n = len(flat_input)
-            out = empty(n, flat_input.dtype)
-            run = kernels.abs_forward
-            if n >= threads.minimum:
-                run = kernels.abs_forward_parallel
-            run(flat_input, out)
-            result = new(Tensor)
-            result._data = result._flat = out
-            result._counter = [0]
-            result.shape = input.shape
-            result._strides = input._strides
-            result._offset = 0
-            result.dtype = dtype
-            result._output_nr = 0
-            if input._requires_grad and modes.grad:
-                node = new(AbsBackward0)
-                node.sequence = next_sequence()
-                node.edges = (input._grad_fn or input, input._output_nr)
-                node.saved = (flat_input, input._counter, input._counter[0])
-                node.shape = input.shape
-                node.general = None
-                node.hooks = None
-                result._requires_grad = True
-                result._grad_fn = node
-            else:
-                result._requires_grad = False
-                result._grad_fn = None
-            return result
+            if dtype is not bool_dtype:
+                n = len(flat_input)
+                out = empty(n, flat_input.dtype)
+                run = kernels.abs_forward
+                if n >= threads.minimum:
+                    run = kernels.abs_forward_parallel
+                run(flat_input, out)
+                result = new(Tensor)
+                result._data = result._flat = out
+                result._counter = [0]
+                result.shape = input.shape
+                result._strides = input._strides
+                result._offset = 0
+                result.dtype = dtype
+                result._output_nr = 0
+                if input._requires_grad and modes.grad:
+                    node = new(AbsBackward0)
+                    node.sequence = next_sequence()
+                    node.edges = (input._grad_fn or input, input._output_nr)
+                    node.saved = (flat_input, input._counter, input._counter[0])
+                    node.shape = input.shape
+                    node.general = None
+                    node.hooks = None
+                    result._requires_grad = True
+                    result._grad_fn = node
+                else:
+                    result._requires_grad = False
+                    result._grad_fn = None
+                return result
     return dispatch(ABS, input)
 
 
 def abs_(input):
     """In-place form of `abs`."""
     return inplace("abs", abs, True, input)
+
+
+def abs_out(input, *, out=None):
+    """`abs`, its result written into `out` if that is given."""
+    if out is None:
+        return abs(input)
+    return write_out("abs", False, abs, out, input)
 
 
 class SignBackward0(PointwiseNode):
@@ -257,6 +267,13 @@ def sign(input):
 def sign_(input):
     """In-place form of `sign`."""
     return inplace("sign", sign, False, input)
+
+
+def sign_out(input, *, out=None):
+    """`sign`, its result written into `out` if that is given."""
+    if out is None:
+        return sign(input)
+    return write_out("sign", False, sign, out, input)
 
 
 SIGNATURES = {

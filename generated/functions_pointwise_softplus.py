@@ -86,7 +86,7 @@ SOFTPLUS = Pointwise(
         ("threshold", "value", "threshold", (0,)),
     ),
     jvp=softplus_jvp,
-    rule="float",
+    rule="floating",
     masks=(),
     forward=(
         kernels.softplus_forward_general,

@@ -21,6 +21,7 @@ from rederive.door import (
     threads,
     total,
     unpack,
+    write_out,
 )
 
 from . import kernels_pointwise_trigonometric as kernels
@@ -146,6 +147,13 @@ def sin_(input):
     return inplace("sin", sin, True, input)
 
 
+def sin_out(input, *, out=None):
+    """`sin`, its result written into `out` if that is given."""
+    if out is None:
+        return sin(input)
+    return write_out("sin", False, sin, out, input)
+
+
 class CosBackward0(PointwiseNode):
     __slots__ = ()
     operator = "cos"
@@ -264,6 +272,13 @@ def cos(input):
 def cos_(input):
     """In-place form of `cos`."""
     return inplace("cos", cos, True, input)
+
+
+def cos_out(input, *, out=None):
+    """`cos`, its result written into `out` if that is given."""
+    if out is None:
+        return cos(input)
+    return write_out("cos", False, cos, out, input)
 
 
 SIGNATURES = {

@@ -30,6 +30,31 @@ CONTRACT = {"fastmath": {"contract"}, "forceinline": True}
 
 
 @intrinsic
+def magnitude(typing_context, x):
+    """The absolute value."""
+
+    def generate(context, builder, signature, arguments):
+        (value,) = arguments
+        kind = value.type
+        if isinstance(x, types.Float):
+            call = builder.module.declare_intrinsic("llvm.fabs", [kind])
+            return builder.call(call, [value])
+        if not isinstance(x, types.Integer) or not x.signed:
+            return value
+        return builder.select(builder.icmp_signed("<", value, kind(0)), builder.neg(value), value)
+
+    return x(x), generate
+
+
+scalar = register_jitable(**CONTRACT)
+
+
+@scalar
+def abs_any(x):
+    return magnitude(x)
+
+
+@intrinsic
 def converted(typing_context, value, x):
     """`value` in the type of x."""
 
@@ -57,7 +82,6 @@ def float_operation(name):
 
 
 round_down = float_operation("llvm.floor")
-scalar = register_jitable(**CONTRACT)
 
 
 @intrinsic
@@ -97,23 +121,6 @@ def fused(typing_context, x, y, z):
         return builder.fma(*arguments)
 
     return x(x, x, x), generate
-
-
-@intrinsic
-def magnitude(typing_context, x):
-    """The absolute value."""
-
-    def generate(context, builder, signature, arguments):
-        (value,) = arguments
-        kind = value.type
-        if isinstance(x, types.Float):
-            call = builder.module.declare_intrinsic("llvm.fabs", [kind])
-            return builder.call(call, [value])
-        if not isinstance(x, types.Integer) or not x.signed:
-            return value
-        return builder.select(builder.icmp_signed("<", value, kind(0)), builder.neg(value), value)
-
-    return x(x), generate
 
 
 LANES = (2, 4, 8, 16)
@@ -257,6 +264,20 @@ def trunc_any(x):
     return round_to_zero(x)
 
 
+@scalar
+def where_any(condition, x, y):
+    return x if condition else y
+
+
+def abs(x):
+    raise NotImplementedError
+
+
+@overload(abs, jit_options=CONTRACT)
+def abs_overload(x):
+    return abs_any
+
+
 def floor_divide(x, y):
     raise NotImplementedError
 
@@ -277,6 +298,15 @@ def trunc(x):
 @overload(trunc, jit_options=CONTRACT)
 def trunc_overload(x):
     return trunc_any
+
+
+def where(condition, x, y):
+    raise NotImplementedError
+
+
+@overload(where, jit_options=CONTRACT)
+def where_overload(condition, x, y):
+    return where_any
 
 
 # div:
@@ -754,4 +784,154 @@ def trunc_divide_forward_strided(geometry, self, other, out):
                     at_self = from_self + i * step_self
                     at_other = from_other + i * step_other
                     out[at + i] = trunc(self[at_self] / other[at_other])
+                at += size
+
+
+# tied_quotient:
+#     tied = abs(gap) <= near and abs(self) <= noise
+#     divisor = where(tied, 1, gap)
+#     where(tied, 0, self / divisor)
+@kernel
+def tied_quotient_forward(self, gap, near, noise, out):
+    number = self.dtype.type
+    for i in range(out.shape[0]):
+        tied = (abs(gap[i]) <= near[i]) & (abs(self[i]) <= noise[i])
+        divisor = where(tied, number(1), gap[i])
+        out[i] = where(tied, number(0), self[i] / divisor)
+
+
+@parallel_kernel
+def tied_quotient_forward_parallel(self, gap, near, noise, out):
+    n = out.shape[0]
+    for part in prange((n + CHUNK - 1) // CHUNK):
+        low = part * CHUNK
+        high = low + CHUNK if low + CHUNK < n else n
+        tied_quotient_forward(
+            self[low:high],
+            gap[low:high],
+            near[low:high],
+            noise[low:high],
+            out[low:high],
+        )
+
+
+# tied_quotient, gradient of self, gap:
+#     where(tied, 0, grad / divisor)
+#     where(tied, 0, -grad * result / divisor)
+@kernel
+def tied_quotient_backward(grad, self, gap, near, noise, result, out_self, out_gap):
+    number = grad.dtype.type
+    for i in range(out_self.shape[0]):
+        tied = (abs(gap[i]) <= near[i]) & (abs(self[i]) <= noise[i])
+        divisor = where(tied, number(1), gap[i])
+        out_self[i] = where(tied, number(0), grad[i] / divisor)
+        out_gap[i] = where(tied, number(0), -grad[i] * result[i] / divisor)
+
+
+@parallel_kernel
+def tied_quotient_backward_parallel(grad, self, gap, near, noise, result, out_self, out_gap):
+    n = out_self.shape[0]
+    for part in prange((n + CHUNK - 1) // CHUNK):
+        low = part * CHUNK
+        high = low + CHUNK if low + CHUNK < n else n
+        tied_quotient_backward(
+            grad[low:high],
+            self[low:high],
+            gap[low:high],
+            near[low:high],
+            noise[low:high],
+            result[low:high],
+            out_self[low:high],
+            out_gap[low:high],
+        )
+
+
+# tied_quotient, gradient of self:
+#     where(tied, 0, grad / divisor)
+@kernel
+def tied_quotient_backward_self(grad, self, gap, near, noise, out):
+    number = grad.dtype.type
+    for i in range(out.shape[0]):
+        tied = (abs(gap[i]) <= near[i]) & (abs(self[i]) <= noise[i])
+        divisor = where(tied, number(1), gap[i])
+        out[i] = where(tied, number(0), grad[i] / divisor)
+
+
+@parallel_kernel
+def tied_quotient_backward_self_parallel(grad, self, gap, near, noise, out):
+    n = out.shape[0]
+    for part in prange((n + CHUNK - 1) // CHUNK):
+        low = part * CHUNK
+        high = low + CHUNK if low + CHUNK < n else n
+        tied_quotient_backward_self(
+            grad[low:high],
+            self[low:high],
+            gap[low:high],
+            near[low:high],
+            noise[low:high],
+            out[low:high],
+        )
+
+
+# tied_quotient, gradient of gap:
+#     where(tied, 0, -grad * result / divisor)
+@kernel
+def tied_quotient_backward_gap(grad, self, gap, near, noise, result, out):
+    number = grad.dtype.type
+    for i in range(out.shape[0]):
+        tied = (abs(gap[i]) <= near[i]) & (abs(self[i]) <= noise[i])
+        divisor = where(tied, number(1), gap[i])
+        out[i] = where(tied, number(0), -grad[i] * result[i] / divisor)
+
+
+@parallel_kernel
+def tied_quotient_backward_gap_parallel(grad, self, gap, near, noise, result, out):
+    n = out.shape[0]
+    for part in prange((n + CHUNK - 1) // CHUNK):
+        low = part * CHUNK
+        high = low + CHUNK if low + CHUNK < n else n
+        tied_quotient_backward_gap(
+            grad[low:high],
+            self[low:high],
+            gap[low:high],
+            near[low:high],
+            noise[low:high],
+            result[low:high],
+            out[low:high],
+        )
+
+
+# tied_quotient:
+#     tied = abs(gap) <= near and abs(self) <= noise
+#     divisor = where(tied, 1, gap)
+#     where(tied, 0, self / divisor)
+@kernel
+def tied_quotient_forward_strided(geometry, self, gap, near, noise, out):
+    size = geometry[3]
+    at = np.uint64(0)
+    step_self = geometry[7]
+    step_gap = geometry[11]
+    step_near = geometry[15]
+    step_noise = geometry[19]
+    number = self.dtype.type
+    for i0 in range(geometry[0]):
+        for i1 in range(geometry[1]):
+            for i2 in range(geometry[2]):
+                from_self = i0 * geometry[4] + i1 * geometry[5]
+                from_self += i2 * geometry[6]
+                from_gap = i0 * geometry[8] + i1 * geometry[9]
+                from_gap += i2 * geometry[10]
+                from_near = i0 * geometry[12] + i1 * geometry[13]
+                from_near += i2 * geometry[14]
+                from_noise = i0 * geometry[16] + i1 * geometry[17]
+                from_noise += i2 * geometry[18]
+                for i in range(size):
+                    at_self = from_self + i * step_self
+                    at_gap = from_gap + i * step_gap
+                    at_near = from_near + i * step_near
+                    at_noise = from_noise + i * step_noise
+                    tied_part_0 = abs(self[at_self]) <= noise[at_noise]
+                    tied = (abs(gap[at_gap]) <= near[at_near]) & tied_part_0
+                    divisor = where(tied, number(1), gap[at_gap])
+                    out[at + i] = where(tied, number(0), self[at_self] / divisor)
                 at += size

@@ -60,7 +60,7 @@ OPERATORS = [
         outputs=(("result", False),),
         gradients={
             "input": "matmul(grad, weight)",
-            "weight": "mm(t(flatten(grad, 0, -2)), flatten(input, 0, -2))",
+            "weight": "mm(t(flatten(unsqueeze(grad, 0), 0, -2)), flatten(unsqueeze(input, 0), 0, -2))",
             "bias": "grad",
         },
         jvp={
@@ -75,6 +75,7 @@ OPERATORS = [
         calls=[
             {"input": [3, 4], "weight": [2, 4], "bias": [2]},
             {"input": [2, 3, 4], "weight": [2, 4], "bias": [2]},
+            {"input": [4], "weight": [2, 4], "bias": [2]},
         ],
         reference="numpy.dot(input, numpy.transpose(weight)) + bias",
     ),

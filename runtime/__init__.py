@@ -5,23 +5,31 @@
 
 from . import (
     autograd,
+    comparison,
     conversion,
+    func,
     indexing,
     linalg,
     nn,
     operators,
     overwriting,
     printing,
+    protocols,
+    random_inplace,
+    resizing,
     special,
+    utils,
 )
 from .autograd.anomaly_mode import is_anomaly_check_nan_enabled, is_anomaly_enabled
 from .autograd.grad_mode import (
     enable_grad,
     inference_mode,
     is_grad_enabled,
+    is_inference_mode_enabled,
     no_grad,
     set_grad_enabled,
 )
+from .comparison import allclose, equal
 from .conversion import is_tensor
 from .device import device, strided
 from .dtypes import (
@@ -66,6 +74,7 @@ from .factories import (
     zeros_like,
 )
 from .geometry import Size
+from .inference import is_inference
 from .printing import get_printoptions, printoptions, set_printoptions
 from .random import (
     Generator,
@@ -90,12 +99,26 @@ from .register import exported
 from .tensor import Tensor
 from .threads import get_num_threads, set_num_threads
 
+comparison.attach()
 conversion.attach()
 indexing.attach()
 overwriting.attach()
+protocols.attach()
+random_inplace.attach()
+resizing.attach()
 globals().update(exported)
 
 from math import e, inf, nan, pi  # noqa: E402
 
 newaxis = None
 __version__ = "0.1.0"
+
+
+def __getattr__(name):
+    if name in ("profiler", "viz"):
+        from importlib import import_module
+
+        return import_module(f".{name}", __name__)
+    if name in ("complex32", "complex64", "complex128", "chalf", "cfloat", "cdouble"):
+        raise AttributeError(f"rederive has no complex dtypes yet, so there is no {name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

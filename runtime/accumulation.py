@@ -8,7 +8,7 @@ from sys import getrefcount
 
 import numpy as np
 
-from . import dtypes
+from . import dtypes, inference
 from .geometry import is_permuted
 from .kernels.accumulate import add_into
 from .tensor import from_flat
@@ -173,6 +173,8 @@ def _laid_out(gradient, tensor):
 
 
 def _add_into(present, gradient):
+    if inference.used:
+        inference.check_inplace(present)
     if present._flat is not None:
         flat = gradient if type(gradient) is ndarray else gradient._dense()
         add_into(present._flat, flat)

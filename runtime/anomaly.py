@@ -14,13 +14,18 @@ _HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _GENERATED = os.path.join(os.path.dirname(os.path.dirname(_HERE)), "generated") + os.sep
 
 
-def note(node):
-    """Remember the calls that led to a new node, and the node whose gradients it computes."""
+def program_frames():
+    """The calls that led here, outermost first, up to the program's last line."""
     frames = traceback.extract_stack()
     while frames and frames[-1].filename.startswith((_HERE, _GENERATED)):
         frames.pop()
+    return frames
+
+
+def note(node):
+    """Remember the calls that led to a new node, and the node whose gradients it computes."""
     metadata = node.metadata
-    metadata["traceback_"] = traceback.format_list(frames)
+    metadata["traceback_"] = traceback.format_list(program_frames())
     if modes.evaluating is not None:
         metadata["parent_"] = modes.evaluating
 

@@ -10,10 +10,12 @@ import numpy as np
 from . import dtypes, views
 from .dispatch import dispatch
 from .geometry import Size
+from .graph import Nowhere
 from .modes import modes
 from .operator import Operator, TensorNode, as_tensor, tie
 from .operator import public_name as _public
 from .tensor import Tensor, from_array, view_of
+from .view_marks import INFERENCE, MANY, NO_GRAD
 
 new = object.__new__
 
@@ -101,10 +103,11 @@ class ArrayOperator(Operator):
                     yield name, item
 
     def _same_kind(self, args):
-        floats = [(n, t.dtype) for n, t in self._items(args) if t.dtype.is_floating_point]
-        for name, kind in floats[1:]:
-            if kind is not floats[0][1]:
-                first, wanted = floats[0]
+        """The tensors that are differentiated must be of one dtype; indices may be of another."""
+        found = [(n, t.dtype) for n, t in self._items(args) if n in self.differentiable]
+        for name, kind in found[1:]:
+            if kind is not found[0][1]:
+                first, wanted = found[0]
                 raise RuntimeError(
                     f"{self.name}: {_public(first)} is {wanted} and {_public(name)} is {kind}; "
                     "both must have the same dtype, convert one with .to()"
@@ -177,6 +180,8 @@ class View(Operator):
         results = [view_of(base, Size(shape), *rest) for shape, *rest in pieces]
         for result in results:
             register(base._counter, result)
+        if self.listed or not modes.grad:
+            self._mark(results, base)
         if base._requires_grad and modes.grad and self.node is not None and results:
             if not self.auto:
                 self.record(args, results)
@@ -185,6 +190,14 @@ class View(Operator):
             else:
                 self._tie_several(results, base, Recipe(self, base.shape, args[1:], None))
         return tuple(results) if self.listed else results[0]
+
+    def _mark(self, results, base):
+        """Note that the views must not be changed in place where that is recorded."""
+        mark = MANY if modes.grad else INFERENCE if modes.inference else NO_GRAD
+        for result in results:
+            result._mark = mark
+            if base._requires_grad and not modes.grad:
+                result._requires_grad, result._grad_fn = True, Nowhere(result.shape)
 
     def _tie_several(self, results, base, recipe):
         """One node for all the views that a call made."""
@@ -245,12 +258,26 @@ class ViewNode(TensorNode):
 
     def apply_differentiable(self, grad):
         recipe = self.general.lanes
-        several = recipe.index is None
-        grads = grad if several else [grad]
-        result = recipe.place(grads)
-        if modes.grad and any(g is not None and g._requires_grad for g in grads):
-            _tie_placed(result, grads, recipe)
-        return result
+        return _placed(grad if recipe.index is None else [grad], recipe)
+
+
+def _placed(grads, recipe):
+    """The gradients put back, tied to the graph and with the tangents they have."""
+    result = recipe.place(grads)
+    if modes.grad and any(g is not None and g._requires_grad for g in grads):
+        _tie_placed(result, grads, recipe)
+    if modes.dual_level >= 0:
+        _place_tangents(result, grads, recipe)
+    return result
+
+
+def _place_tangents(result, grads, recipe):
+    from .autograd import forward_ad
+
+    for opening in modes.openings[: modes.dual_level + 1]:
+        parts = [None if g is None else forward_ad.tangents_of(g).get(opening) for g in grads]
+        if any(part is not None for part in parts):
+            forward_ad.set_tangent(result, _placed(parts, recipe), opening)
 
 
 def _tie_placed(result, grads, recipe):

@@ -32,7 +32,8 @@ def to(self, *args, dtype=None, device=None, non_blocking=False, copy=False):
 
     if dtype is None or dtype is self.dtype:
         return ops.clone(self) if copy else self
-    return ops.to(self, dtype)
+    # integers have no gradients
+    return ops.to(self if dtype.is_floating_point else self.detach(), dtype)
 
 
 def _converter(kind, name):

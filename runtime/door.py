@@ -3,17 +3,18 @@
 import numpy as np
 from numpy import empty, ndarray
 
-from . import dtypes, pointwise, queries, rowwise
+from . import dtypes, pointwise, programs, queries, rowwise
 from .arrays import ArrayOperator, View, ViewNode, array_function, hand_written
 from .declared import declared
-from .dispatch import dispatch
+from .dispatch import dispatch, profiled, profiling
 from .graph import freed, next_sequence
-from .inplace import inplace
+from .inplace import inplace, inplace_view
 from .modes import modes
 from .namespace import ops
-from .operator import TensorNode, expired, spread, total, unpack
+from .operator import TensorNode, expired, return_type, spread, total, unpack
 from .pointwise import Pointwise, PointwiseNode
 from .register import register
+from .resizing import write_out
 from .rowwise import Rowwise, RowwiseNode
 from .tensor import Tensor
 from .threads import threads
@@ -42,17 +43,23 @@ __all__ = [
     "freed",
     "hand_written",
     "inplace",
+    "inplace_view",
     "modes",
     "ndarray",
     "new",
     "next_sequence",
     "ops",
     "pointwise",
+    "profiled",
+    "profiling",
+    "programs",
     "queries",
     "register",
+    "return_type",
     "rowwise",
     "spread",
     "threads",
     "total",
     "unpack",
+    "write_out",
 ]

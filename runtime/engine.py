@@ -33,12 +33,13 @@ def run(roots, gradients, retain_graph, create_graph, inputs=None):
     """
     before, outer = modes.grad, modes.task
     callbacks = [] if outer is None else outer.callbacks
-    modes.grad, modes.task = create_graph, Task(roots, inputs, callbacks)
+    modes.grad, modes.task = create_graph and not modes.inference, Task(roots, inputs, callbacks)
     try:
         if inputs is None and not (create_graph or modes.active or graph.watched_leaves):
             found = _straight(roots, gradients, retain_graph)
         else:
-            found = Pass(retain_graph, create_graph, inputs).run(roots, gradients)
+            kind = Pass if modes.profiler is None else modes.profiler.backward_pass()
+            found = kind(retain_graph, create_graph, inputs).run(roots, gradients)
     finally:
         modes.grad, modes.task = before, outer
     if outer is None:

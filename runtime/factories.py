@@ -11,8 +11,10 @@ import numpy as np
 
 from . import dtypes
 from .device import check_device, strided
+from .dispatch import profiling
 from .from_data import as_tensor, from_numpy, new_tensor, tensor
 from .geometry import Size, as_size, contiguous_strides
+from .modes import modes
 from .tensor import Tensor, alias, from_flat, is_contiguous, view_of
 
 __all__ = [
@@ -45,6 +47,8 @@ _CANNOT_REQUIRE_GRAD = "only Tensors of floating point dtype can require gradien
 def finish(flat, shape, dtype, requires_grad):
     """The tensor over `flat`, a leaf; RuntimeError if an integer one shall require gradients."""
     t = from_flat(flat, shape, dtype)
+    if profiling.on and modes.profiler is not None:
+        modes.profiler.end_factory(t)
     if requires_grad:
         if not dtype.is_floating_point:
             raise RuntimeError(_CANNOT_REQUIRE_GRAD)
@@ -54,6 +58,8 @@ def finish(flat, shape, dtype, requires_grad):
 
 def options(where, dtype, device, layout=None, fallback=None):
     """Check what every factory takes, and return the dtype object to use."""
+    if profiling.on and modes.profiler is not None:
+        modes.profiler.begin_factory(where)
     if device is not None:
         check_device(device)
     if layout is not None and layout is not strided:
@@ -266,7 +272,7 @@ def empty_strided(size, stride, *, dtype=None, device=None, layout=None, require
     dtype = options("empty_strided", dtype, device, layout)
     span = 1 + sum((n - 1) * step for n, step in zip(shape, strides, strict=True))
     flat = np.empty(0 if 0 in shape else span, dtype.numpy)
-    whole = from_flat(flat, Size(flat.shape), dtype)
+    whole = finish(flat, Size(flat.shape), dtype, False)
     out = alias(view_of(whole, shape, strides, 0), whole._counter)
     return out.requires_grad_() if requires_grad else out
 

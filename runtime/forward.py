@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .dispatch import under_modes
 from .modes import modes
 from .tensor import Tensor
 
@@ -11,8 +12,8 @@ def call(op, args):
     from .autograd import forward_ad
 
     tangents = [_tangents(forward_ad, op, args[p], p) for p in op.differentiable_positions]
-    with _plain_mode():
-        result = op.call(*args)
+    with outer_levels():
+        result = under_modes(op, args)
         if all(_missing(t) for t in tangents):
             return result
         if op.jvp is not None:
@@ -36,15 +37,15 @@ def _give_to_saved(op, output, tangent, forward_ad):
     for index, (_, kind, _, _) in enumerate(op.saved):
         value = node.saved[3 * index]
         if kind == "output" and isinstance(value, Tensor) and value._counter is output._counter:
-            forward_ad.set_tangent(value, tangent)
+            forward_ad.set_saved_tangent(value, tangent)
 
 
-class _plain_mode:
-    """The level stays open, but calls inside compute values only."""
+class outer_levels:
+    """The innermost level stays open, but calls inside see only the levels around it."""
 
     def __enter__(self):
         self.level = modes.dual_level
-        modes.dual_level = -1
+        modes.dual_level -= 1
         modes.update()
 
     def __exit__(self, *error):
@@ -104,13 +105,13 @@ def _by_gradients(op, args, tangents):
             fresh = []
             for primal, t in zip(primals, given, strict=True):
                 if t is not None:
-                    primal = primal if primal._requires_grad else primal.detach().requires_grad_()
+                    primal = primal if primal._requires_grad else _leaf(primal)
                     primal = primal if primal._grad_fn is None else _alias(primal)
                     sources.append(primal)
                     along.append(t)
                 fresh.append(primal)
             inputs[position] = fresh if many else fresh[0]
-        result = op.call(*inputs)
+        result = under_modes(op, inputs)
         outputs = result if isinstance(result, tuple) else (result,)
         chosen = outputs if op.listed else [outputs[i] for i in op.differentiable_outputs]
         dummies = [zeros_like(o).requires_grad_() for o in chosen]
@@ -120,6 +121,13 @@ def _by_gradients(op, args, tangents):
             return [None] * len(chosen)
         first, second = zip(*pairs, strict=True)
         return autograd.grad(first, dummies, second, create_graph=modes.grad, allow_unused=True)
+
+
+def _leaf(primal):
+    """The same values, with the tangents of outer levels, as a leaf."""
+    from .autograd.forward_ad import copy_tangents
+
+    return copy_tangents(primal, primal.detach()).requires_grad_()
 
 
 def _alias(primal):

@@ -12,9 +12,10 @@ import numpy as np
 
 from . import anomaly, graph
 from .accumulation import accumulate, sole, tensor_of
+from .dispatch import profiled, profiling
 from .geometry import Size
 from .graph import Node
-from .hook_calls import call_hooks, replaced
+from .hook_calls import call_hooks, callbacks, replaced
 from .kernels.accumulate import add_into
 from .modes import modes
 from .saved_values import Restored
@@ -153,9 +154,9 @@ class Pass:
         if not hooks.outputs and not hooks.retained:
             return grad
         grads = _tensors(node, grad)
-        for number, callbacks in hooks.outputs.items():
+        for number, registered in hooks.outputs.items():
             if grads[number] is not None:
-                grads[number] = call_hooks(callbacks, grads[number])
+                grads[number] = call_hooks(registered, grads[number])
         for number, reference in list(hooks.retained.items()):
             tensor = reference()
             if tensor is not None and grads[number] is not None:
@@ -174,7 +175,7 @@ class Pass:
         if not hooks.before and not hooks.after:
             return self._apply(node, grad)
         outputs = tuple(_tensors(node, grad))
-        for callback in list(hooks.before.values()):
+        for callback in callbacks(hooks.before):
             outputs = replaced(callback, callback(outputs), outputs)
         result = self._apply(node, self._buffers_of(node, outputs))
         if not hooks.after:
@@ -182,7 +183,7 @@ class Pass:
         values = result if isinstance(result, tuple) else (result,)
         edges = zip(values, node.edges[::2], node.edges[1::2], strict=True)
         values = tuple(tensor_of(v, shape_at(v, target, number)) for v, target, number in edges)
-        for callback in list(hooks.after.values()):
+        for callback in callbacks(hooks.after):
             values = replaced(callback, callback(values, outputs), values)
         return values if self.tensors else tuple(map(_flat_of, values))
 
@@ -219,18 +220,22 @@ class Pass:
 
 def deliver(leaf, gradient, create_graph, owned=False):
     """Accumulate the gradient of a leaf, with the hooks before and after that."""
+    if profiling.on and profiled(
+        "AccumulateGrad", deliver, (leaf, gradient, create_graph, owned), shown=(leaf,)
+    ):
+        return
     extra = getattr(leaf, "_extra", None)
     hooks = None if extra is None else extra.node_hooks
     if hooks is not None and (hooks.before or hooks.after):
         gradient, owned = tensor_of(gradient, leaf.shape), False
-        for callback in list(hooks.before.values()):
+        for callback in callbacks(hooks.before):
             (gradient,) = replaced(callback, callback((gradient,)), (gradient,))
     accumulate(leaf, gradient, create_graph, owned)
     if extra is not None and extra.accumulated:
         for hook in list(extra.accumulated.values()):
             hook(leaf)
     if hooks is not None:
-        for callback in list(hooks.after.values()):
+        for callback in callbacks(hooks.after):
             callback((), (gradient,))
 
 
@@ -257,15 +262,17 @@ def shape_at(gradient, target, number):
     return target.shape
 
 
-def _nodes_below(roots):
-    """Every node that the roots lead to, each with its targets."""
+def _nodes_below(roots, oldest=0):
+    """Every node that the roots lead to, from the sequence number `oldest`, with its targets."""
     children, stack = {}, [target for target, _ in roots if isinstance(target, Node)]
     while stack:
         node = stack.pop()
         if node in children:
             continue
-        children[node] = [t for t in node.edges[::2] if t is not None]
-        stack += [t for t in children[node] if isinstance(t, Node) and t not in children]
+        children[node] = targets = [t for t in node.edges[::2] if t is not None]
+        stack += [
+            t for t in targets if isinstance(t, Node) and t not in children and t.sequence >= oldest
+        ]
     return children
 
 
@@ -283,7 +290,9 @@ def _references(roots, wanted):
 def reaching(roots, inputs):
     """Nodes on a way from a root to an input: True to run, False to capture only."""
     targets = {target for target, _ in inputs}
-    children = _nodes_below(roots)
+    # nothing older than the oldest of them leads to one
+    oldest = min((t.sequence if isinstance(t, Node) else 0 for t in targets), default=0)
+    children = _nodes_below(roots, oldest)
     runs = {}
     for node in sorted(children, key=lambda node: node.sequence):
         below = any(

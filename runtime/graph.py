@@ -91,6 +91,26 @@ class Node:
         return hooks_of(self).add("before", hook)
 
 
+class Nowhere(Node):
+    """Where the gradient goes of a view that was made while nothing was recorded: nowhere.
+
+    Programs see None in its place: such a view of a tensor that requires gradients is a leaf.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, shape):
+        self.sequence = next_sequence()
+        self.edges = self.saved = ()
+        self.shape = shape
+        self.general = self.hooks = None
+
+    def apply(self, grad):
+        return ()
+
+    apply_differentiable = apply
+
+
 class AccumulateGrad(Node):
     """What the graph shows in the place of a leaf: where its gradient is accumulated.
 
@@ -139,7 +159,9 @@ def accumulator(leaf):
 
 
 def _shown(target):
-    return target if target is None or isinstance(target, Node) else accumulator(target)
+    if target is None or type(target) is Nowhere:
+        return None
+    return target if isinstance(target, Node) else accumulator(target)
 
 
 def begin(node):
@@ -217,15 +239,18 @@ class Hooks:
     __slots__ = ("after", "before", "metadata", "outputs", "packed", "retained")
 
     def __init__(self):
-        self.before = OrderedDict()
-        self.after = OrderedDict()
+        self.before = self.after = ()  # an OrderedDict once there are any
         self.metadata = None
         self.packed = False
         self.outputs = {}  # output number -> OrderedDict of tensor hooks
         self.retained = {}  # output number -> weak reference to the tensor
 
     def add(self, where, hook):
-        return RemovableHandle(getattr(self, where), hook)
+        hooks = getattr(self, where)
+        if hooks == ():
+            hooks = OrderedDict()
+            setattr(self, where, hooks)
+        return RemovableHandle(hooks, hook)
 
 
 class RemovableHandle:
@@ -302,5 +327,5 @@ def retain_grad(tensor):
         raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
     if tensor._grad_fn is None:
         return
-    extra_of(tensor).retains_grad = True
     hooks_of(tensor._grad_fn).retained[tensor._output_nr] = weakref.ref(tensor)
+    extra_of(tensor).retains_grad = True

@@ -5,6 +5,11 @@ from __future__ import annotations
 from .tensor import Tensor
 
 
+def callbacks(hooks):
+    """The hooks that are registered now: calling one may remove another."""
+    return list(hooks.values()) if hooks else ()
+
+
 def call_hooks(callbacks, gradient):
     """The gradient after all hooks; a hook that returns nothing leaves it as it is."""
     for callback in list(callbacks.values()):

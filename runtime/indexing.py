@@ -12,14 +12,18 @@ As in PyTorch, an integer is a select and not an index array: `t[0, :, [0, 1]]` 
 
 import operator
 import warnings
+from math import prod
 
 import numpy as np
 
-from . import dtypes, views
+from . import dtypes, inplace, overwriting, views
+from .dispatch import profiled, profiling
+from .factories import zeros
 from .geometry import Size
-from .inplace import rebase
+from .graph import begin
 from .modes import modes
 from .namespace import ops
+from .operator import General, TensorNode, fit
 from .tensor import Tensor, from_array, view_of
 
 _BAD_KEY = (
@@ -233,50 +237,113 @@ def index_tensors(indices):
 
 def setitem(self, key, value):
     """`self[key] = value`; `value` is broadcast. It is recorded if either requires gradients."""
-    steps = plan(key, self.shape)
-    if modes.before_write is not None:
-        modes.before_write(self)
-    if modes.grad and (self._requires_grad or getattr(value, "_requires_grad", False)):
-        _write_recorded(self, steps, value)
+    if profiling.on and profiled("setitem", setitem, (self, key, value), shown=(self, value)):
         return
+    if modes.dual_level >= 0 and not modes.inference:
+        _set_dual(self, key, value)
+        return
+    steps = plan(key, self.shape)
     indices = steps.pop()[1] if steps and steps[-1][0] == "index" else None
+    if modes.grad and (self._requires_grad or getattr(value, "_requires_grad", False)):
+        target = read(self, steps) if steps else self
+        if indices is None:
+            _assign(target, value)
+        else:
+            _put(target, indices, value)
+        return
     target = memory_view(self, steps)
+    inplace.check(target)
+    if indices is None and target._flat is None:
+        inplace.check_overlap(target)
     _write(target._nd(), indices, _value_array(value, self.dtype))
-    self._counter[0] += 1
+    inplace.bump(self)
 
 
-def _write_recorded(t, steps, value):
-    """Write and record: the result is a choice, place by place, between `t` and `value`.
+def _set_dual(self, key, value):
+    """`self[key] = value` under forward mode: the values, then the tangent."""
+    from .forward import outer_levels
+    from .forward_inplace import written_at
 
-    `chosen` holds, for each place of `t`, which element of `value` goes there, or -1 for none.
+    with outer_levels():
+        setitem(self, key, value)
+    written_at(self, key, value)
+
+
+def _is_number(value):
+    return isinstance(value, (bool, int, float, np.generic))
+
+
+def _assign(target, value):
+    """Overwrite all of a tensor, which is recorded."""
+    if _is_number(value):
+        inplace.check_overlap(target)
+        overwriting.fill_(target, value)
+        return
+    value = _value_tensor(value, target)
+    extra = value.ndim - target.ndim
+    if extra > 0 and prod(value.shape[:extra]) == 1:
+        value = ops.reshape(value, value.shape[extra:])
+    views.expand(value.shape, value._strides, 0, target.shape)
+    overwriting.copy_(target, value)
+
+
+def _value_tensor(value, target):
+    if isinstance(value, Tensor):
+        return value
+    return from_array(np.array(_value_array(value, target.dtype), target.dtype.numpy))
+
+
+def _put(target, indices, value):
+    """Write at index arrays, which is recorded.
+
+    `chosen` holds, for each place of `target`, which element of `value` goes there, or -1.
     """
-    _check_recordable(t)
-    if not isinstance(value, Tensor):
-        value = from_array(np.array(_value_array(value, t.dtype), t.dtype.numpy))
-    elif value.dtype is not t.dtype:
-        value = ops.to(value, t.dtype)
-    chosen = np.full(t.shape, -1, np.int64)
-    indices = steps.pop()[1] if steps and steps[-1][0] == "index" else None
-    place = memory_view(from_array(chosen), steps)._nd()
-    order = np.arange(value.numel()).reshape(value.shape)
-    _write(place, indices, order)
-    source = ops.index(ops.reshape(value, (-1,)), [from_array(np.maximum(chosen, 0))])
-    result = ops.where(from_array(chosen < 0), t, source) if value.numel() else ops.clone(t)
-    t._nd()[...] = result._nd()
-    t._counter[0] += 1
-    rebase(t, result)
+    if not inplace.check(target, (value,)):
+        _write(target._nd(), indices, _value_array(value, target.dtype))
+        inplace.bump(target)
+        return
+    value = _value_tensor(value, target)
+    chosen = np.full(target.shape, -1, np.int64)
+    _write(chosen, indices, np.arange(value.numel()).reshape(value.shape))
+    history = target.detach()
+    node = object.__new__(IndexPutBackward0)
+    begin(node)
+    node.edges = (*_edge(inplace.history_source(target)), *_edge(value))
+    node.saved = ()
+    node.shape = target.shape
+    node.general = General([target.shape, value.shape], [target.dtype, value.dtype], chosen)
+    inplace.set_history(history, node, 0)
+    _write(target._nd(), indices, value._nd())
+    inplace.bump(target)
+    inplace.rebase(target, history)
 
 
-def _check_recordable(t):
-    """Errors where writing cannot be recorded."""
-    if t._requires_grad and t._grad_fn is None:
-        raise RuntimeError(
-            "a view of a leaf Variable that requires grad is being used in an in-place operation."
-        )
-    if t._is_view():
-        from .view_history import check_view
+def _edge(t):
+    return (t._grad_fn or t, t._output_nr) if t._requires_grad else (None, 0)
 
-        check_view("setitem", t)
+
+class IndexPutBackward0(TensorNode):
+    """A tensor in some places of which other values were written: edges to its past and to them.
+
+    Where two values went to one place, the one that stayed gets the gradient.
+    """
+
+    __slots__ = ()
+
+    def apply_differentiable(self, grad):
+        chosen, general = self.general.lanes, self.general
+        past = written = None
+        if self.edges[0] is not None:
+            past = ops.masked_fill(grad, from_array(chosen >= 0), 0)
+        if self.edges[2] is not None:
+            flat = chosen.reshape(-1)
+            places = np.flatnonzero(flat >= 0)
+            shape = general.input_shapes[1]
+            sent = ops.index(ops.reshape(grad, (-1,)), [from_array(places)])
+            start = zeros(shape.numel(), dtype=grad.dtype)
+            total = ops.index_add(start, 0, from_array(flat[places]), sent)
+            written = fit(ops.reshape(total, shape), shape, general.input_dtypes[1])
+        return past, written
 
 
 def memory_view(t, steps):

@@ -1,10 +1,25 @@
-"""In-place forms: the operator's result written into its first argument's memory."""
+"""In-place forms: the operator's result written into its first argument's memory.
+
+What every operation in place shares is here: the errors before it, and the history after it.
+"""
 
 from __future__ import annotations
 
-from . import dtypes
+import numpy as np
+
+from . import dtypes, inference
+from .dispatch import profiled, profiling
+from .graph import begin, retain_grad
 from .modes import modes
+from .operator import General, TensorNode, new, shell
 from .tensor import Tensor, from_flat
+from .view_marks import outdate
+
+_LEAF = "a leaf Variable that requires grad is being used in an in-place operation."
+_OVERLAP = (
+    "unsupported operation: more than one element of the written-to tensor refers to a single "
+    "memory location. Please clone() the tensor before performing the operation."
+)
 
 
 def inplace(name, function, reads, target, *args):
@@ -12,39 +27,101 @@ def inplace(name, function, reads, target, *args):
 
     reads: the gradients read the target's old values, so a graph gets a copy of them.
     """
+    if profiling.on:
+        given = name, function, reads, target, *args
+        if row := profiled(f"{name}_", inplace, given, shown=(target, *args)):
+            return row[0]
     if not isinstance(target, Tensor):
         raise TypeError(f"{name}_(): the target must be Tensor, not {type(target).__name__}")
-    check(name, target, args)
+    recorded = check(target, args)
+    if target._flat is None:
+        check_overlap(target)
     positional, keywords = _split(function, args)
-    source = _original(target) if reads and modes.grad and _recorded(target, args) else target
+    source = history_source(target, reads) if recorded or modes.dual_level >= 0 else target
     result = function(source, *positional, **keywords)
-    if result.shape != target.shape:
-        raise RuntimeError(
-            f"output with shape {list(target.shape)} doesn't match the broadcast shape "
-            f"{list(result.shape)}"
-        )
-    if not dtypes.can_cast(result.dtype, target.dtype):
-        raise RuntimeError(
-            f"result type {result.dtype} can't be cast to the desired output type {target.dtype}"
-        )
-    target._nd()[...] = result._nd()
-    target._counter[0] += 1
-    if modes.grad and (result._requires_grad or target._requires_grad):
-        rebase(target, result)
+    check_result(result, target.shape, target.dtype)
+    write(target, result)
+    if modes.dual_level >= 0:
+        from .forward_inplace import move
+
+        move(target, result)
+    if recorded:
+        rebase(target, result, name)
     return target
 
 
-def _recorded(target, others):
-    return target._requires_grad or any(isinstance(o, Tensor) and o._requires_grad for o in others)
+def inplace_view(name, function, target, *args):
+    """Give `target` the geometry of its view `function(target, *args)`, graph included."""
+    if profiling.on:
+        given = name, function, target, *args
+        if row := profiled(f"{name}_", inplace_view, given, shown=(target, *args)):
+            return row[0]
+    if not isinstance(target, Tensor):
+        raise TypeError(f"{name}_(): the target must be Tensor, not {type(target).__name__}")
+    recorded = check(target)
+    view = function(target, *args)
+    if modes.dual_level >= 0:
+        from .autograd.forward_ad import copy_tangents
+
+        copy_tangents(view, target)
+    for slot in ("shape", "_strides", "_offset", "_flat"):
+        setattr(target, slot, getattr(view, slot))
+    bump(target)
+    if recorded:
+        set_history(target, view._grad_fn, view._output_nr)
+        _refresh_views(target)
+    return target
 
 
-def _original(target):
-    """The target's values in memory of their own, at the same place of the graph."""
-    copy = from_flat(target._dense().copy(), target.shape, target.dtype)
-    copy._requires_grad = target._requires_grad
-    copy._grad_fn = target._grad_fn
-    copy._output_nr = target._output_nr
-    return copy
+# --- before --------------------------------------------------------------------------------------
+
+
+def check(target, others=()):
+    """Whether changing `target` is recorded; RuntimeError where autograd forbids the change.
+
+    others: the other arguments, of which those that require gradients count.
+    """
+    if inference.used:
+        inference.check_inplace(target)
+    if modes.before_write is not None:
+        modes.before_write(target)
+    if not modes.grad or not target.dtype.is_floating_point:
+        return False
+    wanted = target._requires_grad
+    for other in others:
+        wanted = wanted or (isinstance(other, Tensor) and other._requires_grad)
+    if not wanted:
+        return False
+    if target._is_view():
+        from .view_history import check_view
+
+        check_view(target)
+    if target._requires_grad and target._grad_fn is None:
+        raise RuntimeError(_LEAF)
+    return True
+
+
+def check_overlap(target):
+    """RuntimeError if several elements of `target` lie at one place, as after `expand`."""
+    pairs = zip(target.shape, target._strides, strict=True)
+    if any(size > 1 and stride == 0 for size, stride in pairs):
+        raise RuntimeError(_OVERLAP)
+
+
+def check_result(result, shape, dtype):
+    """RuntimeError if `result` does not fit into a tensor of this shape and dtype."""
+    if result.shape != shape:
+        raise RuntimeError(
+            f"output with shape {list(shape)} doesn't match the broadcast shape "
+            f"{list(result.shape)}"
+        )
+    check_castable(result.dtype, dtype)
+
+
+def check_castable(dtype, wanted):
+    """RuntimeError if a result of one dtype may not be written into a tensor of another."""
+    if not dtypes.can_cast(dtype, wanted):
+        raise RuntimeError(f"result type {dtype} can't be cast to the desired output type {wanted}")
 
 
 def _split(function, args):
@@ -54,38 +131,138 @@ def _split(function, args):
     return args[:n], dict(zip(names, args[n:], strict=False))
 
 
-def check(name, target, others=()):
-    """Errors of in-place operations that autograd cannot follow."""
-    if modes.before_write is not None:
-        modes.before_write(target)
-    if not modes.grad:
-        return
-    wants = _recorded(target, others)
-    if target._requires_grad and target._grad_fn is None:
-        raise RuntimeError(
-            "a leaf Variable that requires grad is being used in an in-place operation."
-        )
-    if wants and target._is_view():
-        from .view_history import check_view
+def history_source(target, reads=False):
+    """The target as the operator's input: at its place in the graph, maybe in memory of its own.
 
-        check_view(name, target)
+    The history of a view is taken from its base, so that the hooks of the view as it was do not
+    become part of the new history.
+    """
+    if target._is_view() and target._requires_grad:
+        from .view_history import seen_from_base
+
+        source = seen_from_base(target)
+    elif reads:
+        source = shell(target)
+        source._requires_grad = target._requires_grad
+        source._grad_fn, source._output_nr = target._grad_fn, target._output_nr
+    else:
+        return target
+    if reads:
+        copy = from_flat(np.array(target._nd(), order="C").reshape(-1), target.shape, target.dtype)
+        source._data = source._flat = copy._flat
+        source._counter, source._strides, source._offset = copy._counter, copy._strides, 0
+    return source
 
 
-def rebase(target, result):
-    """Give `target` the history of `result`; what its node saved of `result` is now `target`."""
-    from . import view_history
+# --- after ---------------------------------------------------------------------------------------
 
+
+def write(target, result):
+    """Write the values of `result` into `target`, which counts a version more."""
+    if target._flat is not None and result._flat is not None:
+        np.copyto(target._flat, result._flat, casting="unsafe")
+    else:
+        target._nd()[...] = result._nd()
+    bump(target)
+
+
+def bump(target):
+    """Count a version more of the memory of `target`, which was changed."""
+    counter = target._counter
+    counter[0] += 1
+    if len(counter) > 1:
+        outdate(target)
+
+
+def rebase(target, result, name=""):
+    """Give `target` the history of `result`; what its node saved of `result` is now `target`.
+
+    name: the operator's, for the node of a target whose result has no gradient.
+    """
     node = result._grad_fn
     if target._is_view():
-        view_history.written(target, result)
+        from .view_history import written
+
+        written(target, result)
+    elif not result._requires_grad:
+        set_history(target, severed(name, target), 0)
+        _refresh_views(target)
     else:
-        target._requires_grad = result._requires_grad
-        target._grad_fn = node
-        target._output_nr = result._output_nr
-        if len(target._counter) > 1 and result._requires_grad:
-            view_history.refresh(target)
+        set_history(target, node, result._output_nr)
+        _refresh_views(target)
     if node is not None and node.saved and node.op is not None:
         _adopt(node, target, result)
+
+
+def set_history(tensor, node, number):
+    """Make `tensor` the output `number` of `node`; its retained gradient is then that one's."""
+    old, old_number = tensor._grad_fn, tensor._output_nr
+    tensor._requires_grad = True
+    tensor._grad_fn, tensor._output_nr = node, number
+    extra = getattr(tensor, "_extra", None)
+    if extra is not None and extra.retains_grad:
+        retained = getattr(getattr(old, "hooks", None), "retained", {})
+        reference = retained.get(old_number)
+        if reference is not None and reference() is tensor:
+            del retained[old_number]
+        retain_grad(tensor)
+
+
+def _refresh_views(target):
+    """Give the views of `target`, or if it is a view those beside it, their new history."""
+    if len(target._counter) > 1:
+        from .view_history import refresh
+
+        refresh(target._view if target._is_view() else target, target)
+
+
+class Severed(TensorNode):
+    """A tensor that was overwritten: its past gets zeros, the value written what is its share.
+
+    Edges to the past and, where the value is a tensor in the graph, to the value.
+    """
+
+    __slots__ = ()
+
+    def apply_differentiable(self, grad):
+        from .factories import zeros
+        from .operator import fit
+
+        general = self.general
+        past = None
+        if self.edges[0] is not None:
+            past = zeros(general.input_shapes[0], dtype=general.input_dtypes[0])
+        if len(self.edges) == 2:
+            return past
+        return past, fit(grad, general.input_shapes[1], general.input_dtypes[1])
+
+
+_kinds = {}
+
+
+def severed(name, target, value=None):
+    """The node of `target` after `value` (a tensor in the graph, or None) was written into it."""
+    label = "CopyBackwards" if name == "copy" else f"{_camel(name)}Backward0"
+    kind = _kinds.get(label)
+    if kind is None:
+        kind = _kinds[label] = type(label, (Severed,), {"__slots__": ()})
+    node = new(kind)
+    begin(node)
+    past = (target._grad_fn or target) if target._requires_grad else None
+    node.edges = (past, target._output_nr)
+    shapes, kinds = [target.shape], [target.dtype]
+    if value is not None:
+        node.edges += (value._grad_fn or value, value._output_nr)
+        shapes.append(value.shape)
+        kinds.append(value.dtype)
+    node.saved = ()
+    node.shape = target.shape
+    node.general = General(shapes, kinds)
+    return node
+
+
+def _camel(name):
+    return "".join(part.capitalize() for part in name.split("_"))
 
 
 def _adopt(node, target, result):
@@ -95,8 +272,6 @@ def _adopt(node, target, result):
         if kind == "output" and saved[3 * index + 1] is result._counter:
             held = target._flat
             if held is None or node.general is not None:
-                from .operator import shell
-
                 held = shell(target)
             saved[3 * index : 3 * index + 3] = held, target._counter, target._counter[0]
     node.saved = tuple(saved)

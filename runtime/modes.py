@@ -8,17 +8,19 @@ import threading
 class Modes(threading.local):
     """Thread-local switches, read on every call.
 
-    `grad` is grad mode. `active` says that something needs the general path, and is what the
+    `grad` is grad mode; in inference mode it stays off, and `grad_asked` is what `enable_grad`
+    inside asked for. `active` says that something needs the general path, and is what the
     straight-line functions test: a level of forward mode is open, anomalies are looked for, a
     profiler watches, saved tensors are packed, inference mode is on. Whoever changes one of
     these calls `update`.
     """
 
     grad = True
+    grad_asked = False
     inference = False
     active = False
-    dual_level = -1
-    dual_opening = 0
+    dual_level = -1  # the innermost level of forward mode that operators see
+    openings = ()  # what identifies each level that is open
     anomaly = None
     profiler = None
     saved_hooks = None
@@ -26,6 +28,7 @@ class Modes(threading.local):
     before_write = None
     evaluating = None
     task = None
+    transforming = False  # a function is being transformed, by a thread that knows inference
 
     def update(self):
         """Set `active` to what the other switches say."""

@@ -219,16 +219,16 @@ def shell(tensor):
     copy._requires_grad = False
     copy._grad_fn = None
     copy._output_nr = 0
-    if modes.dual_opening:
+    if modes.openings:
         _keep_tangent(tensor, copy)
     return copy
 
 
 def _keep_tangent(tensor, copy):
-    """What a node saves under forward mode keeps its tangent: gradients have tangents too."""
+    """What a node saves under forward mode keeps its tangents: gradients have tangents too."""
     extra = getattr(tensor, "_extra", None)
     if extra is not None and extra.tangent is not None:
-        graph.extra_of(copy).tangent = extra.tangent
+        graph.extra_of(copy).tangent = extra.tangent.copy()
 
 
 def return_type(name, outputs):
@@ -263,7 +263,7 @@ def unpack_one(node, index):
         graph.freed(node)
     name, kind, source, _ = op.saved[index]
     value, counter, version = saved[3 * index : 3 * index + 3]
-    if counter is not None and counter[0] != version:
+    if value is not None and counter is not None and counter[0] != version:
         expired(node)
     if value is None and name in op.absent:
         return op.absent[name]
@@ -383,6 +383,7 @@ class OperatorNode(Node):
     __slots__ = ()
     op = None
     label = None
+    undefined = ()  # outputs whose gradient the formulas take as None
 
     def __getattr__(self, name):
         from .saved_values import attribute
@@ -398,8 +399,9 @@ class OperatorNode(Node):
         return self.label or type(self).__name__
 
     def needed(self):
-        """Which differentiable inputs want a gradient."""
-        return tuple(edge is not None for edge in self.edges[::2])
+        """Which differentiable inputs want a gradient; a list of tensors is one input."""
+        needed = tuple(edge is not None for edge in self.edges[::2])
+        return (any(needed),) if self.op.differentiable[0] in self.op.many else needed
 
     def defined(self, grads):
         """Zeros in place of the outputs that were sent nothing: formulas read all of them."""
@@ -407,7 +409,10 @@ class OperatorNode(Node):
 
         dtype = next(g.dtype for g in grads if g is not None)
         pairs = zip(grads, self.shape, strict=True)
-        return [zeros(shape, dtype=dtype) if g is None else g for g, shape in pairs]
+        return [
+            zeros(shape, dtype=dtype) if g is None and number not in self.undefined else g
+            for number, (g, shape) in enumerate(pairs)
+        ]
 
     def by_formulas(self, grad):
         """The gradient formulas for gradients that may still be flat arrays."""

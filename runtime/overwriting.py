@@ -1,4 +1,4 @@
-"""Methods that overwrite a tensor: copy_, fill_, zero_."""
+"""Methods that overwrite a tensor: copy_, fill_, zero_, and what writing by index shares."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ import numbers
 import numpy as np
 
 from . import dtypes, inplace
+from .dispatch import profiled, profiling
 from .geometry import broadcast_shapes
 from .modes import modes
-from .namespace import ops
 from .tensor import Tensor
 
 
 def copy_(self, src, non_blocking=False):
     """Write the elements of `src`, broadcast and converted, into this tensor; the graph follows."""
+    if profiling.on and profiled("copy_", copy_, (self, src)):
+        return self
     if not isinstance(src, Tensor):
         raise TypeError(f"copy_(): argument 'other' must be Tensor, not {type(src).__name__}")
     if broadcast_shapes(self.shape, src.shape) != self.shape:
@@ -22,48 +24,79 @@ def copy_(self, src, non_blocking=False):
             f"output with shape {list(self.shape)} doesn't match the broadcast shape "
             f"{list(broadcast_shapes(self.shape, src.shape))}"
         )
-    inplace.check("copy", self, (src,))
-    result = None
-    if modes.grad and src._requires_grad and self.dtype.is_floating_point:
-        result = ops.to(src, self.dtype)
-        result = ops.clone(ops.expand(result, self.shape))
-    _overwrite(self, src._nd(), result)
+    recorded = inplace.check(self, (src,))
+    if self._flat is None:
+        inplace.check_overlap(self)
+    history = value_history("copy", self, src) if recorded else None
+    overwrite(self, src._nd(), src)
+    if recorded:
+        inplace.rebase(self, history)
     return self
 
 
 def fill_(self, value):
     """Write one number, or the element of a 0-d tensor, everywhere; the graph follows."""
+    if profiling.on and profiled("fill_", fill_, (self, value)):
+        return self
     if isinstance(value, Tensor):
         if value.shape:
             raise RuntimeError(
                 "fill_ only supports 0-dimension value tensor but got tensor with "
                 f"{value.ndim} dimensions."
             )
-        return copy_(self, value)
-    if not isinstance(value, numbers.Real | np.number | np.bool_):
+        recorded = inplace.check(self, (value,))
+        inplace.check_overlap(self)
+        number = value.item()
+    elif not isinstance(value, numbers.Real | np.number | np.bool_):
         raise TypeError(f"fill_(): argument 'value' must be Number, not {type(value).__name__}")
-    inplace.check("fill", self)
-    _overwrite(self, value, None)
+    else:
+        recorded = inplace.check(self)
+        number = value
+    history = value_history("fill", self, value) if recorded else None
+    overwrite(self, number, value)
+    if recorded:
+        inplace.rebase(self, history)
     return self
 
 
 def zero_(self):
     """Write zeros everywhere."""
-    return fill_(self, 0)
+    if profiling.on and profiled("zero_", zero_, (self,)):
+        return self
+    recorded = inplace.check(self)
+    overwrite(self, 0)
+    if recorded:
+        inplace.rebase(self, value_history("zero", self))
+    return self
 
 
-def _overwrite(target, value, result):
-    """Write and give `target` the history of `result`: none where it is None."""
-    memory = target._nd()
+def overwrite(target, value, source=None):
+    """Write an array or a number, converted to the target's dtype; no graph is recorded.
+
+    source: the tensor that the values come from, whose tangent the target then has.
+    """
     if isinstance(value, float) and not target.dtype.is_floating_point:
         value = value != 0 if target.dtype is dtypes.bool else int(value)
-    np.copyto(memory, value, casting="unsafe")
-    target._counter[0] += 1
-    if result is not None:
-        inplace.rebase(target, result)
-    elif modes.grad:
-        target._requires_grad = False
-        target._grad_fn = None
+    np.copyto(target._nd(), value, casting="unsafe")
+    inplace.bump(target)
+    if modes.dual_level >= 0:
+        from .forward_inplace import move
+
+        move(target, source)
+
+
+def value_history(name, target, value=None):
+    """A tensor with the history that `target` has once `value` was written into all of it.
+
+    value: a tensor, broadcast and converted, or anything else, which has no history.
+    """
+    tracked = value if isinstance(value, Tensor) and value._requires_grad else None
+    result = target.detach()
+    # what was in a view gets no gradient through its base
+    past = result if target._is_view() else target
+    if tracked is not None or past is target:
+        inplace.set_history(result, inplace.severed(name, past, tracked), 0)
+    return result
 
 
 def attach():

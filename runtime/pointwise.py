@@ -101,7 +101,11 @@ class Pointwise(Operator):
             for p, name in zip(self.tensor_positions, self.tensors, strict=True)
             if name not in self.masks
         ]
-        kind = dtypes.result_type(*operands) if operands else dtypes.bool
+        if self.rule == "same":
+            kind = operands[0].dtype
+            self._check_castable(operands, kind)
+        else:
+            kind = dtypes.result_type(*operands) if operands else dtypes.bool
         if self.rule in ("float", "floating") and not kind.is_floating_point:
             if self.rule == "floating":
                 raise RuntimeError(
@@ -115,6 +119,15 @@ class Pointwise(Operator):
             )
         result = dtypes.bool if self.rule == "bool" else kind
         return kind, result
+
+    def _check_castable(self, operands, kind):
+        for value in operands[1:]:
+            floating = isinstance(value, Tensor) and value.dtype.is_floating_point
+            if floating and not kind.is_floating_point:
+                raise RuntimeError(
+                    f"{self.name}: a {value.dtype} tensor cannot be put into a {kind} tensor; "
+                    "convert one of them with .to()"
+                )
 
     def _operand(self, name, value, kind):
         """One argument in the dtype of the computation."""
@@ -166,7 +179,7 @@ def backward(node, grad):
     kind = dtypes.from_numpy_dtype(grad.dtype)
     for index, (name, kind_of, _, _) in enumerate(op.saved):
         value, counter, version = saved[3 * index : 3 * index + 3]
-        if counter is not None and counter[0] != version:
+        if value is not None and counter is not None and counter[0] != version:
             expired(node)
         if kind_of in ("input", "output") and value is not None:
             value = _array(value, shape, dtypes.bool if name in op.masks else kind)

@@ -6,7 +6,10 @@ import math
 import numpy as np
 
 from . import dtypes
+from .graph import Nowhere
+from .modes import modes
 from .tensor import Tensor
+from .view_marks import shown_name
 
 __all__ = ["get_printoptions", "printoptions", "set_printoptions", "tensor_text"]
 
@@ -211,15 +214,22 @@ def tensor_text(t, indent=0):
     # without elements to look at, int64 and bool cannot be told from the default
     if t.dtype is not default and (empty or t.dtype not in (dtypes.int64, dtypes.bool_)):
         suffixes.append(f"dtype={t.dtype}")
-    if t._grad_fn is not None:
-        suffixes.append(f"grad_fn=<{t._grad_fn.name()}>")
+    if t._grad_fn is not None and type(t._grad_fn) is not Nowhere:
+        suffixes.append(f"grad_fn=<{shown_name(t._grad_fn)}>")
     elif t._requires_grad:
         suffixes.append("requires_grad=True")
+    if modes.dual_level >= 0:
+        from .autograd.forward_ad import tangent_of
+
+        tangent = tangent_of(t)
+        if tangent is not None:
+            suffixes.append(f"tangent={tensor_text(tangent)}")
     return _with_suffixes(prefix + text, suffixes, indent)
 
 
 def _repr(self):
-    return tensor_text(self)
+    parameter = getattr(self, "_role", None) == "parameter"
+    return "Parameter containing:\n" * parameter + tensor_text(self)
 
 
 Tensor.__repr__ = _repr

@@ -3,6 +3,17 @@
 from __future__ import annotations
 
 from .geometry import Size, is_contiguous, normalize_dim
+from .matrix_queries import (  # noqa: F401
+    epsilon,
+    matrices,
+    matrix,
+    normed,
+    right_hand_side,
+    square_matrices,
+    square_shape,
+    svd_driver,
+    wide_factor,
+)
 from .modes import modes
 from .operator import spread
 from .tensor import Tensor

@@ -10,6 +10,7 @@ import numpy as np
 
 from . import dtypes
 from .device import check_device, cpu
+from .dispatch import profiled, profiling
 from .factories import checked_size, finish, like, options
 from .geometry import Size, as_int, broadcast_shapes
 from .tensor import Tensor, from_array, from_flat
@@ -317,6 +318,10 @@ def normal(mean=0.0, std=1.0, size=None, *, generator=None, dtype=None, requires
 
 def bernoulli(input, *, generator=None):
     """1 with the probability that each element of `input` is, else 0."""
+    if profiling.on:
+        keywords = {"generator": generator}
+        if row := profiled("bernoulli", bernoulli, (input,), keywords):
+            return row[0]
     p = input._dense()
     _need_floating(input.dtype, "bernoulli")
     if p.size and not ((p >= 0) & (p <= 1)).all():
@@ -327,6 +332,10 @@ def bernoulli(input, *, generator=None):
 
 def multinomial(input, num_samples, replacement=False, *, generator=None):
     """Positions drawn with the weights `input`, (n,) or (rows, n): `num_samples` of each row."""
+    if profiling.on:
+        given, keywords = (input, num_samples, replacement), {"generator": generator}
+        if row := profiled("multinomial", multinomial, given, keywords):
+            return row[0]
     if len(input.shape) not in (1, 2):
         raise RuntimeError("prob_dist must be 1 or 2 dim")
     weights = input._nd().astype(np.float64)

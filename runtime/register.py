@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib
 import numbers
+from types import FunctionType
 
 import numpy as np
 
 from . import dtypes, kernel_cache
+from .dispatch import dispatch
 from .namespace import ops
 from .tensor import Tensor
 
@@ -59,6 +61,7 @@ def register(package, interface, modules):
             operator = getattr(function, "__code__", None)
             if operator is not None and not name.startswith("_") and not name.endswith("_jvp"):
                 own[name] = function
+    writing = {name: own.pop(f"{name}_out", None) for name, *_ in interface}
     for name, *_ in interface:
         functions[name] = own[name]
     known = set()
@@ -68,12 +71,25 @@ def register(package, interface, modules):
         function = _chooser(public, [own[row[0]] for row in rows], types)
         writers = [own.get(f"{row[0]}_") for row in rows]
         inplace = _chooser(f"{public}_", writers, types)
-        _place(package, function, inplace, rows, own, public not in known)
+        offered = _with_out(public, [own[row[0]] for row in rows], types, rows, writing)
+        _place(package, (function, inplace, offered), rows, own, public not in known)
         known.add(public)
     for name in own:
         package.setdefault(name, own[name])
         if not hasattr(ops, name):
             setattr(ops, name, own[name])
+
+
+def _with_out(public, functions, types, rows, writing):
+    """The function that namespaces offer, which can write its result where the caller says."""
+    found = [writing[row[0]] for row in rows]
+    if not any(found):
+        return None
+    if len(rows) > 1:
+        return _chooser(public, [f or c for f, c in zip(found, functions, strict=True)], types)
+    found[0].__name__ = found[0].__qualname__ = public
+    found[0].__doc__ = functions[0].__doc__
+    return found[0]
 
 
 def _grouped(interface):
@@ -125,8 +141,12 @@ def _types(function, name, modules):
     raise KeyError(name)
 
 
-def _place(package, function, inplace, rows, own, first):
-    """Put a function in its places; formulas mean the `first` function of a name."""
+def _place(package, made, rows, own, first):
+    """Put a function in its places; formulas mean the `first` function of a name.
+
+    made: the function, its in-place form, and the one that takes `out`, or None.
+    """
+    function, inplace, writing = made
     public = rows[0][1]
     if first:
         package[public] = function
@@ -137,7 +157,9 @@ def _place(package, function, inplace, rows, own, first):
             space, _, last = alias.rpartition(".")
             spellings.append((space or namespaces[0], last))
         for space, spelling in spellings:
-            _export(space, spelling, function, inplace, first)
+            takes_out = writing is not None and space in ("torch", "special", "linalg")
+            offered = writing if takes_out else function
+            _export(space, spelling, (function, inplace, offered), first)
         if method:
             for spelling in _methods(public, aliases):
                 attached.add(spelling)
@@ -148,39 +170,80 @@ def _place(package, function, inplace, rows, own, first):
                 if inplace is not None:
                     setattr(Tensor, f"{spelling}_", inplace)
         if operator:
-            _operator(operator, function, own.get(f"{name}_"), own.get(f"{name}_reflected"))
+            _operator(operator, name, own)
 
 
-def _export(space, name, function, inplace, first):
-    """Make a function reachable as `rederive.<space>.<name>` and, in place, `<name>_`."""
-    pairs = [(name, function)] + ([(f"{name}_", inplace)] if inplace else [])
-    for spelling, value in pairs:
+def _export(space, name, made, first):
+    """Make a function reachable as `rederive.<space>.<name>` and, in place, `<name>_`.
+
+    made: the function for formulas, its in-place form, and the function for programs.
+    """
+    function, inplace, offered = made
+    pairs = [(name, function, offered)] + ([(f"{name}_", inplace, inplace)] if inplace else [])
+    for spelling, plain, public in pairs:
         if first:
-            setattr(ops, spelling, value)
+            setattr(ops, spelling, plain)
         if space == "torch":
-            exported[spelling] = value
+            exported[spelling] = public
         elif space not in ("Tensor", "internal"):
-            setattr(importlib.import_module(f"rederive.{space}"), spelling, value)
+            setattr(importlib.import_module(f"rederive.{space}"), spelling, public)
 
 
 exported = {}
 """Names of the top-level namespace; `rederive/__init__` takes them from here."""
 
 
-def _operator(symbol, function, inplace, reflected):
+def _operator(symbol, name, own):
     plain, right, augmented = DUNDERS[symbol]
-    setattr(Tensor, f"__{plain}__", _guarded(function) if symbol in ("==", "!=") else function)
+    function = own[name]
+    if symbol in ("neg", "abs", "~"):
+        setattr(Tensor, f"__{plain}__", function)
+        return
+    setattr(Tensor, f"__{plain}__", _declining(function))
     if right:
-        setattr(Tensor, f"__{right}__", reflected or _reflect(function))
+        reflected = own.get(f"{name}_reflected")
+        swapped = _reflect(function) if reflected is None else _declining(reflected)
+        setattr(Tensor, f"__{right}__", swapped)
+    inplace = own.get(f"{name}_")
     if augmented and inplace is not None:
-        setattr(Tensor, f"__{augmented}__", inplace)
+        setattr(Tensor, f"__{augmented}__", _guarded(inplace))
 
 
 OPERANDS = (Tensor, bool, int, float, np.ndarray, np.generic)
 
+_operator_names = {}
+"""Module name -> the names that its functions see when they are Python's operators."""
+
+
+def _declining(function):
+    """`function` as Python's operator: NotImplemented for an operand that it cannot take.
+
+    It is the same code with another `dispatch`, so that nothing is asked on the way there.
+    """
+    code = function.__code__
+    module = function.__globals__
+    names = _operator_names.setdefault(
+        module["__name__"], {**module, "dispatch": _dispatch_operands}
+    )
+    ends = {name for name in code.co_names if names.get(name) is not module.get(name)}
+    if not ends or "queries" in code.co_names:
+        return _guarded(function)
+    copy = FunctionType(code.replace(), names, function.__name__, function.__defaults__)
+    copy.__kwdefaults__ = function.__kwdefaults__
+    copy.__doc__ = function.__doc__
+    names[function.__name__] = copy
+    return copy
+
+
+def _dispatch_operands(op, *args):
+    for position in op.tensor_positions:
+        if not isinstance(args[position], OPERANDS):
+            return NotImplemented
+    return dispatch(op, *args)
+
 
 def _guarded(function):
-    """`function` as a comparison: `tensor == None` is False, not an error."""
+    """`function` as Python's operator, with a look at the other operand first."""
 
     def operator(self, other):
         if isinstance(other, OPERANDS):
@@ -203,12 +266,24 @@ def _reflect(function):
 # --- overloads -----------------------------------------------------------------------------------
 
 
+TELLING = frozenset((Tensor, bool, int, float, str, type(None)))
+"""Types of which every value fits the same parameters."""
+
+
 def overloaded(public, candidates):
     """One function for several entries of a name: the first that the arguments fit."""
 
+    known = {}  # types of positional arguments -> the function they fit, where types tell
+
     def choose(*args, **kwargs):
+        kinds = tuple(map(type, args))
+        if not kwargs and kinds in known:
+            return known[kinds](*args)
+        chosen_by = {key: value for key, value in kwargs.items() if key != "out"}
         for function, (names, types) in candidates:
-            if _matches(names, types, args, kwargs):
+            if _matches(names, types, args, chosen_by):
+                if not kwargs and TELLING.issuperset(kinds):
+                    known[kinds] = function
                 return function(*args, **kwargs)
         given = ", ".join(
             [type(a).__name__ for a in args]

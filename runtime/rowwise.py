@@ -98,7 +98,8 @@ class Rowwise(Operator):
             )
         args[0] = first = self._typed(first, args)
         lanes = self._lanes(first, args)
-        if self.nonempty and lanes.count == 0 and lanes.rows > 0:
+        only_lanes = all(self.lane_outputs)
+        if self.nonempty and lanes.count == 0 and lanes.rows > 0 and not only_lanes:
             raise IndexError(
                 f"{self.name}(): Expected reduction dim {lanes.dims[0] if lanes.dims else 0} to "
                 f"have non-zero size; input has shape {tuple(first.shape)}"
@@ -110,13 +111,14 @@ class Rowwise(Operator):
         run = self.forward
         if lanes.rows * lanes.count >= threads.minimum:
             run = self.forward_parallel
-        run(
-            *(arrays[n] if n in arrays else _number(values[n]) for n in names),
-            lanes.rows,
-            lanes.count,
-            *outs,
-            *rows.values(),
-        )
+        if lanes.count or not only_lanes:
+            run(
+                *(arrays[n] if n in arrays else _number(values[n]) for n in names),
+                lanes.rows,
+                lanes.count,
+                *outs,
+                *rows.values(),
+            )
         results = self._wrap(outs, lanes, bool(values.get("keepdim", False)))
         if self.needs_graph(args):
             self.record(args, results, rows, lanes)
@@ -129,6 +131,8 @@ class Rowwise(Operator):
         if "dtype" in self.positions and args[self.positions["dtype"]] is not None:
             tensor = ops.to(tensor, args[self.positions["dtype"]])
         if "float" in self.rules and not tensor.dtype.is_floating_point:
+            tensor = ops.to(tensor, dtypes.get_default_dtype())
+        if "floating" in self.rules and not tensor.dtype.is_floating_point:
             raise RuntimeError(
                 f"{self.name}(): could not infer output dtype. Input dtype must be either a "
                 f"floating point or complex dtype. Got: {tensor.dtype}"
@@ -211,7 +215,7 @@ def backward(node, grad):
     """Gradients by the generated kernels, for one incoming gradient."""
     op = node.op
     lanes = node.general.lanes
-    if node.saved is None:
+    if node.saved is None and op.saved:
         graph.freed(node)
     lane = op.lane_outputs[op.differentiable_outputs[0]]
     grad = grad if isinstance(grad, Tensor) else as_tensor(grad, node.shape)

@@ -10,7 +10,7 @@ from math import prod
 
 import numpy as np
 
-from . import dtypes
+from . import dtypes, inference, view_marks
 from .device import cpu, strided
 from .geometry import Size, contiguous_strides, is_contiguous, normalize_dim, storage_span
 
@@ -45,9 +45,11 @@ class Tensor:
         "_flat",
         "_grad",
         "_grad_fn",
+        "_mark",
         "_offset",
         "_output_nr",
         "_requires_grad",
+        "_role",
         "_strides",
         "_view",
         "dtype",
@@ -178,13 +180,17 @@ class Tensor:
     def requires_grad(self, value):
         if not isinstance(value, bool):
             raise RuntimeError("requires_grad must be a bool")
-        if self._grad_fn is not None:
+        if not self.is_leaf:
             if not value:
                 raise RuntimeError(_NOT_CHANGEABLE)
             return
         if value and not self.dtype.is_floating_point:
             raise RuntimeError("only Tensors of floating point dtype can require gradients")
-        self._requires_grad = value
+        if value:
+            inference.check_requires_grad(self)
+        self._requires_grad, self._grad_fn = value, None
+        if len(self._counter) > 1:
+            view_marks.follow_leaf(self)
 
     def requires_grad_(self, requires_grad=True):
         """Set `requires_grad` and return the tensor."""
@@ -194,12 +200,12 @@ class Tensor:
     @property
     def is_leaf(self):
         """Whether the tensor was not computed by a recorded operator."""
-        return self._grad_fn is None
+        return self._grad_fn is None or view_marks.shown(self._grad_fn) is None
 
     @property
     def grad_fn(self):
         """The node that computed this tensor; None for a leaf."""
-        return self._grad_fn
+        return view_marks.shown(self._grad_fn)
 
     @property
     def output_nr(self):
@@ -210,7 +216,7 @@ class Tensor:
     def grad(self):
         """The accumulated gradient, or None."""
         grad = getattr(self, "_grad", None)
-        if grad is None and self._grad_fn is not None and not self.retains_grad:
+        if grad is None and view_marks.has_node(self) and not self.retains_grad:
             warnings.warn(_NOT_A_LEAF, UserWarning, stacklevel=2)
         return grad
 
@@ -229,15 +235,20 @@ class Tensor:
     @property
     def _version(self):
         """How often the storage was written in place."""
-        return self._counter[0]
+        return inference.version(self)
+
+    def is_inference(self):
+        """Whether the tensor was made in inference mode."""
+        return inference.is_inference(self)
 
     @property
     def _base(self):
         """The tensor this one is a view of, or None."""
-        return getattr(self, "_view", None)
+        return getattr(self, "_view", None) if self._is_view() else None
 
     def _is_view(self):
-        return getattr(self, "_view", None) is not None
+        # inference tensors do not say what they are views of
+        return getattr(self, "_view", None) is not None and not inference.is_inference(self)
 
     @property
     def retains_grad(self):
@@ -249,7 +260,7 @@ class Tensor:
         """Keep the gradient of this computed tensor in `grad`. Nothing changes for a leaf."""
         if not self._requires_grad:
             raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
-        if self._grad_fn is not None:
+        if view_marks.has_node(self) and not self.retains_grad:
             from . import graph
 
             graph.retain_grad(self)
@@ -287,8 +298,12 @@ class Tensor:
 
     @property
     def data(self):
-        """The same memory without the graph and with a version counter of its own."""
-        return alias(self, [0])
+        """The same memory without the graph and with a version counter of its own.
+
+        Assigning a tensor to it lets this one show that tensor's memory, unseen by graphs. There is
+        no `set_`: otherwise only `resize_` gives a tensor other memory.
+        """
+        return alias(self, type(self._counter)((0,)))
 
     @data.setter
     def data(self, other):
@@ -337,42 +352,6 @@ class Tensor:
     def __dlpack_device__(self):
         return self._data.__dlpack_device__()
 
-    def __len__(self):
-        for size in self.shape:
-            return size
-        raise TypeError("len() of a 0-d tensor")
-
-    def __iter__(self):
-        if not self.shape:
-            raise TypeError("iteration over a 0-d tensor")
-        return (self[i] for i in range(len(self)))
-
-    def __bool__(self):
-        count = self.shape.numel()
-        if count != 1:
-            what = "more than one value" if count else "no values"
-            raise RuntimeError(f"Boolean value of Tensor with {what} is ambiguous")
-        return bool(self.item())
-
-    def __int__(self):
-        return int(_only_element(self))
-
-    def __float__(self):
-        return float(_only_element(self))
-
-    def __complex__(self):
-        return complex(_only_element(self))
-
-    def __index__(self):
-        if self.dtype.is_floating_point or self.shape.numel() != 1:
-            raise TypeError("only integer tensors of a single element can be converted to an index")
-        return int(self.item())
-
-    def __format__(self, spec):
-        if not self.shape:
-            return format(self.item(), spec)
-        return object.__format__(self, spec)
-
     __hash__ = object.__hash__
 
     def __deepcopy__(self, memo):
@@ -384,19 +363,13 @@ class Tensor:
         out = alias(self, self._counter, type(self))
         out._requires_grad = self._requires_grad
         out._grad_fn, out._output_nr = self._grad_fn, self._output_nr
-        out._grad = getattr(self, "_grad", None)
+        out._grad, out._role = getattr(self, "_grad", None), getattr(self, "_role", None)
         return out
 
     def __reduce_ex__(self, protocol):
         from .copying import take_apart
 
         return take_apart(self)
-
-
-def _only_element(t):
-    if t.shape.numel() != 1:
-        raise ValueError("only one element tensors can be converted to Python scalars")
-    return t.item()
 
 
 # --- making tensors ------------------------------------------------------------------------
@@ -406,7 +379,7 @@ def from_flat(flat, shape, dtype):
     """A tensor over `flat`, its dense row-major elements: 1-D, of `dtype`, not copied."""
     t = _new(Tensor)
     t._data = t._flat = flat
-    t._counter = [0]
+    t._counter = inference.new_counter() if inference.used else [0]
     t.shape = shape
     t._strides = contiguous_strides(shape)
     t._offset = t._output_nr = 0
@@ -466,7 +439,10 @@ def view_of(t, shape, strides, offset):
     v._grad_fn = None
     v._output_nr = 0
     base = getattr(t, "_view", None)
-    v._view = t if base is None else base
+    if base is None:
+        v._view, v._mark = t, None
+    else:
+        v._view, v._mark = base, t._mark
     if is_contiguous(shape, strides):
         numel = prod(shape)
         v._flat = data if numel == len(data) else data[offset : offset + numel]

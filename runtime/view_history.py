@@ -9,24 +9,50 @@ from __future__ import annotations
 import numpy as np
 
 from .arrays import ViewNode
+from .geometry import is_permuted, storage_span
 from .graph import begin
+from .inplace import set_history
 from .modes import modes
-from .operator import General, OperatorNode, TensorNode, as_tensor, tie
-from .tensor import view_of
+from .operator import General, TensorNode, as_tensor, shell, tie
+from .tensor import strided_array, view_of
+from .view_marks import error, put_out_of_date, shown
 
 _new = object.__new__
 
+_LEAF = "a view of a leaf Variable that requires grad is being used in an in-place operation."
+
+
+def region(base, view):
+    """Where a view lies in the memory of its base: the cheapest description that is right."""
+    geometry = (view.shape, view._strides, view._offset - base._offset)
+    last = geometry[2] + storage_span(view.shape, view._strides)
+    dense = base._flat is not None and geometry[2] >= 0 and last <= len(base._flat)
+    dense = dense and view.shape.numel() > 0
+    if dense and (is_permuted(view.shape, view._strides) or _spread_out(*geometry[:2])):
+        return Region(base.shape, geometry)
+    return ScatteredRegion(base, view)
+
+
+def _spread_out(shape, strides):
+    """Whether no two elements lie at one place, as far as the strides tell at once."""
+    reach = 0
+    for stride, size in sorted((m, n) for m, n in zip(strides, shape, strict=True) if n != 1):
+        if stride <= reach:
+            return False
+        reach += stride * (size - 1)
+    return True
+
 
 class Region:
-    """Where a view lies in the memory of its base."""
+    """A view without overlaps of a base whose memory is dense."""
 
     __slots__ = ("base_shape", "geometry")
 
     index = 0  # as a Recipe, it makes one view
 
-    def __init__(self, base, view):
-        self.base_shape = base.shape
-        self.geometry = (view.shape, view._strides, view._offset - base._offset)
+    def __init__(self, base_shape, geometry):
+        self.base_shape = base_shape
+        self.geometry = geometry
 
     def place(self, grads):
         """Zeros of the base's shape with the one gradient where the view lies."""
@@ -45,6 +71,57 @@ class Region:
             tie(AsStridedBackward0, part, dense, self)
         return part
 
+    def cleared(self, array):
+        """A copy of a flat array of the base with zeros where the view lies."""
+        array = array.copy()
+        shape, strides, offset = self.geometry
+        strided_array(array, shape, strides, offset)[...] = 0
+        return array
+
+
+class ScatteredRegion:
+    """Any view of any base: the position in the base of each element of the view, -1 for none.
+
+    Elements that lie at one place share their gradient, as after `expand`.
+    """
+
+    __slots__ = ("base_shape", "positions", "shape")
+
+    index = 0
+
+    def __init__(self, base, view):
+        self.base_shape, self.shape = base.shape, view.shape
+        places = np.full(len(base._data), -1, np.int64)
+        count = base.shape.numel()
+        numbers = np.arange(count).reshape(base.shape)
+        strided_array(places, base.shape, base._strides, base._offset)[...] = numbers
+        self.positions = places[:0]
+        if view.shape.numel():
+            part = strided_array(places, view.shape, view._strides, view._offset)
+            self.positions = part.ravel()
+
+    def place(self, grads):
+        (grad,) = grads
+        whole = np.zeros(self.base_shape.numel(), grad.dtype.numpy)
+        inside = self.positions >= 0
+        np.add.at(whole, self.positions[inside], grad._dense()[inside])
+        return as_tensor(whole, self.base_shape)
+
+    def view(self, tensor):
+        flat = tensor._dense()
+        part = np.zeros(len(self.positions), flat.dtype)
+        inside = self.positions >= 0
+        part[inside] = flat[self.positions[inside]]
+        result = as_tensor(part, self.shape)
+        if tensor._requires_grad and modes.grad:
+            tie(AsStridedBackward0, result, tensor, self)
+        return result
+
+    def cleared(self, array):
+        array = array.copy()
+        array[self.positions[self.positions >= 0]] = 0
+        return array
+
 
 class AsStridedBackward0(ViewNode):
     """A view whose base was changed in place after the view was made."""
@@ -58,40 +135,44 @@ class CopySlices(TensorNode):
     __slots__ = ()
 
     def apply_differentiable(self, grad):
-        from . import operators as ops
-        from .factories import ones
+        place = self.general.lanes
+        written = None if self.edges[2] is None else place.view(grad)
+        past = None
+        if self.edges[0] is not None:
+            past = as_tensor(place.cleared(grad._dense()), grad.shape)
+            if grad._requires_grad and modes.grad:
+                tie(ClearedBackward0, past, grad, place)
+        return past, written
 
-        region = self.general.lanes
-        written = region.view(grad)
-        if self.edges[0] is None:
-            return None, written
-        mask = region.place([ones(written.shape)]).bool()
-        return ops.masked_fill(grad, mask, 0), written
+
+class ClearedBackward0(TensorNode):
+    """A gradient with zeros where a view lies: so is the gradient of that."""
+
+    __slots__ = ()
+
+    def apply_differentiable(self, grad):
+        place = self.general.lanes
+        result = as_tensor(place.cleared(grad._dense()), grad.shape)
+        if grad._requires_grad and modes.grad:
+            tie(ClearedBackward0, result, grad, place)
+        return result
 
 
-def check_view(name, view):
+def check_view(view):
     """Errors of in-place operations on views that a graph cannot follow."""
+    if view._mark is not None:
+        raise RuntimeError(error(view))
     base = view._base
-    node = view._grad_fn
-    if base._requires_grad and base._grad_fn is None:
-        raise RuntimeError(
-            "a view of a leaf Variable that requires grad is being used in an in-place operation."
-        )
-    if node is not None and node.op is not None and node.op.listed:
-        raise RuntimeError(
-            f"{name}_: the target is a view made by {node.op.name}, which returns several views; "
-            "they must not be modified inplace. Clone it, or write into the base"
-        )
-    if node is not None and not isinstance(node, OperatorNode):
-        raise RuntimeError(
-            f"{name}_: the target is a view created inside a custom Function; it must not be "
-            "modified inplace. Clone it first"
-        )
-    if base._flat is None:
-        raise NotImplementedError(
-            f"{name}_: the target is a view of a tensor whose memory is not dense; clone the "
-            "tensor first"
-        )
+    if (view._requires_grad or base._requires_grad) and shown(base._grad_fn) is None:
+        raise RuntimeError(_LEAF)
+
+
+def seen_from_base(view):
+    """The view without its own past: a shell whose history is that of its base."""
+    base = view._base
+    result = shell(view)
+    tie(AsStridedBackward0, result, base, region(base, view))
+    return result
 
 
 def written(view, result):
@@ -105,15 +186,25 @@ def written(view, result):
     node.edges = (*past, target, result._output_nr)
     node.saved = ()
     node.shape = base.shape
-    node.general = General(shapes, kinds, Region(base, view))
-    base._grad_fn, base._output_nr, base._requires_grad = node, 0, True
+    node.general = General(shapes, kinds, region(base, view))
+    set_history(base, node, 0)
     refresh(base)
 
 
-def refresh(base):
-    """Give every living view of `base` its history from the base as it is now."""
-    counter = base._counter
-    for reference in counter[1:]:
+def refresh(base, settled=None):
+    """Give every living view of `base` but `settled` its history from the base as it is now.
+
+    A view that may not follow is put out of date: whoever uses its history gets the error.
+    """
+    for reference in base._counter[1:]:
         view = reference()
-        if view is not None and view._base is base and base._flat is not None:
-            tie(AsStridedBackward0, view, base, Region(base, view))
+        if view is None or view is settled or view._base is not base:
+            continue
+        if view._mark is not None:
+            put_out_of_date(view)
+            continue
+        old, number = view._grad_fn, view._output_nr
+        tie(AsStridedBackward0, view, base, region(base, view))
+        node = view._grad_fn
+        view._grad_fn, view._output_nr = old, number
+        set_history(view, node, 0)

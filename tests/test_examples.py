@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 
 
@@ -24,3 +26,20 @@ def test_digits_script_prints_and_draws(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "test accuracy" in done.stdout
     assert (tmp_path / "digits.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("name", "printed"),
+    [
+        ("micrograd", "largest relative difference between the engines in 100 steps"),
+        ("gradient_penalty", "distance found"),
+        ("meta_learning", "loss on new tasks after one step of learning"),
+        ("newton", "norm over the square of the norm before"),
+        ("straight_through", "Function: loss 0.000, 100% of the signs found"),
+    ],
+)
+def test_example_checks_its_own_numbers(name, printed):
+    command = [sys.executable, "-W", "error", str(EXAMPLES / f"{name}.py")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert printed in done.stdout

@@ -229,6 +229,42 @@ def forward_mode(bound: Bound) -> float:
     return error
 
 
+def forward_over_reverse(bound: Bound) -> float:
+    """The derivative of the gradients along a direction agrees between the two orders of modes."""
+    generator = np.random.default_rng(bound.sample.seed + 3)
+    along = [rederive.from_numpy(generator.normal(size=tuple(x.shape))) for x in bound.leaves]
+
+    def gradients(leaves: list[Any]) -> list[Any]:
+        outputs = bound.differentiable(*leaves)
+        cotangents = bound.cotangents(outputs)
+        found = autograd.grad(outputs, leaves, cotangents, create_graph=True, allow_unused=True)
+        return [None if g is None or not g.requires_grad else g for g in found]
+
+    plain = gradients(bound.leaves)
+    kept = [(g, v) for g, v in zip(plain, along, strict=True) if g is not None]
+    if not kept:
+        return 0.0
+    rows, given = zip(*kept, strict=True)
+    wanted = autograd.grad(rows, bound.leaves, given, allow_unused=True)
+    with forward_ad.dual_level():
+        duals = [
+            forward_ad.make_dual(x, v).requires_grad_()
+            for x, v in zip(bound.leaves, along, strict=True)
+        ]
+        found = [None if g is None else forward_ad.unpack_dual(g).tangent for g in gradients(duals)]
+    worst = 0.0
+    for owner, one, other in zip(bound.owners, found, wanted, strict=True):
+        pair = [t for t in (one, other) if t is not None]
+        if not pair:
+            continue
+        zeros = np.zeros(tuple(pair[0].shape))
+        left, right = (zeros if t is None else to_numpy(t) for t in (one, other))
+        scale = max(1.0, scale_of(bound.operator, right))
+        what = f"derivative of the gradient of {owner} by forward mode"
+        worst = max(worst, compare(left, right, "float64", what, scale))
+    return worst
+
+
 def lowerings(bound: Bound) -> float:
     """The kernels and the formulas over tensors give the same gradients (points included)."""
     kernel = bound.gradients()

@@ -13,16 +13,21 @@ import numpy as np
 __all__ = [
     "adaptive_avg_pool2d",
     "avg_pool2d",
+    "cofactor",
     "convolution",
     "convolution_input",
     "convolution_weight",
+    "einsum",
     "gather",
     "max_pool2d",
     "nonzero",
     "one_hot",
     "pad",
     "scatter",
+    "solve",
+    "solve_triangular",
     "sort",
+    "svd",
     "topk",
 ]
 
@@ -288,3 +293,43 @@ def convolution_weight(
         (_slid(padded, one, stride, dilation, groups) * grad_output).sum() for one in _basis(size)
     ]
     return np.array(found).reshape(size)
+
+
+# --- linear algebra --------------------------------------------------------------------------
+
+
+def cofactor(A: np.ndarray) -> np.ndarray:
+    """Minors, each the determinant of what is left without a row and a column."""
+    out = np.empty_like(A)
+    for *batch, i, j in np.ndindex(A.shape):
+        rest = np.delete(np.delete(A[tuple(batch)], i, 0), j, 1)
+        out[(*batch, i, j)] = (-1) ** (i + j) * np.linalg.det(rest)
+    return out
+
+
+def solve(A: np.ndarray, B: np.ndarray, left: bool) -> np.ndarray:
+    """With the inverse, as nobody should."""
+    inverse = np.linalg.inv(A)
+    vector = B.ndim == 1 or B.shape == A.shape[:-1]
+    if vector:
+        return np.einsum("...ij,...j->...i", inverse, B)
+    return inverse @ B if left else B @ inverse
+
+
+def solve_triangular(
+    A: np.ndarray, B: np.ndarray, upper: bool, left: bool, unitriangular: bool
+) -> np.ndarray:
+    part = np.triu(A) if upper else np.tril(A)
+    if unitriangular:
+        part = part - part * np.eye(A.shape[-1]) + np.eye(A.shape[-1])
+    inverse = np.linalg.inv(part)
+    return inverse @ B if left else B @ inverse
+
+
+def svd(A: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    U, S, Vh = np.linalg.svd(A, full_matrices=False)
+    return U, S, np.swapaxes(Vh, -1, -2)
+
+
+def einsum(equation: str, operands: list[np.ndarray]) -> np.ndarray:
+    return np.einsum(equation, *operands)

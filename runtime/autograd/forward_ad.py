@@ -1,14 +1,19 @@
 """Forward mode: dual tensors, which carry a tangent along with their values.
 
-Owns where tangents are kept and which level is open. How an operator computes the tangent of its
+Owns where tangents are kept and which levels are open. How an operator computes the tangent of its
 result belongs to `forward`. A tangent counts only for the opening of the level it was set in;
 later it is ignored, wherever the tensor went.
+
+Programs have one level, `dual_level`. The transformations of `func` nest levels, by `open_level`
+and `close_level`: an operator then computes its tangent of the innermost level by formulas that run
+in the levels outside, so that a tangent has tangents itself.
 """
 
 from __future__ import annotations
 
 import contextlib
 import itertools
+import weakref
 from typing import NamedTuple
 
 from ..graph import Node, begin, extra_of
@@ -17,12 +22,16 @@ from ..tensor import Tensor, view_of
 
 __all__ = [
     "UnpackedDualTensor",
+    "close_level",
+    "copy_tangents",
     "dual_level",
     "enter_dual_level",
     "exit_dual_level",
     "make_dual",
+    "open_level",
     "set_tangent",
     "tangent_of",
+    "tangents_of",
     "unpack_dual",
 ]
 
@@ -36,27 +45,73 @@ class UnpackedDualTensor(NamedTuple):
     tangent: Tensor | None
 
 
-def tangent_of(t):
-    """The tangent of a tensor in the level that is open, or None."""
+def tangents_of(t):
+    """The tangents of a tensor by the opening they belong to; some may be over by now."""
     extra = getattr(t, "_extra", None)
-    if extra is None or extra.tangent is None:
+    return {} if extra is None or extra.tangent is None else extra.tangent
+
+
+def tangent_of(t):
+    """The tangent of a tensor in the innermost level, or None."""
+    extra = getattr(t, "_extra", None)
+    if extra is None or extra.tangent is None or modes.dual_level < 0:
         return None
-    opening, tangent = extra.tangent
-    return tangent if opening == modes.dual_opening else None
+    return extra.tangent.get(modes.openings[modes.dual_level])
 
 
-def set_tangent(t, tangent):
-    """Give a tensor a tangent, for as long as the level that is open stays open."""
-    extra_of(t).tangent = (modes.dual_opening, tangent)
+def set_tangent(t, tangent, opening=None):
+    """Give a tensor a tangent, for as long as its level stays open: by default the innermost."""
+    extra = extra_of(t)
+    kept = {} if extra.tangent is None else extra.tangent
+    extra.tangent = {key: value for key, value in kept.items() if key in modes.openings}
+    extra.tangent[modes.openings[modes.dual_level] if opening is None else opening] = tangent
+
+
+def copy_tangents(source, target, but=None):
+    """Give `target` the tangents of `source`, except that of the opening `but`; returns it."""
+    tangents = tangents_of(source)
+    if tangents:
+        extra_of(target).tangent = {k: v for k, v in tangents.items() if k != but}
+    return target
+
+
+_kept_by_nodes = {}
+"""Opening -> the saved results that have a tangent in it, weakly."""
+
+
+def set_saved_tangent(t, tangent):
+    """`set_tangent` for what the node that computed it has saved.
+
+    The graph of the tangent may lead to that node: a cycle, which lasts until the level is closed.
+    """
+    set_tangent(t, tangent)
+    _kept_by_nodes.setdefault(modes.openings[modes.dual_level], []).append(weakref.ref(t))
+
+
+def open_level():
+    """Open a level inside those that are open already; returns what identifies it."""
+    modes.openings = (*modes.openings, _next_opening())
+    modes.dual_level = len(modes.openings) - 1
+    modes.update()
+    return modes.openings[-1]
+
+
+def close_level():
+    """Close the innermost level: the tangents set in it are gone."""
+    for reference in _kept_by_nodes.pop(modes.openings[-1], ()):
+        tensor = reference()
+        if tensor is not None:
+            tensor._extra.tangent.pop(modes.openings[-1], None)
+    modes.openings = modes.openings[:-1]
+    modes.dual_level = len(modes.openings) - 1
+    modes.update()
 
 
 def enter_dual_level():
     """Open the level of forward mode and return its number, 0."""
     if modes.dual_level >= 0:
         raise RuntimeError("Nested forward mode AD is not supported at the moment")
-    modes.dual_level = 0
-    modes.dual_opening = _next_opening()
-    modes.update()
+    open_level()
     return 0
 
 
@@ -67,9 +122,7 @@ def exit_dual_level(*, level=None):
             "Trying to exit a forward AD level that was not the last one that was created. This "
             "is not supported."
         )
-    modes.dual_level = -1
-    modes.dual_opening = 0
-    modes.update()
+    close_level()
 
 
 class dual_level(contextlib.ContextDecorator):
@@ -111,7 +164,7 @@ def make_dual(tensor, tangent, *, level=None):
             f"Tensor, this is not supported. Tensor is of size {list(tensor.shape)} while the "
             f"given forward gradient is of size {list(tangent.shape)}."
         )
-    dual = _view(tensor)
+    dual = copy_tangents(tensor, view_of_all(tensor))
     set_tangent(dual, tangent)
     return dual
 
@@ -127,7 +180,8 @@ def unpack_dual(tensor, *, level=None):
     tangent = tangent_of(tensor)
     if tangent is None:
         return UnpackedDualTensor(tensor, None)
-    return UnpackedDualTensor(_view(tensor), tangent)
+    primal = copy_tangents(tensor, view_of_all(tensor), but=modes.openings[modes.dual_level])
+    return UnpackedDualTensor(primal, tangent)
 
 
 class ViewBackward0(Node):
@@ -144,7 +198,7 @@ class ViewBackward0(Node):
         return grad
 
 
-def _view(t):
+def view_of_all(t):
     """A view of the whole tensor, with a graph where one is recorded, without the tangent."""
     out = view_of(t, t.shape, t._strides, t._offset)
     if modes.grad and t._requires_grad:

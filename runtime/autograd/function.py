@@ -10,10 +10,14 @@ import inspect
 
 import numpy as np
 
+from .. import inplace
+from ..dispatch import profiled, profiling
 from ..geometry import Size
 from ..graph import Node, begin, freed
 from ..modes import modes
+from ..operator import shell
 from ..tensor import Tensor, alias, from_flat, view_of
+from ..view_marks import CUSTOM
 from . import forward_ad
 from .grad_mode import no_grad
 from .saved import pack, unpack
@@ -226,23 +230,26 @@ class Function(metaclass=_FunctionType):
     @classmethod
     def apply(cls, *args, **kwargs):
         """Call the operator."""
+        if profiling.on and (row := profiled(cls.__name__, cls.apply, args, kwargs)):
+            return row[0]
         separate = cls.setup_context is not Function.setup_context
         if separate:
             bound = inspect.signature(cls.forward).bind(*args, **kwargs)
             bound.apply_defaults()
-            args = bound.args
+            args, kwargs = bound.args, bound.kwargs
         elif kwargs:
-            raise TypeError("apply() takes no keyword arguments")
+            bound = inspect.signature(cls.forward).bind(None, *args, **kwargs)
+            args, kwargs = bound.args[1:], bound.kwargs
         ctx = cls._node_class()
         places = [i for i, arg in enumerate(args) if isinstance(arg, Tensor)]
         ctx.needs_input_grad = tuple(isinstance(a, Tensor) and a._requires_grad for a in args)
         record = modes.grad and any(ctx.needs_input_grad)
         with _Unrecorded():
             if separate:
-                result = cls.forward(*args)
+                result = cls.forward(*args, **kwargs)
                 cls.setup_context(ctx, args, result)
             else:
-                result = cls.forward(ctx, *args)
+                result = cls.forward(ctx, *args, **kwargs)
         outputs = result if isinstance(result, tuple) else (result,)
         inputs = [args[i] for i in places]
         tangents = _tangents(args) if modes.dual_level >= 0 else None
@@ -277,6 +284,14 @@ def _wrapped(ctx, outputs, inputs, record):
             "Some elements marked as dirty during the forward method were not returned as output. "
             "The inputs that are modified inplace must all be outputs of the Function."
         )
+    for t in ctx._dirty:
+        if record and id(t) in given:
+            if t._requires_grad and t.is_leaf and not t._is_view():
+                raise RuntimeError(
+                    "a leaf Variable that requires grad has been used in an in-place operation."
+                )
+            inplace.check(t, inputs)
+        inplace.bump(t)
     seen, wrapped, saved = set(), [], {}
     for output in outputs:
         if isinstance(output, Tensor) and id(output) not in dirty:
@@ -285,24 +300,10 @@ def _wrapped(ctx, outputs, inputs, record):
                 fresh = view_of(output, output.shape, output._strides, output._offset)
                 saved[id(output)] = fresh
                 output = fresh
-        elif record and isinstance(output, Tensor) and output._requires_grad:
-            _check_dirty(output)
         seen.add(id(output))
         wrapped.append(output)
     ctx._constant = [saved.get(id(t), t) for t in ctx._constant]
     return tuple(wrapped)
-
-
-def _check_dirty(t):
-    if t._grad_fn is None:
-        raise RuntimeError(
-            "a leaf Variable that requires grad has been used in an in-place operation."
-        )
-    if t._is_view() and t._base._requires_grad:
-        raise NotImplementedError(
-            "mark_dirty: the input is a view whose base takes part in a graph, which is not "
-            "supported; change a clone instead"
-        )
 
 
 def _record(ctx, inputs, places, outputs):
@@ -321,17 +322,29 @@ def _record(ctx, inputs, places, outputs):
     ctx.n_outputs = len(outputs)
     ctx.shape = shapes[0] if len(outputs) == 1 else shapes
     constant = {id(t) for t in ctx._constant}
-    tied = []
+    dirty = {id(t) for t in ctx._dirty}
+    tied, changed = [], []
     for number, output in enumerate(tensors):
         if output is None:
             continue
         if id(output) in constant or not output.dtype.is_floating_point:
             continue
+        if id(output) in dirty:
+            # its history is rewritten, with that of its base and views, once all is saved
+            result = shell(output)
+            changed.append((output, result))
+            result._requires_grad, result._grad_fn, result._output_nr = True, ctx, number
+            continue
         output._requires_grad = True
         output._grad_fn = ctx
         output._output_nr = number
+        if output._is_view():
+            output._mark = CUSTOM
         tied.append(output)
-    ctx.saved = pack(ctx._to_save, tied)
+    saved = [next((r for o, r in changed if o is t), t) for t in ctx._to_save]
+    ctx.saved = pack(saved, tied + [result for _, result in changed])
+    for output, result in changed:
+        inplace.rebase(output, result)
     ctx._constant = ctx._dirty = ()
 
 

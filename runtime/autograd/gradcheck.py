@@ -62,6 +62,10 @@ def gradcheck(
         Leave the gradients of other outputs undefined in a backward pass; zeros otherwise.
     check_grad_dtypes : bool
         Gradients must have the dtype of their input.
+    check_batched_grad : bool
+        `autograd.grad` with `is_grads_batched` must give what single gradients give.
+    check_batched_forward_grad : bool
+        There are no batches of tangents: NotImplementedError.
     check_forward_ad, check_backward_ad : bool
         Which modes to check.
     fast_mode : bool
@@ -69,8 +73,17 @@ def gradcheck(
     masked : ignored
         There are no sparse tensors.
     """
-    if check_batched_grad or check_batched_forward_grad:
-        raise NotImplementedError("gradcheck: batched gradients do not exist yet")
+    if check_batched_forward_grad:
+        if not check_forward_ad:
+            raise ValueError(
+                "Setting check_batched_forward_grad=True requires check_forward_ad to be True"
+            )
+        raise NotImplementedError(
+            "gradcheck: check_batched_forward_grad needs tangents in batches, which do not exist; "
+            "leave it out"
+        )
+    if check_batched_grad and not check_backward_ad:
+        raise ValueError("Setting check_batched_grad=True requires check_backward_ad to be True")
     if not (check_forward_ad or check_backward_ad):
         raise ValueError(
             "Expected at least one of check_forward_ad and check_backward_ad to be True"
@@ -85,6 +98,7 @@ def gradcheck(
             not check_undefined_grad,
             nondet_tol,
             check_grad_dtypes,
+            check_batched_grad,
         )
     except GradcheckError:
         if raise_exception:
@@ -189,7 +203,7 @@ class _Check:
         self.generator = np.random.default_rng(SEED)
         self.at = 0
 
-    def run(self, backward, forward, fast, with_zeros, nondet_tol, check_dtypes):
+    def run(self, backward, forward, fast, with_zeros, nondet_tol, check_dtypes, batched):
         """Compare everything asked for; GradcheckError at the first difference."""
         with enable_grad():
             outputs = jac.tensors_of(self.func(*self.inputs))
@@ -204,6 +218,8 @@ class _Check:
                 compare(backward, forward, with_zeros)
                 if backward:
                     self._check_twice(nondet_tol, check_dtypes)
+                if batched:
+                    self._check_batches()
             except jac.WrongShape as error:
                 j, got, wanted = error.args
                 raise GradcheckError(
@@ -321,6 +337,29 @@ class _Check:
                     f"gradcheck: {self.names[0]}: the gradient of input {index} has dtype "
                     f"{g.dtype}; it must have the dtype of the input, {source.dtype}"
                 )
+
+    def _check_batches(self):
+        """`autograd.grad` of a batch of gradients gives those of each, one after the other."""
+        from . import grad
+
+        normal = self.generator.standard_normal
+        for k, output in enumerate(self.outputs):
+            rows = normal((2, *output.shape)).astype(output.dtype.numpy)
+            options = {"retain_graph": True, "allow_unused": True}
+            together = grad(
+                output, self.sources, from_array(rows), is_grads_batched=True, **options
+            )
+            single = [grad(output, self.sources, from_array(row), **options) for row in rows]
+            for j, batch in enumerate(together):
+                for row, alone in enumerate(single):
+                    if batch is None and alone[j] is None:
+                        continue
+                    got, wanted = batch[row].detach().numpy(), alone[j].detach().numpy()
+                    if not np.allclose(got, wanted, rtol=self.rtol, atol=self.atol, equal_nan=True):
+                        raise GradcheckError(
+                            f"gradcheck: {self.names[k]}: gradients computed in a batch differ "
+                            f"from those computed one by one, for input {self.indices[j]}"
+                        )
 
     def _check_constant(self, outputs):
         """No output has a gradient: then none may change with an input."""

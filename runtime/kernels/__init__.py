@@ -39,11 +39,24 @@ from .indexing import (
     scatter_fill,
     scatter_multiply,
 )
+from .matrices import (
+    cofactor,
+    cofactor_along,
+    linalg_cholesky_ex,
+    linalg_det,
+    linalg_eigh,
+    linalg_inv_ex,
+    linalg_qr,
+    linalg_slogdet,
+    linalg_solve_ex,
+    linalg_svd,
+)
 from .padding import constant_pad_nd, extend, fold_padding
 from .pooling import max_pool2d_with_indices, pool_gather, pool_scatter
 from .products import addmm, linear
 from .scan import cumprod, cumsum, linear_recurrence, prod
 from .sorting import nonzero, one_hot, sort, topk
+from .triangular import linalg_solve_triangular
 from .weighing import convolution_weight
 
 for module in (averaging, dropout, indexing, pooling, scan, sorting):
@@ -59,6 +72,8 @@ __all__ = [
     "avg_pool2d_backward",
     "cast",
     "cat",
+    "cofactor",
+    "cofactor_along",
     "constant_pad_nd",
     "convolution",
     "convolution_input",
@@ -80,6 +95,15 @@ __all__ = [
     "index_select",
     "keyed_dropout",
     "last_written",
+    "linalg_cholesky_ex",
+    "linalg_det",
+    "linalg_eigh",
+    "linalg_inv_ex",
+    "linalg_qr",
+    "linalg_slogdet",
+    "linalg_solve_ex",
+    "linalg_solve_triangular",
+    "linalg_svd",
     "linear",
     "linear_recurrence",
     "max_pool2d_with_indices",

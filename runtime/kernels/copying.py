@@ -86,7 +86,8 @@ def sum_to_size(self, size):
     axes = tuple(range(extra)) + tuple(
         extra + d for d, n in enumerate(size) if n == 1 and self.shape[extra + d] != 1
     )
-    total = self.sum(axis=axes, keepdims=True, dtype=self.dtype) if axes else self
+    kind = self.dtype if self.dtype.kind == "f" else np.int64
+    total = self.sum(axis=axes, keepdims=True, dtype=kind) if axes else self
     return np.array(total.reshape(size), order="C")
 
 

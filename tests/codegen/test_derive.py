@@ -67,7 +67,14 @@ def entry_of(formula, arguments=("self",), let=()):
 @pytest.fixture(scope="session")
 def known(own_entries):
     found = {entry.name: entry for entry in own_entries}
-    return {name: derive(entry, found) for name, entry in found.items()}
+    return Known((name, derive(entry, found)) for name, entry in found.items())
+
+
+class Known(dict):
+    """The entries by name; what is printed of them when a test fails is their number."""
+
+    def __repr__(self):
+        return f"<{len(self)} entries>"
 
 
 def value(entry, tree, values):

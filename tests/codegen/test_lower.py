@@ -297,10 +297,10 @@ def test_a_reduction_that_reads_another_waits_for_it(rowwise):
     [
         ("max(self)", "promote", True),
         ("sum(self)", "sum", False),
-        ("mean(self)", "float", False),
+        ("mean(self)", "floating", False),
         ("argmax(self)", "index", True),
         ("any(self)", "bool", False),
-        ("self - mean(self)", "float", False),
+        ("self - mean(self)", "floating", False),
     ],
 )
 def test_dtype_and_empty_rows_follow_from_the_reduction(rowwise, result, rule, nonempty):

@@ -146,3 +146,15 @@ def test_backward_inside_no_grad_still_computes_gradients():
     with rd.no_grad():
         y.backward()
     assert x.grad.item() == 4.0
+
+
+def test_a_graph_that_saved_nothing_can_run_again():
+    x = rd.ones(3, requires_grad=True)
+    y = (x + 1.0).sum()
+    y.backward()
+    y.backward()
+    assert x.grad.tolist() == [2.0, 2.0, 2.0]
+    z = (x * x).sum()
+    z.backward()
+    with pytest.raises(RuntimeError, match="backward through the graph a second time"):
+        z.backward()

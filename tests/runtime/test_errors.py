@@ -136,8 +136,13 @@ CASES = {
         TypeError,
         "mul(): argument 'other' must be Tensor or Number, not str",
     ),
-    "mul by None": (
+    "mul by None with the operator": (
         lambda: ones(2) * None,
+        TypeError,
+        "unsupported operand type(s) for *: 'Tensor' and 'NoneType'",
+    ),
+    "mul by None": (
+        lambda: rd.mul(ones(2), None),
         TypeError,
         "mul(): argument 'other' must be Tensor or Number, not NoneType",
     ),

@@ -154,3 +154,12 @@ def test_reverse_over_forward_differentiates_the_tangent():
         tangent = fwd.unpack_dual(dual * dual * dual).tangent
         (second,) = grad(tangent, x)
     assert second.item() == 12.0
+
+
+def test_a_dual_tensor_shows_its_tangent():
+    x = rd.ones(2)
+    with fwd.dual_level():
+        dual = fwd.make_dual(x, rd.full((2,), 3.0))
+        assert repr(dual) == "tensor([1., 1.], tangent=tensor([3., 3.]))"
+        assert repr(x) == "tensor([1., 1.])"
+    assert repr(dual) == "tensor([1., 1.])"

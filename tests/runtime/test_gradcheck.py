@@ -227,8 +227,19 @@ def test_arguments_that_cannot_be_checked():
         gradcheck(lambda x: x, leaf([1.0], False))
     with pytest.raises(RuntimeError, match="The 0th input has a dimension with stride 0"):
         gradcheck(lambda x: x, leaf([1.0]).expand(3))
-    with pytest.raises(NotImplementedError, match="batched gradients do not exist yet"):
-        gradcheck(lambda x: x, leaf([1.0]), check_batched_grad=True)
+    batched = {"check_forward_ad": True, "check_batched_forward_grad": True}
+    with pytest.raises(NotImplementedError, match="needs tangents in batches, which do not exist"):
+        gradcheck(lambda x: x, leaf([1.0]), **batched)
+    with pytest.raises(ValueError, match="requires check_forward_ad to be True"):
+        gradcheck(lambda x: x, leaf([1.0]), check_batched_forward_grad=True)
+    with pytest.raises(ValueError, match="requires check_backward_ad to be True"):
+        gradcheck(
+            lambda x: x,
+            leaf([1.0]),
+            check_batched_grad=True,
+            check_backward_ad=False,
+            check_forward_ad=True,
+        )
     with pytest.raises(ValueError, match="at least one of check_forward_ad and check_backward_ad"):
         gradcheck(lambda x: x, leaf([1.0]), check_backward_ad=False)
     with pytest.warns(UserWarning, match="Input #0 requires gradient and is not a double prec"):
@@ -240,3 +251,18 @@ def test_dtype_of_gradients_on_request():
         assert gradcheck(
             lambda x: x * 2, rd.ones(2).requires_grad_(), eps=1e-2, check_grad_dtypes=True
         )
+
+
+def test_batches_of_gradients_are_compared_with_single_ones():
+    x = tensor(3, 2)
+    assert gradcheck(lambda x: (x * x, x.sum(0)), x, check_batched_grad=True)
+    state = {"calls": 0}
+
+    def backward(grad, x):
+        # wrong in the batch alone, after 8 elements, all of them at once, and two equal passes
+        state["calls"] += 1
+        return grad * x * (3.0 if state["calls"] in (12, 13) else 2.0)
+
+    square = made(lambda x: x * x, backward)
+    with pytest.raises(GradcheckError, match="computed in a batch differ from those computed one"):
+        gradcheck(square, tensor(8), check_batched_grad=True)

@@ -106,12 +106,43 @@ def test_closing_a_generator_runs_its_end_in_the_mode():
     assert seen == [False]
 
 
-def test_classes_cannot_be_decorated():
-    with pytest.raises(TypeError, match="decorat"):
+CLASS_DECORATORS = {
+    "no_grad": (lambda: rd.no_grad, (False, False)),
+    "no_grad()": (lambda: rd.no_grad(), (False, False)),
+    "enable_grad()": (lambda: rd.enable_grad(), (True, False)),
+    "set_grad_enabled(False)": (lambda: rd.set_grad_enabled(False), (False, False)),
+    "inference_mode": (lambda: rd.inference_mode, (False, True)),
+    "inference_mode()": (lambda: rd.inference_mode(), (False, True)),
+}
 
-        @rd.no_grad()
-        class Model:
-            pass
+
+@pytest.mark.parametrize("name", CLASS_DECORATORS)
+def test_decorated_class_warns_and_only_its_init_runs_in_the_mode(name):
+    decorator, expected = CLASS_DECORATORS[name]
+
+    class Model:
+        def __init__(self, value):
+            self.value = value
+            self.inside = rd.is_grad_enabled(), rd.is_inference_mode_enabled()
+
+        def modes(self):
+            return rd.is_grad_enabled(), rd.is_inference_mode_enabled()
+
+    with pytest.warns(FutureWarning, match="Decorating classes is deprecated"):
+        made = decorator()(Model)
+    assert not isinstance(made, type)
+    model = made(value=3)
+    assert type(model) is Model and model.value == 3
+    assert model.inside == expected
+    assert model.modes() == (True, False)
+
+
+def test_set_grad_enabled_takes_only_bool_and_shows_its_mode():
+    for wrong in (1, "a", None):
+        with pytest.raises(TypeError, match="must be bool, not"):
+            rd.set_grad_enabled(wrong)
+    assert rd.is_grad_enabled()
+    assert repr(rd.set_grad_enabled(True)).endswith("set_grad_enabled(mode=True)")
 
 
 def test_each_thread_has_its_own_mode():
@@ -148,9 +179,17 @@ def test_backward_in_one_thread_leaves_the_mode_of_another():
     assert seen == [True]
 
 
-def test_inference_mode_off_inside_on_records_again():
-    x = rd.ones(2).requires_grad_()
-    with rd.inference_mode():
-        assert not (x * 2).requires_grad
-        with rd.inference_mode(False):
-            assert (x * 2).requires_grad
+def test_decorated_method_of_each_mode():
+    class Model:
+        @rd.inference_mode
+        def infer(self):
+            return rd.is_grad_enabled(), rd.is_inference_mode_enabled()
+
+        @rd.enable_grad
+        def learn(self):
+            return rd.is_grad_enabled(), rd.is_inference_mode_enabled()
+
+    model = Model()
+    assert model.infer() == (False, True)
+    with rd.no_grad():
+        assert model.learn() == (True, False)

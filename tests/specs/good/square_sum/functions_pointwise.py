@@ -20,6 +20,7 @@ from rederive.door import (
     threads,
     total,
     unpack,
+    write_out,
 )
 
 from . import kernels_pointwise as kernels
@@ -185,10 +186,10 @@ def mul(input, other):
                         node.saved = (
                             flat_input if need_other else None,
                             input._counter,
-                            input._counter[0],
+                            input._counter[0] if need_other else 0,
                             flat_other if need_input else None,
                             other._counter,
-                            other._counter[0],
+                            other._counter[0] if need_input else 0,
                         )
                         node.shape = input.shape
                         node.general = None
@@ -205,6 +206,13 @@ def mul(input, other):
 def mul_(input, other):
     """In-place form of `mul`."""
     return inplace("mul", mul, True, input, other)
+
+
+def mul_out(input, other, *, out=None):
+    """`mul`, its result written into `out` if that is given."""
+    if out is None:
+        return mul(input, other)
+    return write_out("mul", False, mul, out, input, other)
 
 
 SIGNATURES = {

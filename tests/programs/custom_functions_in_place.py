@@ -1,0 +1,1 @@
+# autograd.Function that changes inputs in place, returns views or inputs
