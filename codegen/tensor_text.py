@@ -29,6 +29,7 @@ QUERIES = {
     "dims": 1,
     "refuse": 3,
     "fail": 1,
+    "convolution_plan": 8,
     "negated": 1,
     "padding_mode": 2,
     "probability": 1,

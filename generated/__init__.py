@@ -8,6 +8,7 @@ from rederive.door import register
 from . import (
     functions_composite,
     functions_composite_bound,
+    functions_composite_convolution,
     functions_composite_copying,
     functions_composite_division,
     functions_composite_dropout,
@@ -25,6 +26,7 @@ from . import (
     functions_composite_scan,
     functions_composite_sorting,
     functions_composite_table,
+    functions_kernel_convolution,
     functions_kernel_copying,
     functions_kernel_dropout,
     functions_kernel_indexing,
@@ -344,6 +346,14 @@ INTERFACE = (
     ("avg_pool2d_backward", "avg_pool2d_backward", ("internal",), (), False, ""),
     ("adaptive_avg_pool2d", "adaptive_avg_pool2d", ("nn.functional",), (), False, ""),
     ("adaptive_avg_pool2d_backward", "adaptive_avg_pool2d_backward", ("internal",), (), False, ""),
+    ("conv2d", "conv2d", ("nn.functional", "torch"), (), False, ""),
+    ("conv2d_padding", "conv2d", ("nn.functional", "torch"), (), False, ""),
+    ("conv1d", "conv1d", ("nn.functional", "torch"), (), False, ""),
+    ("conv1d_padding", "conv1d", ("nn.functional", "torch"), (), False, ""),
+    ("convolution_or_one", "convolution_or_one", ("internal",), (), False, ""),
+    ("convolution", "convolution", ("internal",), (), False, ""),
+    ("convolution_input", "convolution_input", ("internal",), (), False, ""),
+    ("convolution_weight", "convolution_weight", ("internal",), (), False, ""),
 )
 
 register(
@@ -413,5 +423,7 @@ register(
         functions_kernel_padding,
         functions_composite_pooling,
         functions_kernel_pooling,
+        functions_composite_convolution,
+        functions_kernel_convolution,
     ),
 )

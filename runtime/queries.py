@@ -35,6 +35,9 @@ from .matrix_queries import (  # noqa: F401
 from .modes import modes
 from .operator import spread
 from .tensor import Tensor
+from .windows import convolution_plan
+
+__all__ = ["convolution_plan"]
 
 
 def _shape(subject):

@@ -18,6 +18,9 @@ __all__ = [
     "binary_cross_entropy_with_logits",
     "channel_affine",
     "cofactor",
+    "convolution",
+    "convolution_input",
+    "convolution_weight",
     "einsum",
     "gather",
     "huber_loss",
@@ -202,6 +205,104 @@ def adaptive_avg_pool2d(input: np.ndarray, output_size: Any) -> np.ndarray:
         parts = [np.take(result, range(*cut), dim).mean(dim) for cut in cuts]
         result = np.stack(parts, dim)
     return result
+
+
+# --- convolution -----------------------------------------------------------------------------
+
+
+def convolution(
+    input: np.ndarray,
+    weight: np.ndarray,
+    bias: np.ndarray | None,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    groups: int,
+) -> np.ndarray:
+    """Over any number of dimensions, with padding as PyTorch takes it."""
+    dims = weight.ndim - 2
+    strides, dilations = (_all(value, dims) for value in (stride, dilation))
+    kernel = weight.shape[2:]
+    if padding == "same":
+        spans = [d * (k - 1) for d, k in zip(dilations, kernel, strict=True)]
+        sides = [(span // 2, span - span // 2) for span in spans]
+    else:
+        sides = [(n, n) for n in _all(0 if padding == "valid" else padding, dims)]
+    batch = input if input.ndim == dims + 2 else input[None]
+    padded = np.pad(batch, [(0, 0), (0, 0), *sides])
+    result = _slid(padded, weight, strides, dilations, groups)
+    if bias is not None:
+        result = result + bias.reshape(-1, *[1] * dims)
+    return result if input.ndim == dims + 2 else result[0]
+
+
+def _all(value: Any, dims: int) -> tuple[int, ...]:
+    values = tuple(value) if isinstance(value, tuple | list) else (value,)
+    return values * dims if len(values) == 1 else values
+
+
+def _slid(
+    padded: np.ndarray, weight: np.ndarray, strides: Any, dilations: Any, groups: int
+) -> np.ndarray:
+    """One result after the other, each a sum of products."""
+    kernel = weight.shape[2:]
+    size = [
+        (n - d * (k - 1) - 1) // s + 1
+        for n, k, s, d in zip(padded.shape[2:], kernel, strides, dilations, strict=True)
+    ]
+    outputs, channels = weight.shape[:2]
+    result = np.empty((len(padded), outputs, *size), padded.dtype)
+    for place in np.ndindex(*size):
+        seen = padded
+        for dim, (at, s, d, k) in enumerate(zip(place, strides, dilations, kernel, strict=True)):
+            seen = np.take(seen, range(at * s, at * s + d * (k - 1) + 1, d), dim + 2)
+        for output in range(outputs):
+            first = output // (outputs // groups) * channels
+            product = seen[:, first : first + channels] * weight[output]
+            result[(slice(None), output, *place)] = product.sum(tuple(range(1, product.ndim)))
+    return result
+
+
+def _basis(size: Any) -> np.ndarray:
+    """All arrays of a size that are 1 in one place and 0 elsewhere."""
+    return np.eye(int(np.prod(size))).reshape(-1, *size)
+
+
+def convolution_input(
+    grad_output: np.ndarray,
+    weight: np.ndarray,
+    size: Any,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    groups: int,
+) -> np.ndarray:
+    """The adjoint of a convolution, input element by input element."""
+    top, bottom, left, right = padding
+    found = []
+    for one in _basis(size[1:]):
+        padded = np.pad(one, [(0, 0), (top, bottom), (left, right)])[None]
+        seen = _slid(padded, weight, stride, dilation, groups)
+        found.append((seen * grad_output).reshape(len(grad_output), -1).sum(1))
+    return np.stack(found, 1).reshape(size)
+
+
+def convolution_weight(
+    grad_output: np.ndarray,
+    input: np.ndarray,
+    size: Any,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    groups: int,
+) -> np.ndarray:
+    """The adjoint of a convolution, weight by weight."""
+    top, bottom, left, right = padding
+    padded = np.pad(input, [(0, 0), (0, 0), (top, bottom), (left, right)])
+    found = [
+        (_slid(padded, one, stride, dilation, groups) * grad_output).sum() for one in _basis(size)
+    ]
+    return np.array(found).reshape(size)
 
 
 # --- linear algebra --------------------------------------------------------------------------

@@ -5,13 +5,14 @@ can say does not belong here.
 """
 
 from .. import kernel_cache
-from . import averaging, dropout, indexing, pooling, scan, sorting
+from . import averaging, convolving, dropout, indexing, pooling, scan, sorting, tiles, weighing
 from .averaging import (
     adaptive_avg_pool2d,
     adaptive_avg_pool2d_backward,
     avg_pool2d,
     avg_pool2d_backward,
 )
+from .convolving import convolution, convolution_input
 from .copying import (
     cast,
     cat,
@@ -56,9 +57,12 @@ from .products import addmm, linear
 from .scan import cumprod, cumsum, linear_recurrence, prod
 from .sorting import nonzero, one_hot, sort, topk
 from .triangular import linalg_solve_triangular
+from .weighing import convolution_weight
 
 for module in (averaging, dropout, indexing, pooling, scan, sorting):
     kernel_cache.separate(module)
+kernel_cache.separate(convolving, tiles)
+kernel_cache.separate(weighing, convolving, tiles)
 
 __all__ = [
     "adaptive_avg_pool2d",
@@ -71,6 +75,9 @@ __all__ = [
     "cofactor",
     "cofactor_along",
     "constant_pad_nd",
+    "convolution",
+    "convolution_input",
+    "convolution_weight",
     "copy",
     "cumprod",
     "cumsum",
