@@ -180,7 +180,9 @@ def unpack_lines(op: Operator) -> list[str]:
         lines += unpacking(names, "unpack(node)")
     if len(op.differentiable_outputs) > 1:
         parts = [f"grad_{op.entry.signature.outputs[i].name}" for i in op.differentiable_outputs]
-        lines += unpacking(parts, "grad")
+        text = (*op.prelude, *(line for g in op.gradients for line in g.lines))
+        used = {name for line in text for name in words(line)}
+        lines += unpacking([name if name in used else "_" for name in parts], "grad")
     return lines
 
 
