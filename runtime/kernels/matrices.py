@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy import linalg
-from scipy.linalg import lapack
 
 from ..linalg import LinAlgError
 
@@ -27,6 +26,8 @@ def _where(batch, at):
 
 def _factor(name, matrix):
     """What LAPACK's factorization says of a matrix: 0, or where it failed."""
+    from scipy.linalg import lapack  # a tenth of a second that few programs need
+
     (routine,) = lapack.get_lapack_funcs((name,), (matrix,))
     return routine(matrix)[-1]
 
@@ -181,6 +182,8 @@ def linalg_cholesky_ex(self, upper, name):
     except linalg.LinAlgError:
         part = np.swapaxes(self, -1, -2) if upper else self
         for at in _each(part):
+            from scipy.linalg import lapack
+
             (routine,) = lapack.get_lapack_funcs(("potrf",), (part,))
             place = routine(part[at], lower=True)[1]
             if place > 0:

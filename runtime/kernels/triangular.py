@@ -6,7 +6,6 @@ import math
 
 import numpy as np
 from numba import njit, prange
-from scipy.linalg import blas
 
 from ..threads import threads
 
@@ -66,6 +65,8 @@ def linalg_solve_triangular(self, B, upper, left, unitriangular):
 
 def _by_blas(matrices, upper, unit, out):
     """One matrix at a time; as Fortran sees them, the equations read X.T A.T = B.T."""
+    from scipy.linalg import blas  # a tenth of a second that few programs need
+
     (trsm,) = blas.get_blas_funcs(("trsm",), (out,))
     for matrix, target in zip(matrices, out, strict=True):
         target[...] = trsm(1, matrix.T, target.T, side=1, lower=upper, diag=unit).T
