@@ -72,9 +72,17 @@ def _place(target, needed):
     set_tangent(base, whole)
     for reference in base._counter[1:]:
         view = reference()
-        if view is not None and view._view is base and tangent_of(view) is None:
+        if view is not None and view._view is base and not _has_own(view):
             set_tangent(view, _same_view(whole, base, view))
     return tangent_of(target)
+
+
+def _has_own(view):
+    """Whether the tangent of a view is its own business, or known already."""
+    from .autograd.forward_ad import tangent_of
+
+    extra = getattr(view, "_extra", None)
+    return extra is not None and (extra.own_tangent or tangent_of(view) is not None)
 
 
 def _same_view(whole, base, view):
