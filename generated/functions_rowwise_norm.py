@@ -13,15 +13,16 @@ class EuclideanNormBackward0(RowwiseNode):
     operator = "euclidean_norm"
 
     def formulas(node, grad):
-        # self: where(result == 0, 0, grad * self / result)
+        # self: grad * where(result == 0, 0, self / divisor)
         lanes = node.general.lanes
         self, result = unpack(node)
         result = lanes.keep(result)
         grad = lanes.keep(grad)
         needed = node.needed()
+        divisor = ops.where(result == 0, 1, result)
         gradient_self = None
         if needed[0]:
-            gradient_self = ops.where(result == 0, 0, grad * self / result)
+            gradient_self = grad * ops.where(result == 0, 0, self / divisor)
         return (gradient_self,)
 
 
@@ -71,16 +72,18 @@ class PowerNormBackward0(RowwiseNode):
     operator = "power_norm"
 
     def formulas(node, grad):
-        # self: grad * sign(self) * ratio ** (p - 1)
+        # self: grad * where(result == 0, 0, sign(self) * ratio ** (p - 1))
         lanes = node.general.lanes
         self, p, result = unpack(node)
         result = lanes.keep(result)
         grad = lanes.keep(grad)
         needed = node.needed()
-        ratio = ops.where(result == 0, 0, ops.abs(self) / result)
+        divisor = ops.where(result == 0, 1, result)
+        ratio = ops.where(self == 0, 1, ops.abs(self)) / divisor
         gradient_self = None
         if needed[0]:
-            gradient_self = grad * ops.sign(self) * ratio ** (p - 1)
+            part_0 = ops.where(result == 0, 0, ops.sign(self) * ratio ** (p - 1))
+            gradient_self = grad * part_0
         return (gradient_self,)
 
 
@@ -124,6 +127,113 @@ POWER_NORM = Rowwise(
 def power_norm(input, p, dim=None, keepdim=False):
     """`sum(abs(x) ** p) ** (1 / p)`; its gradient at 0 is 0."""
     return dispatch(POWER_NORM, input, p, dim, keepdim)
+
+
+class TaxicabNormBackward0(RowwiseNode):
+    __slots__ = ()
+    operator = "taxicab_norm"
+
+    def formulas(node, grad):
+        # self: grad * sign(self)
+        lanes = node.general.lanes
+        (self,) = unpack(node)
+        grad = lanes.keep(grad)
+        needed = node.needed()
+        gradient_self = None
+        if needed[0]:
+            gradient_self = grad * ops.sign(self)
+        return (gradient_self,)
+
+
+TAXICAB_NORM = Rowwise(
+    name="taxicab_norm",
+    node=TaxicabNormBackward0,
+    arguments=("self", "dim", "keepdim"),
+    tensors=("self",),
+    differentiable=("self",),
+    outputs=("result",),
+    differentiable_outputs=(0,),
+    saved=(("self", "input", "self", (0,)),),
+    jvp=None,
+    rule="same",
+    over="dim",
+    lane_outputs=(False,),
+    lane_parameters=(),
+    saved_rows=(),
+    nonempty=False,
+    rules=("sum",),
+    forward=(
+        kernels.taxicab_norm_forward,
+        kernels.taxicab_norm_forward_parallel,
+        ("self",),
+    ),
+    backward={
+        (0,): (
+            kernels.taxicab_norm_backward,
+            kernels.taxicab_norm_backward_parallel,
+            ("self", "grad"),
+            (0,),
+        ),
+    },
+)
+
+
+def taxicab_norm(input, dim=None, keepdim=False):
+    """Sum of the absolute values; the gradient at 0 is 0."""
+    return dispatch(TAXICAB_NORM, input, dim, keepdim)
+
+
+class ZeroNormBackward0(RowwiseNode):
+    __slots__ = ()
+    operator = "zero_norm"
+
+    def formulas(node, grad):
+        # self: 0
+        lanes = node.general.lanes
+        grad = lanes.keep(grad)
+        needed = node.needed()
+        gradient_self = None
+        if needed[0]:
+            gradient_self = 0
+        return (gradient_self,)
+
+
+ZERO_NORM = Rowwise(
+    name="zero_norm",
+    node=ZeroNormBackward0,
+    arguments=("self", "dim", "keepdim"),
+    tensors=("self",),
+    differentiable=("self",),
+    outputs=("result",),
+    differentiable_outputs=(0,),
+    saved=(),
+    jvp=None,
+    rule="same",
+    over="dim",
+    lane_outputs=(False,),
+    lane_parameters=(),
+    saved_rows=(),
+    nonempty=False,
+    rules=("sum",),
+    forward=(
+        kernels.zero_norm_forward,
+        kernels.zero_norm_forward_parallel,
+        ("self",),
+    ),
+    backward={
+        (0,): (
+            kernels.zero_norm_backward,
+            kernels.zero_norm_backward_parallel,
+            (),
+            (0,),
+        ),
+    },
+)
+
+
+def zero_norm(input, dim=None, keepdim=False):
+    """How many elements are not 0; its gradient is zero."""
+    return dispatch(ZERO_NORM, input, dim, keepdim)
 
 
 class LogsumexpBackward0(RowwiseNode):
@@ -202,6 +312,14 @@ SIGNATURES = {
     "power_norm": (
         ("self", "p", "dim", "keepdim"),
         ("Tensor", "Scalar", "int[]?=", "bool="),
+    ),
+    "taxicab_norm": (
+        ("self", "dim", "keepdim"),
+        ("Tensor", "int[]?=", "bool="),
+    ),
+    "zero_norm": (
+        ("self", "dim", "keepdim"),
+        ("Tensor", "int[]?=", "bool="),
     ),
     "logsumexp": (
         ("self", "dim", "keepdim"),

@@ -261,6 +261,147 @@ def layer_norm_out(input, normalized_shape, weight=None, bias=None, eps=1e-05, *
     )
 
 
+class ScaledLanesBackward0(RowwiseNode):
+    __slots__ = ()
+    operator = "scaled_lanes"
+
+    def formulas(node, grad):
+        # input: rstd * (flow - normal * mean(flow * normal))
+        # weight: grad * normal
+        lanes = node.general.lanes
+        input, weight, eps = unpack(node)
+        needed = node.needed()
+        rstd = ops.rsqrt(ops.mean(ops.square(input), lanes.dims, True) + eps)
+        normal = input * rstd
+        flow = grad * weight
+        gradient_input = None
+        if needed[0]:
+            gradient_input = rstd * (flow - normal * ops.mean(flow * normal, lanes.dims, True))
+        gradient_weight = None
+        if needed[1]:
+            gradient_weight = grad * normal
+        return (gradient_input, gradient_weight)
+
+
+SCALED_LANES = Rowwise(
+    name="scaled_lanes",
+    node=ScaledLanesBackward0,
+    arguments=("input", "normalized_shape", "weight", "eps"),
+    tensors=("input", "weight"),
+    differentiable=("input", "weight"),
+    outputs=("result",),
+    differentiable_outputs=(0,),
+    saved=(
+        ("input", "input", "input", (0, 1)),
+        ("weight", "input", "weight", (0,)),
+        ("eps", "value", "eps", (0, 1)),
+        ("rstd", "row", "rstd", (0, 1)),
+    ),
+    jvp=None,
+    rule="same",
+    absent={"weight": 1.0},
+    over="normalized_shape",
+    lane_outputs=(True,),
+    lane_parameters=("weight",),
+    saved_rows=("rstd",),
+    nonempty=False,
+    rules=("floating",),
+    forward=(
+        kernels.scaled_lanes_forward,
+        kernels.scaled_lanes_forward_parallel,
+        ("input", "weight", "eps"),
+    ),
+    backward={
+        (0, 1): (
+            kernels.scaled_lanes_backward,
+            kernels.scaled_lanes_backward_parallel,
+            ("grad", "input", "weight", "rstd"),
+            (0, 1),
+        ),
+        (0,): (
+            kernels.scaled_lanes_backward_input,
+            kernels.scaled_lanes_backward_input_parallel,
+            ("grad", "input", "weight", "rstd"),
+            (0,),
+        ),
+        (1,): (
+            kernels.scaled_lanes_backward_weight,
+            kernels.scaled_lanes_backward_weight_parallel,
+            ("grad", "input", "rstd"),
+            (1,),
+        ),
+    },
+)
+
+
+def scaled_lanes(input, normalized_shape, weight, eps):
+    """`rms_norm` with a given `eps`."""
+    return dispatch(SCALED_LANES, input, normalized_shape, weight, eps)
+
+
+class StandardizedChannelsBackward0(RowwiseNode):
+    __slots__ = ()
+    operator = "standardized_channels"
+
+    def formulas(node, grad):
+        # input: rstd * (grad - mean(grad) - normal * mean(grad * normal))
+        lanes = node.general.lanes
+        input, eps, normal = unpack(node)
+        needed = node.needed()
+        center = ops.mean(input, lanes.dims, True)
+        variance = ops.mean(ops.square(input - center), lanes.dims, True)
+        rstd = ops.rsqrt(variance + eps)
+        gradient_input = None
+        if needed[0]:
+            part_0 = normal * ops.mean(grad * normal, lanes.dims, True)
+            gradient_input = rstd * (grad - ops.mean(grad, lanes.dims, True) - part_0)
+        return (gradient_input,)
+
+
+STANDARDIZED_CHANNELS = Rowwise(
+    name="standardized_channels",
+    node=StandardizedChannelsBackward0,
+    arguments=("input", "dims", "eps"),
+    tensors=("input",),
+    differentiable=("input",),
+    outputs=("normal", "means", "variances"),
+    differentiable_outputs=(0,),
+    saved=(
+        ("input", "input", "input", (0,)),
+        ("eps", "value", "eps", (0,)),
+        ("normal", "output", "normal", (0,)),
+        ("center", "row", "center", (0,)),
+        ("variance", "row", "variance", (0,)),
+    ),
+    jvp=None,
+    rule="same",
+    over="dims",
+    lane_outputs=(True, False, False),
+    lane_parameters=(),
+    saved_rows=("center", "variance"),
+    nonempty=False,
+    rules=("floating", "floating", "floating"),
+    forward=(
+        kernels.standardized_channels_forward,
+        kernels.standardized_channels_forward_parallel,
+        ("input", "eps"),
+    ),
+    backward={
+        (0,): (
+            kernels.standardized_channels_backward,
+            kernels.standardized_channels_backward_parallel,
+            ("grad", "normal", "variance", "eps"),
+            (0,),
+        ),
+    },
+)
+
+
+def standardized_channels(input, dims, eps):
+    """The input shifted and scaled to mean 0 and variance 1 along `dims`, and its statistics."""
+    return dispatch(STANDARDIZED_CHANNELS, input, dims, eps)
+
+
 SIGNATURES = {
     "softmax": (
         ("self", "dim", "dtype"),
@@ -273,5 +414,13 @@ SIGNATURES = {
     "layer_norm": (
         ("input", "normalized_shape", "weight", "bias", "eps"),
         ("Tensor", "int[]", "Tensor?=", "Tensor?=", "float="),
+    ),
+    "scaled_lanes": (
+        ("input", "normalized_shape", "weight", "eps"),
+        ("Tensor", "int[]", "Tensor?", "float"),
+    ),
+    "standardized_channels": (
+        ("input", "dims", "eps"),
+        ("Tensor", "int[]", "float"),
     ),
 }

@@ -716,6 +716,7 @@ def accumulator_overload(x):
 
 
 # euclidean_norm:
+#     divisor = where(result == 0, 1, result)
 #     sqrt(sum(square(self)))
 @kernel
 def euclidean_norm_forward(self, rows, n, out):
@@ -742,7 +743,7 @@ def euclidean_norm_forward_parallel(self, rows, n, out):
 
 
 # euclidean_norm, gradient of self:
-#     where(result == 0, 0, grad * self / result)
+#     grad * where(result == 0, 0, self / divisor)
 @kernel
 def euclidean_norm_backward(self, grad, result, rows, n, out):
     number = self.dtype.type
@@ -751,9 +752,11 @@ def euclidean_norm_backward(self, grad, result, rows, n, out):
         stop = start + n
         self_lane = self[start:stop]
         out_lane = out[start:stop]
+        divisor = where(result[row] == number(0), number(1), result[row])
         for i in range(out_lane.shape[0]):
-            part0_0 = grad[row] * self_lane[i] / result[row]
-            out_lane[i] = where(result[row] == number(0), number(0), part0_0)
+            part0_0 = result[row] == number(0)
+            part0_1 = where(part0_0, number(0), self_lane[i] / divisor)
+            out_lane[i] = grad[row] * part0_1
 
 
 @parallel_kernel
@@ -774,7 +777,8 @@ def euclidean_norm_backward_parallel(self, grad, result, rows, n, out):
 
 
 # power_norm:
-#     ratio = where(result == 0, 0, abs(self) / result)
+#     divisor = where(result == 0, 1, result)
+#     ratio = where(self == 0, 1, abs(self)) / divisor
 #     sum(abs(self) ** p) ** (1 / p)
 @kernel
 def power_norm_forward(self, p, rows, n, out):
@@ -802,7 +806,7 @@ def power_norm_forward_parallel(self, p, rows, n, out):
 
 
 # power_norm, gradient of self:
-#     grad * sign(self) * ratio ** (p - 1)
+#     grad * where(result == 0, 0, sign(self) * ratio ** (p - 1))
 @kernel
 def power_norm_backward(self, grad, result, p, rows, n, out):
     number = self.dtype.type
@@ -812,10 +816,13 @@ def power_norm_backward(self, grad, result, p, rows, n, out):
         stop = start + n
         self_lane = self[start:stop]
         out_lane = out[start:stop]
+        divisor = where(result[row] == number(0), number(1), result[row])
         for i in range(out_lane.shape[0]):
-            part0_0 = abs(self_lane[i]) / result[row]
-            part0_1 = where(result[row] == number(0), number(0), part0_0)
-            out_lane[i] = grad[row] * sign(self_lane[i]) * pow(part0_1, p - number(1))
+            part0_0 = self_lane[i] == number(0)
+            part0_1 = where(part0_0, number(1), abs(self_lane[i])) / divisor
+            part0_2 = sign(self_lane[i]) * pow(part0_1, p - number(1))
+            part0_3 = where(result[row] == number(0), number(0), part0_2)
+            out_lane[i] = grad[row] * part0_3
 
 
 @parallel_kernel
@@ -834,6 +841,110 @@ def power_norm_backward_parallel(self, grad, result, p, rows, n, out):
             n,
             out[low * n : high * n],
         )
+
+
+# taxicab_norm:
+#     sum(abs(self))
+@kernel
+def taxicab_norm_forward(self, rows, n, out):
+    number = self.dtype.type
+    for row in range(rows):
+        start = row * n
+        stop = start + n
+        self_lane = self[start:stop]
+        sum_0_sum = accumulator(number(0))
+        for i in range(self_lane.shape[0]):
+            sum_0_sum += abs(self_lane[i])
+        sum_0 = number(sum_0_sum)
+        out[row] = sum_0
+
+
+@parallel_kernel
+def taxicab_norm_forward_parallel(self, rows, n, out):
+    block = CHUNK // n if 0 < n < CHUNK else 1
+    parts = (rows + block - 1) // block
+    for part in prange(parts):
+        low = part * block
+        high = low + block if low + block < rows else rows
+        taxicab_norm_forward(self[low * n : high * n], high - low, n, out[low:high])
+
+
+# taxicab_norm, gradient of self:
+#     grad * sign(self)
+@kernel
+def taxicab_norm_backward(self, grad, rows, n, out):
+    for row in range(rows):
+        start = row * n
+        stop = start + n
+        self_lane = self[start:stop]
+        out_lane = out[start:stop]
+        for i in range(out_lane.shape[0]):
+            out_lane[i] = grad[row] * sign(self_lane[i])
+
+
+@parallel_kernel
+def taxicab_norm_backward_parallel(self, grad, rows, n, out):
+    block = CHUNK // n if 0 < n < CHUNK else 1
+    parts = (rows + block - 1) // block
+    for part in prange(parts):
+        low = part * block
+        high = low + block if low + block < rows else rows
+        taxicab_norm_backward(
+            self[low * n : high * n],
+            grad[low:high],
+            high - low,
+            n,
+            out[low * n : high * n],
+        )
+
+
+# zero_norm:
+#     sum(where(self != 0, 1, 0))
+@kernel
+def zero_norm_forward(self, rows, n, out):
+    number = self.dtype.type
+    for row in range(rows):
+        start = row * n
+        stop = start + n
+        self_lane = self[start:stop]
+        sum_0_sum = accumulator(number(0))
+        for i in range(self_lane.shape[0]):
+            sum_0_sum += where(self_lane[i] != number(0), number(1), number(0))
+        sum_0 = number(sum_0_sum)
+        out[row] = sum_0
+
+
+@parallel_kernel
+def zero_norm_forward_parallel(self, rows, n, out):
+    block = CHUNK // n if 0 < n < CHUNK else 1
+    parts = (rows + block - 1) // block
+    for part in prange(parts):
+        low = part * block
+        high = low + block if low + block < rows else rows
+        zero_norm_forward(self[low * n : high * n], high - low, n, out[low:high])
+
+
+# zero_norm, gradient of self:
+#     0
+@kernel
+def zero_norm_backward(rows, n, out):
+    number = out.dtype.type
+    for row in range(rows):
+        start = row * n
+        stop = start + n
+        out_lane = out[start:stop]
+        for i in range(out_lane.shape[0]):
+            out_lane[i] = number(0)
+
+
+@parallel_kernel
+def zero_norm_backward_parallel(rows, n, out):
+    block = CHUNK // n if 0 < n < CHUNK else 1
+    parts = (rows + block - 1) // block
+    for part in prange(parts):
+        low = part * block
+        high = low + block if low + block < rows else rows
+        zero_norm_backward(high - low, n, out[low * n : high * n])
 
 
 # logsumexp:

@@ -797,3 +797,263 @@ def layer_norm_backward_bias_parallel(grad, rows, n, out):
     for part in range(parts):
         for i in range(n):
             out[i] += partial_out[part, i]
+
+
+# scaled_lanes:
+#     rstd = rsqrt(mean(square(input)) + eps)
+#     normal = input * rstd
+#     flow = grad * weight
+#     normal * weight
+@kernel
+def scaled_lanes_forward(input, weight, eps, rows, n, out, save_rstd):
+    number = input.dtype.type
+    eps = number(eps)
+    for row in range(rows):
+        start = row * n
+        stop = start + n
+        input_lane = input[start:stop]
+        out_lane = out[start:stop]
+        mean_0_sum = accumulator(number(0))
+        for i in range(input_lane.shape[0]):
+            mean_0_sum += square(input_lane[i])
+        mean_0 = number(mean_0_sum / n)
+        rstd = rsqrt(mean_0 + eps)
+        save_rstd[row] = rstd
+        for i in range(out_lane.shape[0]):
+            out_lane[i] = input_lane[i] * rstd * weight[i]
+
+
+@parallel_kernel
+def scaled_lanes_forward_parallel(input, weight, eps, rows, n, out, save_rstd):
+    block = CHUNK // n if 0 < n < CHUNK else 1
+    parts = (rows + block - 1) // block
+    for part in prange(parts):
+        low = part * block
+        high = low + block if low + block < rows else rows
+        scaled_lanes_forward(
+            input[low * n : high * n],
+            weight,
+            eps,
+            high - low,
+            n,
+            out[low * n : high * n],
+            save_rstd[low:high],
+        )
+
+
+# scaled_lanes, gradient of input, weight:
+#     rstd * (flow - normal * mean(flow * normal))
+#     grad * normal
+@kernel
+def scaled_lanes_backward(grad, input, weight, rstd, rows, n, out_input, out_weight):
+    number = grad.dtype.type
+    for row in range(rows):
+        start = row * n
+        stop = start + n
+        grad_lane = grad[start:stop]
+        input_lane = input[start:stop]
+        out_input_lane = out_input[start:stop]
+        mean_0_sum = accumulator(number(0))
+        for i in range(grad_lane.shape[0]):
+            mean_0_sum += grad_lane[i] * weight[i] * (input_lane[i] * rstd[row])
+        mean_0 = number(mean_0_sum / n)
+        for i in range(out_input_lane.shape[0]):
+            part0_0 = input_lane[i] * rstd[row] * mean_0
+            out_input_lane[i] = rstd[row] * (grad_lane[i] * weight[i] - part0_0)
+            out_weight[i] += grad_lane[i] * (input_lane[i] * rstd[row])
+
+
+@parallel_kernel
+def scaled_lanes_backward_parallel(grad, input, weight, rstd, rows, n, out_input, out_weight):
+    block = CHUNK // n if 0 < n < CHUNK else 1
+    parts = (rows + block - 1) // block
+    partial_out_weight = np.zeros((parts, n), out_weight.dtype)
+    for part in prange(parts):
+        low = part * block
+        high = low + block if low + block < rows else rows
+        scaled_lanes_backward(
+            grad[low * n : high * n],
+            input[low * n : high * n],
+            weight,
+            rstd[low:high],
+            high - low,
+            n,
+            out_input[low * n : high * n],
+            partial_out_weight[part],
+        )
+    for part in range(parts):
+        for i in range(n):
+            out_weight[i] += partial_out_weight[part, i]
+
+
+# scaled_lanes, gradient of input:
+#     rstd * (flow - normal * mean(flow * normal))
+@kernel
+def scaled_lanes_backward_input(grad, input, weight, rstd, rows, n, out):
+    number = grad.dtype.type
+    for row in range(rows):
+        start = row * n
+        stop = start + n
+        grad_lane = grad[start:stop]
+        input_lane = input[start:stop]
+        out_lane = out[start:stop]
+        mean_0_sum = accumulator(number(0))
+        for i in range(grad_lane.shape[0]):
+            mean_0_sum += grad_lane[i] * weight[i] * (input_lane[i] * rstd[row])
+        mean_0 = number(mean_0_sum / n)
+        for i in range(out_lane.shape[0]):
+            part0_0 = input_lane[i] * rstd[row] * mean_0
+            out_lane[i] = rstd[row] * (grad_lane[i] * weight[i] - part0_0)
+
+
+@parallel_kernel
+def scaled_lanes_backward_input_parallel(grad, input, weight, rstd, rows, n, out):
+    block = CHUNK // n if 0 < n < CHUNK else 1
+    parts = (rows + block - 1) // block
+    for part in prange(parts):
+        low = part * block
+        high = low + block if low + block < rows else rows
+        scaled_lanes_backward_input(
+            grad[low * n : high * n],
+            input[low * n : high * n],
+            weight,
+            rstd[low:high],
+            high - low,
+            n,
+            out[low * n : high * n],
+        )
+
+
+# scaled_lanes, gradient of weight:
+#     grad * normal
+@kernel
+def scaled_lanes_backward_weight(grad, input, rstd, rows, n, out):
+    for row in range(rows):
+        start = row * n
+        stop = start + n
+        grad_lane = grad[start:stop]
+        input_lane = input[start:stop]
+        for i in range(out.shape[0]):
+            out[i] += grad_lane[i] * (input_lane[i] * rstd[row])
+
+
+@parallel_kernel
+def scaled_lanes_backward_weight_parallel(grad, input, rstd, rows, n, out):
+    block = CHUNK // n if 0 < n < CHUNK else 1
+    parts = (rows + block - 1) // block
+    partial_out = np.zeros((parts, n), out.dtype)
+    for part in prange(parts):
+        low = part * block
+        high = low + block if low + block < rows else rows
+        scaled_lanes_backward_weight(
+            grad[low * n : high * n],
+            input[low * n : high * n],
+            rstd[low:high],
+            high - low,
+            n,
+            partial_out[part],
+        )
+    for part in range(parts):
+        for i in range(n):
+            out[i] += partial_out[part, i]
+
+
+# standardized_channels:
+#     center = mean(input)
+#     variance = mean(square(input - center))
+#     rstd = rsqrt(variance + eps)
+#     (input - center) * rstd
+#     center
+#     variance
+@kernel
+def standardized_channels_forward(
+    input, eps, rows, n, out_normal, out_means, out_variances, save_center, save_variance
+):
+    number = input.dtype.type
+    eps = number(eps)
+    for row in range(rows):
+        start = row * n
+        stop = start + n
+        input_lane = input[start:stop]
+        out_normal_lane = out_normal[start:stop]
+        mean_0_sum = accumulator(number(0))
+        for i in range(input_lane.shape[0]):
+            mean_0_sum += input_lane[i]
+        mean_0 = number(mean_0_sum / n)
+        center = mean_0
+        mean_1_sum = accumulator(number(0))
+        for i in range(input_lane.shape[0]):
+            mean_1_sum += square(input_lane[i] - center)
+        mean_1 = number(mean_1_sum / n)
+        variance = mean_1
+        rstd = rsqrt(variance + eps)
+        out_means[row] = center
+        out_variances[row] = variance
+        save_center[row] = center
+        save_variance[row] = variance
+        for i in range(out_normal_lane.shape[0]):
+            out_normal_lane[i] = (input_lane[i] - center) * rstd
+
+
+@parallel_kernel
+def standardized_channels_forward_parallel(
+    input, eps, rows, n, out_normal, out_means, out_variances, save_center, save_variance
+):
+    block = CHUNK // n if 0 < n < CHUNK else 1
+    parts = (rows + block - 1) // block
+    for part in prange(parts):
+        low = part * block
+        high = low + block if low + block < rows else rows
+        standardized_channels_forward(
+            input[low * n : high * n],
+            eps,
+            high - low,
+            n,
+            out_normal[low * n : high * n],
+            out_means[low:high],
+            out_variances[low:high],
+            save_center[low:high],
+            save_variance[low:high],
+        )
+
+
+# standardized_channels, gradient of input:
+#     rstd * (grad - mean(grad) - normal * mean(grad * normal))
+@kernel
+def standardized_channels_backward(grad, normal, variance, eps, rows, n, out):
+    number = grad.dtype.type
+    eps = number(eps)
+    for row in range(rows):
+        start = row * n
+        stop = start + n
+        grad_lane = grad[start:stop]
+        normal_lane = normal[start:stop]
+        out_lane = out[start:stop]
+        rstd = rsqrt(variance[row] + eps)
+        mean_0_sum = accumulator(number(0))
+        mean_1_sum = accumulator(number(0))
+        for i in range(grad_lane.shape[0]):
+            mean_0_sum += grad_lane[i]
+            mean_1_sum += grad_lane[i] * normal_lane[i]
+        mean_0 = number(mean_0_sum / n)
+        mean_1 = number(mean_1_sum / n)
+        for i in range(out_lane.shape[0]):
+            out_lane[i] = rstd * (grad_lane[i] - mean_0 - normal_lane[i] * mean_1)
+
+
+@parallel_kernel
+def standardized_channels_backward_parallel(grad, normal, variance, eps, rows, n, out):
+    block = CHUNK // n if 0 < n < CHUNK else 1
+    parts = (rows + block - 1) // block
+    for part in prange(parts):
+        low = part * block
+        high = low + block if low + block < rows else rows
+        standardized_channels_backward(
+            grad[low * n : high * n],
+            normal[low * n : high * n],
+            variance[low:high],
+            eps,
+            high - low,
+            n,
+            out[low * n : high * n],
+        )
