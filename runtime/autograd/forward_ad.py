@@ -189,12 +189,21 @@ def make_dual(tensor, tangent, *, level=None):
             raise TypeError(f"make_dual: {what} is {type(t).__name__}; a Tensor is required")
         if not t.dtype.is_floating_point:
             raise ValueError(f"Expected {what} to be floating point or complex, but got: {t.dtype}")
+    _check_level(level, "_make_dual")
+    if tangent_of(tangent) is not None:
+        raise RuntimeError(
+            "Setting a forward grad that itself has a forward gradient at the same level "
+            f"{level} is not supported."
+        )
     if tangent_of(tensor) is not None:
         raise RuntimeError(
             "Making a dual Tensor based on a Tensor that already has a forward gradient at the "
             f"same level {level} is not supported."
         )
     check_tangent(tensor, tangent)
+    if any(n > 1 and step == 0 for n, step in zip(tangent.shape, tangent._strides, strict=True)):
+        # it is written in place with the values, element by element
+        tangent = tangent.clone()
     dual = copy_tangents(tensor, view_of_all(tensor))
     set_tangent(dual, tangent)
     return dual
@@ -208,11 +217,15 @@ def unpack_dual(tensor, *, level=None):
         level = modes.dual_level
     if level < 0 or modes.dual_level < 0:
         return UnpackedDualTensor(tensor, None)
+    _check_level(level, "_fw_primal")
     tangent = tangent_of(tensor)
-    if tangent is None:
-        return UnpackedDualTensor(tensor, None)
     primal = copy_tangents(tensor, view_of_all(tensor), but=modes.openings[modes.dual_level])
     return UnpackedDualTensor(primal, tangent)
+
+
+def _check_level(level, what):
+    if level != modes.dual_level:
+        raise RuntimeError(f"Invalid level given to {what}")
 
 
 def view_of_all(t):
