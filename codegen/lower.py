@@ -99,10 +99,14 @@ class _Lowering:
             masks=(),
             saved=saved,
             gradients=self._gradients(),
-            prelude=self._prelude(list(self.gradients.values())),
+            prelude=self._gradient_prelude(),
             undefined=self._undefined(),
             jvp=self._jvp(),
-            jvp_prelude=self._prelude([f for _, f in self._jvp_formulas()]),
+            jvp_prelude=tuple(
+                line
+                for _, lines in self._prelude([f for _, f in self._jvp_formulas()])
+                for line in lines
+            ),
         )
         match entry.family:
             case "pointwise":
@@ -239,17 +243,37 @@ class _Lowering:
             rewrite = _lane_call
         return TensorPrinter(tensors, rename=rename, rewrite_call=rewrite)
 
-    def _prelude(self, formulas: Sequence[Formula]) -> tuple[str, ...]:
-        """The `let` values that gradient formulas read, computed again over tensors."""
-        printer = self._printer()
-        trees = [self._local(f.tree) for f in formulas]
-        lets = tuple((n, Formula("", self._local(f.tree))) for n, f in self.entry.let)
-        lines: list[str] = []
+    def _prelude(self, formulas: Sequence[Formula]) -> list[tuple[str, list[str]]]:
+        """The `let` values that formulas read, each with the lines that compute it over tensors."""
         if self.entry.family in COMPOSED:
-            return ()
-        for name, formula in used_lets(trees, lets):
-            lines += printer.lines(name, formula.tree, f"{name}_part")
-        return tuple(lines)
+            return []
+        printer = self._printer()
+        lets = tuple((n, Formula("", self._local(f.tree))) for n, f in self.entry.let)
+        used = used_lets([self._local(f.tree) for f in formulas], lets)
+        return [(n, list(printer.lines(n, f.tree, f"{n}_part"))) for n, f in used]
+
+    def _gradient_prelude(self) -> tuple[str, ...]:
+        """The `let` values of the gradients; those of some alone only where one is needed.
+
+        For the others the node may not have saved what they read.
+        """
+        read = {name: set[str]() for name in self._formula_trees()}
+        for name in read:
+            read[name] = {let for let, _ in self._prelude([self.gradients[name]])}
+        found: list[str] = []
+        before = ""
+        for let, lines in self._prelude(list(self.gradients.values())):
+            readers = [i for i, lets in enumerate(read.values()) if let in lets]
+            if len(readers) == len(read):
+                found += lines
+                before = ""
+                continue
+            condition = f"if {' or '.join(f'needed[{i}]' for i in readers)}:"
+            if condition != before:
+                found.append(condition)
+            found += ["    " + line for line in lines]
+            before = condition
+        return tuple(found)
 
     def _gradients(self) -> tuple[Gradient, ...]:
         printer = self._printer()

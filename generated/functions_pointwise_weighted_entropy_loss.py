@@ -32,8 +32,10 @@ class LogitsEntropyWeightedBackward0(PointwiseNode):
         # pos_weight: grad * target * tail
         self, target, pos_weight = unpack(node)
         needed = node.needed()
-        tail = ops.log1p(ops.exp(-ops.abs(self))) + ops.maximum(-self, 0)
-        share = 1 + (pos_weight - 1) * target
+        if needed[1] or needed[2]:
+            tail = ops.log1p(ops.exp(-ops.abs(self))) + ops.maximum(-self, 0)
+        if needed[0]:
+            share = 1 + (pos_weight - 1) * target
         gradient_self = None
         if needed[0]:
             gradient_self = grad * (1 - target - share * ops.sigmoid(-self))

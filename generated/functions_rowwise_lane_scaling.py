@@ -20,7 +20,8 @@ class ScaledLanesBackward0(RowwiseNode):
         needed = node.needed()
         rstd = ops.rsqrt(ops.mean(ops.square(input), lanes.dims, True) + eps)
         normal = input * rstd
-        flow = grad * weight
+        if needed[0]:
+            flow = grad * weight
         gradient_input = None
         if needed[0]:
             gradient_input = rstd * (flow - normal * ops.mean(flow * normal, lanes.dims, True))

@@ -161,11 +161,13 @@ class LayerNormBackward0(RowwiseNode):
         lanes = node.general.lanes
         input, weight, eps = unpack(node)
         needed = node.needed()
-        center = ops.mean(input, lanes.dims, True)
-        rstd_part_0 = ops.mean(ops.square(input - center), lanes.dims, True) + eps
-        rstd = ops.rsqrt(rstd_part_0)
-        normal = (input - center) * rstd
-        flow = grad * weight
+        if needed[0] or needed[1]:
+            center = ops.mean(input, lanes.dims, True)
+            rstd_part_0 = ops.mean(ops.square(input - center), lanes.dims, True) + eps
+            rstd = ops.rsqrt(rstd_part_0)
+            normal = (input - center) * rstd
+        if needed[0]:
+            flow = grad * weight
         gradient_input = None
         if needed[0]:
             part_0 = normal * ops.mean(flow * normal, lanes.dims, True)

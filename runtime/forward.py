@@ -20,13 +20,35 @@ def call(op, args):
             moved = _along(op, args, result, tangents)
         else:
             moved = _by_gradients(op, args, tangents)
-    outputs = result if isinstance(result, tuple) else (result,)
-    chosen = outputs if op.listed else [outputs[i] for i in op.differentiable_outputs]
+        outputs = result if isinstance(result, tuple) else (result,)
+        chosen = outputs if op.listed else [outputs[i] for i in op.differentiable_outputs]
+        moved = _in_own_memory(chosen, moved, tangents)
     for output, tangent in zip(chosen, moved, strict=True):
         if tangent is not None:
             forward_ad.set_tangent(output, tangent)
             _give_to_saved(op, output, tangent, forward_ad)
     return result
+
+
+def _in_own_memory(outputs, moved, tangents):
+    """Copies of tangents that lie in the memory of others, or several elements at one place.
+
+    They are written in place with their values. The tangent of a view stays a view.
+    """
+    given = (t for part in tangents for t in (part if isinstance(part, list) else [part]))
+    counters = {id(t._counter) for t in given if t is not None}
+    return [
+        tangent.clone()
+        if tangent is not None
+        and not output._is_view()
+        and (id(tangent._counter) in counters or _overlaps(tangent))
+        else tangent
+        for output, tangent in zip(outputs, moved, strict=True)
+    ]
+
+
+def _overlaps(t):
+    return t._flat is None and 0 in t._strides
 
 
 def _give_to_saved(op, output, tangent, forward_ad):

@@ -6,7 +6,7 @@ The tangent of a view is a view of the tangent of its base, so it is written in 
 from __future__ import annotations
 
 from .arrays import register
-from .factories import zeros
+from .factories import empty_strided, zeros
 from .forward import outer_levels
 from .modes import modes
 from .operator import tie
@@ -62,19 +62,26 @@ def _place(target, needed):
         return held
     if not needed or not target.dtype.is_floating_point:
         return None
-    base = target._base if target._is_view() else target
+    base = target._base if target._is_view() and not _has_own(target) else target
     if base._flat is None:
-        raise NotImplementedError(
-            "forward mode: in-place operation on a view of a tensor whose memory is not dense; "
-            "clone the tensor first"
-        )
-    whole = zeros(base.shape, dtype=base.dtype)
+        whole = empty_strided(base.shape, base._strides, dtype=base.dtype)
+        whole._nd()[...] = 0
+    else:
+        whole = zeros(base.shape, dtype=base.dtype)
     set_tangent(base, whole)
     for reference in base._counter[1:]:
         view = reference()
-        if view is not None and view._view is base and tangent_of(view) is None:
+        if view is not None and view._view is base and not _has_own(view):
             set_tangent(view, _same_view(whole, base, view))
     return tangent_of(target)
+
+
+def _has_own(view):
+    """Whether the tangent of a view is its own business, or known already."""
+    from .autograd.forward_ad import tangent_of
+
+    extra = getattr(view, "_extra", None)
+    return extra is not None and (extra.own_tangent or tangent_of(view) is not None)
 
 
 def _same_view(whole, base, view):

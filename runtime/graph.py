@@ -208,6 +208,7 @@ class Extra:
         "hooks",
         "name",
         "node_hooks",
+        "own_tangent",
         "retains_grad",
         "tangent",
     )
@@ -219,6 +220,7 @@ class Extra:
         self.node_hooks = None  # the hooks of that
         self.retains_grad = False
         self.tangent = None
+        self.own_tangent = False  # a view whose tangent is no view of its base's
         self.name = None
 
 

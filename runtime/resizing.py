@@ -62,7 +62,13 @@ def write_out(name, exact, function, out, *args, **kwargs):
     given = out if isinstance(out, tuple | list) else (out,)
     if not given or not all(isinstance(tensor, Tensor) for tensor in given):
         raise TypeError(f"{name}(): argument 'out' must be Tensor, not {type(out).__name__}")
-    if modes.grad and any(_requires_grad(value) for value in (*given, *args, *kwargs.values())):
+    values = (*given, *args, *kwargs.values())
+    if modes.dual_level >= 0 and not modes.inference and any(map(_has_tangent, values)):
+        raise NotImplementedError(
+            f"Trying to use forward AD with {name}_out that does not support it because it is an "
+            "out= function"
+        )
+    if modes.grad and any(map(_requires_grad, values)):
         raise RuntimeError(
             f"{name}(): functions with out=... arguments don't support automatic differentiation, "
             "but one of the arguments requires grad."
@@ -100,6 +106,14 @@ def _requires_grad(value):
     if isinstance(value, Tensor):
         return value._requires_grad
     return isinstance(value, tuple | list) and any(map(_requires_grad, value))
+
+
+def _has_tangent(value):
+    from .autograd.forward_ad import tangent_of
+
+    if isinstance(value, Tensor):
+        return tangent_of(value) is not None
+    return isinstance(value, tuple | list) and any(map(_has_tangent, value))
 
 
 def attach():

@@ -16,9 +16,9 @@ import itertools
 import weakref
 from typing import NamedTuple
 
-from ..graph import Node, begin, extra_of
+from ..graph import extra_of
 from ..modes import modes
-from ..tensor import Tensor, view_of
+from ..tensor import Tensor
 
 __all__ = [
     "UnpackedDualTensor",
@@ -85,7 +85,13 @@ def set_saved_tangent(t, tangent):
     The graph of the tangent may lead to that node: a cycle, which lasts until the level is closed.
     """
     set_tangent(t, tangent)
-    _kept_by_nodes.setdefault(modes.openings[modes.dual_level], []).append(weakref.ref(t))
+    until_closed(t)
+
+
+def until_closed(t):
+    """Take the tangents of `t`, which a node has saved, from it when their levels are closed."""
+    for opening in tangents_of(t):
+        _kept_by_nodes.setdefault(opening, []).append(weakref.ref(t))
 
 
 def open_level():
@@ -101,7 +107,7 @@ def close_level():
     for reference in _kept_by_nodes.pop(modes.openings[-1], ()):
         tensor = reference()
         if tensor is not None:
-            tensor._extra.tangent.pop(modes.openings[-1], None)
+            tangents_of(tensor).pop(modes.openings[-1], None)
     modes.openings = modes.openings[:-1]
     modes.dual_level = len(modes.openings) - 1
     modes.update()
@@ -135,6 +141,36 @@ class dual_level(contextlib.ContextDecorator):
         exit_dual_level()
 
 
+class _set_fwd_grad_enabled(contextlib.ContextDecorator):
+    """Whether operators see the level that is open; it stays open in any case."""
+
+    def __init__(self, mode):
+        self.before = modes.dual_level
+        modes.dual_level = len(modes.openings) - 1 if mode else -1
+        modes.update()
+
+    def __enter__(self):
+        pass
+
+    def __exit__(self, *error):
+        modes.dual_level = self.before
+        modes.update()
+
+
+def check_tangent(tensor, tangent):
+    """RuntimeError unless the two fit together as value and tangent."""
+    if not (tensor.dtype.is_floating_point and tangent.dtype.is_floating_point):
+        raise RuntimeError(
+            "Expected both tensor and its forward grad to be floating point or complex"
+        )
+    if tangent.shape != tensor.shape:
+        raise RuntimeError(
+            "Trying to set a forward gradient that has a different size than that of the original "
+            f"Tensor, this is not supported. Tensor is of size {list(tensor.shape)} while the "
+            f"given forward gradient is of size {list(tangent.shape)}."
+        )
+
+
 def make_dual(tensor, tangent, *, level=None):
     """A view of `tensor` that carries `tangent`, a tensor of the same shape and dtype.
 
@@ -153,17 +189,21 @@ def make_dual(tensor, tangent, *, level=None):
             raise TypeError(f"make_dual: {what} is {type(t).__name__}; a Tensor is required")
         if not t.dtype.is_floating_point:
             raise ValueError(f"Expected {what} to be floating point or complex, but got: {t.dtype}")
+    _check_level(level, "_make_dual")
+    if tangent_of(tangent) is not None:
+        raise RuntimeError(
+            "Setting a forward grad that itself has a forward gradient at the same level "
+            f"{level} is not supported."
+        )
     if tangent_of(tensor) is not None:
         raise RuntimeError(
             "Making a dual Tensor based on a Tensor that already has a forward gradient at the "
             f"same level {level} is not supported."
         )
-    if tangent.shape != tensor.shape:
-        raise RuntimeError(
-            "Trying to set a forward gradient that has a different size than that of the original "
-            f"Tensor, this is not supported. Tensor is of size {list(tensor.shape)} while the "
-            f"given forward gradient is of size {list(tangent.shape)}."
-        )
+    check_tangent(tensor, tangent)
+    if any(n > 1 and step == 0 for n, step in zip(tangent.shape, tangent._strides, strict=True)):
+        # it is written in place with the values, element by element
+        tangent = tangent.clone()
     dual = copy_tangents(tensor, view_of_all(tensor))
     set_tangent(dual, tangent)
     return dual
@@ -177,37 +217,22 @@ def unpack_dual(tensor, *, level=None):
         level = modes.dual_level
     if level < 0 or modes.dual_level < 0:
         return UnpackedDualTensor(tensor, None)
+    _check_level(level, "_fw_primal")
     tangent = tangent_of(tensor)
-    if tangent is None:
-        return UnpackedDualTensor(tensor, None)
     primal = copy_tangents(tensor, view_of_all(tensor), but=modes.openings[modes.dual_level])
     return UnpackedDualTensor(primal, tangent)
 
 
-class ViewBackward0(Node):
-    """The node of a view with the same geometry: gradients pass unchanged."""
-
-    __slots__ = ()
-
-    operator = "view"
-
-    def apply(self, grad):
-        return grad
-
-    def apply_differentiable(self, grad):
-        return grad
+def _check_level(level, what):
+    if level != modes.dual_level:
+        raise RuntimeError(f"Invalid level given to {what}")
 
 
 def view_of_all(t):
-    """A view of the whole tensor, with a graph where one is recorded, without the tangent."""
-    out = view_of(t, t.shape, t._strides, t._offset)
-    if modes.grad and t._requires_grad:
-        node = ViewBackward0.__new__(ViewBackward0)
-        begin(node)
-        node.edges = (t, 0) if t._grad_fn is None else (t._grad_fn, t._output_nr)
-        node.saved = ()
-        node.shape = t.shape
-        node.general = None
-        out._requires_grad = True
-        out._grad_fn = node
+    """A view of the whole tensor, with a graph where one is recorded, without the tangents."""
+    from .. import operators as ops
+
+    with _set_fwd_grad_enabled(False):
+        out = ops.view(t, t.shape)
+    extra_of(out).own_tangent = True
     return out

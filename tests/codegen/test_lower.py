@@ -80,6 +80,16 @@ def test_let_names_save_what_they_are_made_of(pointwise):
     assert statements(backward.kernel)[0] == "gate = sigmoid(beta * self[i])"
 
 
+def test_let_names_of_some_gradients_are_computed_where_one_is_needed(pointwise):
+    operator = pointwise(
+        "self * other",
+        "Tensor self, Tensor other",
+        gradients="{self: grad * twice / 2, other: grad * self}",
+        extra="let: {twice: other * 2}",
+    )
+    assert operator.prelude == ("if needed[0]:", "    twice = other * 2")
+
+
 def test_queries_save_shapes_instead_of_tensors(lowered):
     operators = lowered("""
         - op: f(Tensor self, Tensor other) -> Tensor

@@ -152,7 +152,6 @@ class Inner(Function):
 x.grad = None
 Inner.apply(x).sum().backward()
 print(x.grad)
-attempt(lambda: Scale())
 attempt(lambda: Scale.apply(x, factor=2.0))
 
 

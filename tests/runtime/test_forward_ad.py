@@ -163,3 +163,75 @@ def test_a_dual_tensor_shows_its_tangent():
         assert repr(dual) == "tensor([1., 1.], tangent=tensor([3., 3.]))"
         assert repr(x) == "tensor([1., 1.])"
     assert repr(dual) == "tensor([1., 1.])"
+
+
+def test_a_tangent_cannot_be_dual_itself():
+    with fwd.dual_level():
+        t = fwd.make_dual(rd.ones(2), rd.ones(2))
+        with pytest.raises(RuntimeError, match="that itself has a forward gradient at the same"):
+            fwd.make_dual(rd.ones(2), t)
+
+
+def test_only_the_open_level_can_be_named():
+    with fwd.dual_level():
+        dual = fwd.make_dual(rd.ones(2), rd.ones(2), level=0)
+        assert fwd.unpack_dual(dual, level=0).tangent.tolist() == [1.0, 1.0]
+        with pytest.raises(RuntimeError, match="Invalid level given to _fw_primal"):
+            fwd.unpack_dual(dual, level=1)
+        with pytest.raises(RuntimeError, match="Invalid level given to _make_dual"):
+            fwd.make_dual(rd.ones(2), rd.ones(2), level=1)
+
+
+def test_a_dual_tensor_follows_what_it_is_a_view_of():
+    x = leaf([1.0, 2.0])
+    computed = x * 1
+    with fwd.dual_level():
+        dual = fwd.make_dual(computed, leaf([1.0, 1.0], False))
+        computed.mul_(3)
+        dual.sum().backward()
+    assert x.grad.tolist() == [3.0, 3.0]
+
+
+def test_a_dual_tensor_made_without_recording_still_requires_gradients():
+    with fwd.dual_level(), rd.no_grad():
+        dual = fwd.make_dual(leaf([1.0]), leaf([1.0], False))
+        assert (dual.requires_grad, dual.is_leaf, dual.grad_fn) == (True, True, None)
+
+
+def test_the_values_of_a_dual_tensor_have_tangents_of_their_own():
+    with fwd.dual_level():
+        x = leaf([1.0, 2.0], False)
+        dual = fwd.make_dual(x, leaf([1.0, 1.0], False))
+        primal = fwd.unpack_dual(dual).primal
+        primal.mul_(fwd.make_dual(leaf([1.0, 1.0], False), leaf([5.0, 6.0], False)))
+        assert fwd.unpack_dual(primal).tangent.tolist() == [5.0, 12.0]
+        assert fwd.unpack_dual(dual).tangent.tolist() == [1.0, 1.0]
+        assert fwd.unpack_dual(x).tangent is None
+
+
+def test_operators_can_be_kept_from_seeing_the_level():
+    with fwd.dual_level():
+        dual = fwd.make_dual(leaf([1.0], False), leaf([1.0], False))
+        with fwd._set_fwd_grad_enabled(False):
+            result = dual * 2
+            assert fwd.unpack_dual(dual).tangent is None
+        assert fwd.unpack_dual(result).tangent is None
+        assert fwd.unpack_dual(dual * 2).tangent.item() == 2.0
+
+
+def test_out_is_refused_for_dual_tensors():
+    with fwd.dual_level():
+        dual = fwd.make_dual(leaf([1.0], False), leaf([1.0], False))
+        with pytest.raises(NotImplementedError, match="Trying to use forward AD with mul_out"):
+            rd.mul(dual, 2, out=rd.zeros(1, dtype=rd.float64))
+        assert rd.mul(rd.ones(1), 2, out=rd.zeros(1)).item() == 2.0
+
+
+def test_an_expanded_tangent_gets_memory_of_its_own():
+    with fwd.dual_level():
+        dual = fwd.make_dual(rd.ones(2, 3), rd.ones(3).expand(2, 3))
+        dual[0].mul_(3)
+        assert fwd.unpack_dual(dual).tangent.tolist() == [[3.0] * 3, [1.0] * 3]
+        total = fwd.make_dual(rd.ones(3), rd.ones(3)) + rd.ones(2, 3)
+        total[0].mul_(3)
+        assert fwd.unpack_dual(total).tangent.tolist() == [[3.0] * 3, [1.0] * 3]

@@ -7,7 +7,7 @@ import pytest
 import rederive as rd
 from hand_nodes import leaf
 from rederive import autograd
-from rederive.autograd import Function, forward_ad
+from rederive.autograd import Function
 from rederive.autograd.function import once_differentiable
 
 
@@ -79,7 +79,10 @@ def test_second_derivative_through_computed_inputs():
 def test_node_is_named_for_the_function_and_is_the_context():
     y = Exp.apply(leaf([1.0]))
     assert y.grad_fn.name() == "ExpBackward"
-    assert "<ExpBackward object at 0x" in repr(y.grad_fn)
+    assert repr(y.grad_fn).startswith("<rederive.autograd.function.ExpBackward object at 0x")
+    assert isinstance(y.grad_fn, autograd.function.BackwardCFunction)
+    assert isinstance(y.grad_fn, autograd.function.FunctionCtx)
+    assert Exp._backward_cls is type(y.grad_fn)
     assert y.grad_fn.saved_tensors[0].grad_fn is y.grad_fn
     assert y.grad_fn.needs_input_grad == (True,)
 
@@ -289,24 +292,126 @@ def test_once_differentiable_refuses_a_second_time():
         autograd.grad(g, x)
 
 
-def test_jvp_gives_the_tangent():
-    assert autograd.gradcheck(Exp.apply, leaf([0.5, 1.5]), check_forward_ad=True)
+def test_arguments_must_have_a_position():
+    class Keyword(Function):
+        @staticmethod
+        def forward(ctx, x, *, k):
+            return x * k
+
+    with pytest.raises(TypeError, match=r"forward\(\) got an unexpected keyword argument 'k'"):
+        Keyword.apply(leaf([1.0]), k=2.0)
 
 
-def test_functions_without_jvp_refuse_forward_mode():
-    with forward_ad.dual_level():
-        dual = forward_ad.make_dual(leaf([1.0]), leaf([1.0], False))
-        with pytest.raises(NotImplementedError, match="You must implement the jvp function"):
-            Scaled.apply(dual, leaf([1.0]))
+def test_instances_are_of_no_use():
+    with pytest.warns(DeprecationWarning, match="should not be instantiated"):
+        instance = Exp(3)
+    with pytest.raises(RuntimeError, match="Legacy autograd function with non-static forward"):
+        instance(leaf([1.0]))
+    with pytest.warns(DeprecationWarning, match="should not be instantiated"):
+        assert autograd.function.InplaceFunction(inplace=True).inplace
 
 
-def test_jvp_must_fit_the_outputs():
+def test_old_names_of_the_context():
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        with pytest.warns(FutureWarning, match="mark_shared_storage is deprecated"):
+            ctx.mark_shared_storage((x, x))
+        with pytest.raises(TypeError, match="got int; a bool is required"):
+            ctx.set_materialize_grads(1)
+        return x * 2
+
+    y = make(forward, passing).apply(leaf([1.0]))
+    with pytest.warns(DeprecationWarning, match="use 'saved_tensors'"):
+        assert len(y.grad_fn.saved_variables) == 1
+
+
+@pytest.mark.parametrize(
+    ("mark", "text"),
+    [
+        ("mark_dirty", "mark_dirty can only accept variables, but argument 1 is of type list"),
+        ("mark_non_differentiable", "only accepts variable arguments, but got list"),
+    ],
+)
+def test_only_tensors_can_be_marked(mark, text):
+    def forward(ctx, x):
+        getattr(ctx, mark)(x, [x])
+        return x
+
+    with pytest.raises(RuntimeError, match=text):
+        make(forward, passing).apply(leaf([1.0]) * 1)
+
+
+def test_marking_what_is_no_input_as_dirty_warns():
+    def forward(ctx, x):
+        y = x * 2
+        ctx.mark_dirty(y)
+        return y
+
     x = leaf([1.0])
-    with forward_ad.dual_level():
-        dual = forward_ad.make_dual(x, leaf([1.0], False))
-        with pytest.raises(RuntimeError, match=r"Made.jvp: got 2 tangents; one for each of the 1"):
-            make(lambda ctx, x: x * 2, jvp=lambda ctx, t: (t, t)).apply(dual)
-        with pytest.raises(
-            RuntimeError, match=r"Made.jvp: the tangent of output 0 has shape \[2\]"
-        ):
-            make(lambda ctx, x: x * 2, jvp=lambda ctx, t: rd.ones(2)).apply(dual)
+    with pytest.warns(UserWarning, match="received a tensor that was not an input"):
+        y = make(forward, lambda ctx, g: g * 2).apply(x)
+    y.backward()
+    assert x.grad.item() == 2.0
+
+
+def test_saved_tensors_can_be_handed_out_once():
+    alive = []
+
+    def forward(ctx, x):
+        y = x * 2
+        ctx.save_for_backward(y.detach() * 1)
+        return y
+
+    def backward(ctx, grad):
+        (t,) = ctx.saved_tensors
+        alive.append(weakref.ref(t._data))
+        del t
+        alive.append(alive[0]())
+        with pytest.raises(RuntimeError, match="saved_tensors can only be accessed once"):
+            _ = ctx.saved_tensors
+        return grad * 2
+
+    function = make(forward, backward)
+    function.clear_saved_tensors_on_access = True
+    function.apply(leaf([1.0])).backward()
+    assert alive[1] is None
+
+
+def test_gradients_can_come_in_a_list():
+    def backward(ctx, grads):
+        second, first = grads.pop(), grads.pop()
+        return first * 2 + second * 3
+
+    function = make(lambda ctx, x: (x * 2, x * 3), backward)
+    function.boxed_grads_call = True
+    x = leaf([1.0])
+    a, b = function.apply(x)
+    (a + b).backward()
+    assert x.grad.item() == 5.0
+
+
+def test_a_dirty_view_releases_its_graph_without_the_garbage_collector():
+    def forward(ctx, x):
+        ctx.mark_dirty(x)
+        x.exp_()
+        ctx.save_for_backward(x)
+        return x
+
+    def backward(ctx, grad):
+        return grad * ctx.saved_tensors[0]
+
+    function = make(forward, backward)
+    x = leaf([1.0, 2.0])
+    gc.collect()
+    gc.disable()
+    try:
+        base = x * 1
+        view = base[:1]
+        function.apply(view)
+        node = weakref.ref(view.grad_fn)
+        base.sum().backward()
+        assert x.grad.tolist() == [base[0].item(), 1.0]
+        del base, view
+        assert node() is None
+    finally:
+        gc.enable()
