@@ -311,6 +311,7 @@ CASES = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:Using a target size")
 @pytest.mark.parametrize("name", CASES)
 def test_the_text_of_an_error(name):
     call, kind, text = CASES[name]
