@@ -15,7 +15,8 @@ Say = Callable[[str, str, Mark | None, str], None]
 DTYPES = frozenset(
     {"bool", "uint8", "int8", "int16", "int32", "int64", "float16", "float32", "float64"}
 )
-_TENSOR_KEYS = ("shape", "below", "dense", "dtype", "values")
+_TENSOR_KEYS = ("shape", "below", "dense", "dtype", "values", "form")
+_FORMS = ("symmetric", "positive")
 LARGEST = 1_000_000  # elements of a sample tensor
 _NUMERIC = frozenset({"Tensor", "Scalar", "float", "int"})
 
@@ -112,7 +113,13 @@ def _tensor(argument: Argument, value: object) -> str:
         return "'dense' must be true or false"
     if "dtype" in value and value["dtype"] not in DTYPES:
         return "'dtype' must be the name of a dtype"
-    return _shape(value["shape"])
+    if "form" in value and value["form"] not in _FORMS:
+        return f"'form' must be {' or '.join(_FORMS)}"
+    shape = value["shape"]
+    square = isinstance(shape, list) and len(shape) > 1 and shape[-1] == shape[-2]
+    if "form" in value and not square:
+        return "'form' is for square matrices"
+    return _shape(shape)
 
 
 def _shape(value: object) -> str:

@@ -20,10 +20,10 @@ from rederive.codegen.check_formulas import (
 )
 from rederive.codegen.check_growth import Edge, context
 from rederive.codegen.errors import Problems, hints, nearest
-from rederive.codegen.model import Binary, Call, Constant, Entry, Formula, Mark
+from rederive.codegen.model import COMPOSED, Binary, Call, Constant, Entry, Formula, Mark
 from rederive.codegen.tensor_text import QUERIES
 
-AUTOMATIC = ("pointwise", "view", "composite")  # families whose gradients can be derived
+AUTOMATIC = ("pointwise", "view", "composite", "program")  # families whose gradients can be derived
 UNARY = frozenset({"~", "neg", "abs"})
 NAMESPACES = ("torch", "nn.functional", "special", "linalg", "fft", "Tensor", "internal")
 
@@ -247,10 +247,10 @@ class EntryCheck:
         if not self.differentiable:
             self.nothing_to_differentiate()
             return
-        if entry.family == "composite" and (formulas or reasons):
+        if entry.family in COMPOSED and (formulas or reasons):
             key = "gradients" if formulas else "not_implemented"
             hint = "write 'gradients: auto', or 'not_differentiable: all'"
-            message = "the gradients of a composite are derived"
+            message = f"the gradients of a {entry.family} are derived"
             self.say(f"'{key}'", message, self.places.key(key), hint)
             return
         if entry.auto:
@@ -265,7 +265,7 @@ class EntryCheck:
         mark = self.signature.argument(name).mark
         if sum(given) == 0:
             hint = "give 'gradients', 'not_differentiable' or 'not_implemented: {argument: reason}'"
-            if self.entry.family == "composite":
+            if self.entry.family in COMPOSED:
                 hint = "write 'gradients: auto', or 'not_differentiable'"
             self.say("", f"nothing is said about the gradient of '{name}'", mark, hint)
         elif sum(given) > 1:

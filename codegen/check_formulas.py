@@ -40,7 +40,9 @@ class Operators:
     def __init__(self, entries: Iterable[Entry], damaged: Iterable[str]) -> None:
         self.found: dict[str, list[Entry]] = {}
         for entry in entries:
-            self.found.setdefault(entry.signature.name, []).append(entry)
+            overloads = self.found.setdefault(entry.signature.name, [])
+            if not overloads or set(overloads[0].namespace) & set(entry.namespace):
+                overloads.append(entry)  # else another function, reached by its internal name
             if entry.signature.overload:
                 self.found.setdefault(entry.name, []).append(entry)
         self.damaged = frozenset(damaged)

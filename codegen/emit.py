@@ -14,7 +14,7 @@ from .layout import lay_out, listed
 from .lower import Module
 from .lower_rowwise import Lane
 from .model import Specification
-from .plans import Kernel
+from .plans import Kernel, Operator
 from .printer import literal
 from .scalars import SCALARS
 from .scalars import emit as emit_scalars
@@ -63,9 +63,21 @@ def emit(specification: Specification, modules: Sequence[Module]) -> dict[str, s
     for name in ("__init__", "registry"):
         template = environment.get_template(f"{name.strip('_')}.py.j2")
         files[f"{name}.py"] = lay_out(
-            template.render(source=source, modules=modules, ordered=ordered)
+            template.render(
+                source=source, modules=modules, ordered=ordered, declared=_declared(modules)
+            )
         )
     return files
+
+
+def _declared(modules: Sequence[Module]) -> list[Operator]:
+    """All operators in the order of the specification, in which overloads are tried."""
+    found = [operator for module in modules for operator in module.operators]
+
+    def line(operator: Operator) -> int:
+        return operator.entry.mark.line if operator.entry.mark else 0
+
+    return sorted(found, key=line)
 
 
 DOOR = (
@@ -96,8 +108,10 @@ DOOR = (
     "pointwise",
     "profiled",
     "profiling",
+    "programs",
     "queries",
     "register",
+    "return_type",
     "spread",
     "threads",
     "total",
@@ -203,6 +217,8 @@ FILTERS = {
     "base": function_text.base,
     "comment": function_text.comment,
     "composite_lines": function_text.composite_lines,
+    "results_name": function_text.results_name,
+    "results_type": function_text.results_type,
     "descriptor_class": describe.descriptor_class,
     "descriptor_lines": describe.descriptor_lines,
     "docstring": function_text.docstring,

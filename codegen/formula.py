@@ -150,6 +150,7 @@ def dotted_problem(name: str) -> str:
     return ""
 
 
+REFERENCES = "references"  # the functions that tools/references.py writes out in NumPy
 DOTTED_HINT = "a dotted name of " + ", ".join(sorted(MODULES))
 
 
@@ -354,7 +355,11 @@ class _Builder:
         if not isinstance(inner, ast.Name):
             raise self.refusal(node)
         name = ".".join([inner.id, *reversed(parts)])
-        problem = dotted_problem(name)
+        if inner.id == REFERENCES and len(parts) == 1:
+            problem = names.lexical_problem(node.attr)
+            problem = problem and f"'{node.attr}' {problem}"
+        else:
+            problem = dotted_problem(name)
         if problem:
             raise Mistake(problem, self.mark(node), DOTTED_HINT)
         return name

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from .fast_path import unpacking, variable
 from .layout import listed
 from .lower_rowwise import LanePlan
-from .model import Argument
+from .model import COMPOSED, Argument
 from .plans import Kernel, Operator
 from .printer import literal
 
@@ -26,7 +26,11 @@ def parameters(op: Operator, inplace: bool = False, out: bool = False) -> str:
         parts += ["out=None"] if starred else ["*", "out=None"]
     text = ", ".join(parts)
     start = len(f"def {op.entry.name}{'_' if inplace else '_out' if out else ''}(")
-    return text if start + len(text) + 2 <= 100 else f"\n    {text}\n"
+    if start + len(text) + 2 <= 100:
+        return text
+    if len(text) + 4 > 100:
+        text = ",\n    ".join(parts) + ","
+    return f"\n    {text}\n"
 
 
 def _parameters(op: Operator, inplace: bool) -> list[str]:
@@ -110,7 +114,7 @@ def inplace_call(op: Operator) -> str:
     if op.entry.family == "view":
         return f"inplace_view({name}, {op.entry.name}, {arguments(op)})"
     # whether gradients read the input, which is overwritten
-    reads = op.entry.family == "composite" or any(
+    reads = op.entry.family in COMPOSED or any(
         s.kind == "input" and s.source == op.operands[0].name for s in op.saved
     )
     return f"inplace({name}, {op.entry.name}, {reads}, {arguments(op)})"
@@ -176,7 +180,9 @@ def unpack_lines(op: Operator) -> list[str]:
         lines += unpacking(names, "unpack(node)")
     if len(op.differentiable_outputs) > 1:
         parts = [f"grad_{op.entry.signature.outputs[i].name}" for i in op.differentiable_outputs]
-        lines += unpacking(parts, "grad")
+        text = (*op.prelude, *(line for g in op.gradients for line in g.lines))
+        used = {name for line in text for name in words(line)}
+        lines += unpacking([name if name in used else "_" for name in parts], "grad")
     return lines
 
 
@@ -217,8 +223,33 @@ def listing(items: Sequence[str]) -> str:
     return f"{items[0]}," if len(items) == 1 else ", ".join(items)
 
 
+def results_name(op: Operator) -> str:
+    """The class of a composite's named results, "" for a single one."""
+    several = len(op.entry.signature.outputs) > 1
+    return f"{op.entry.name.upper()}_RESULTS" if several else ""
+
+
+def results_type(op: Operator) -> str:
+    """What `return_type` needs to know of it; PyTorch's names say which are of linalg."""
+    prefix = "linalg_" if op.entry.namespace[0] == "linalg" else ""
+    outputs = literal(tuple(o.name for o in op.entry.signature.outputs))
+    return f"{literal(prefix + op.entry.signature.name)}, {outputs}"
+
+
+def program_lines(op: Operator) -> list[str]:
+    """The call of a program, by position and by name as its arguments are declared."""
+    given = [variable(a.name) for a in op.arguments if not a.keyword_only]
+    given += [f"{variable(a.name)}={variable(a.name)}" for a in op.arguments if a.keyword_only]
+    call = f"programs.{op.entry.target}({', '.join(given)})"
+    name = results_name(op)
+    return [f"return {name}({call})" if name else f"return {call}"]
+
+
 def composite_lines(op: Operator) -> list[str]:
+    if op.entry.family == "program":
+        return program_lines(op)
     lines: list[str] = []
+    several = results_name(op)
     names = {a.name for a in op.arguments}
     for argument in op.arguments:
         if argument.type == "Tensor" and not (
@@ -230,7 +261,8 @@ def composite_lines(op: Operator) -> list[str]:
     if "self" in names:
         lines.append("self = input")
     for condition, code in op.cases:
-        body = [*code.lines, f"return {code.values[0]}"]
+        value = f"{several}({code.values[0]})" if several else code.values[0]
+        body = [*code.lines, f"return {value}"]
         if condition:
             lines += [f"if {condition}:", *(f"    {line}" for line in body)]
         else:

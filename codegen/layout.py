@@ -6,6 +6,7 @@ carries marks, and `lay_out` decides once the whole text stands.
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Sequence
 
 WIDTH = 100
@@ -72,4 +73,43 @@ def _broken(line: str) -> list[str]:
         first, *others = [flat] if len(indent + flat) + 4 <= WIDTH else tests
         more = [f"{indent}    or {test}" for test in others]
         return [before, f"{indent}    {first}", *more, indent + after]
+    return _broken_statement(line, indent) if len(line) > WIDTH else [line]
+
+
+def _broken_statement(line: str, indent: str) -> list[str]:
+    """A long line without marks: `name = f(a, b)`, `return f(a, b)`, or `key=(a, b),` of a call."""
+    text = line.strip()
+    for before in ("", "_("):  # the second makes a whole of an item of a call
+        try:
+            (statement,) = ast.parse(f"{before}{text})" if before else text).body
+        except (SyntaxError, ValueError):
+            continue
+        value = getattr(statement, "value", None)
+        if before and isinstance(value, ast.Call):
+            items = [*value.args, *(keyword.value for keyword in value.keywords)]
+            value = items[0] if len(items) == 1 else None
+        if isinstance(value, ast.Call):
+            return _broken_call(before, text, value, indent)
+        if before and isinstance(value, ast.Tuple):
+            return _broken_tuple(before, text, value, indent)
     return [line]
+
+
+def _broken_call(before: str, text: str, call: ast.Call, indent: str) -> list[str]:
+    """The arguments on a line of their own, or one a line."""
+    whole = before + text
+    start = (call.func.end_col_offset or 0) + 1
+    parts = [ast.get_source_segment(whole, item) or "" for item in (*call.args, *call.keywords)]
+    flat = f"{indent}    {', '.join(parts)}"
+    inner = [flat] if len(flat) <= WIDTH else [f"{indent}    {part}," for part in parts]
+    rest = whole[(call.end_col_offset or 0) - 1 :]
+    return [indent + whole[len(before) : start], *inner, indent + rest]
+
+
+def _broken_tuple(before: str, text: str, tree: ast.Tuple, indent: str) -> list[str]:
+    """One item a line."""
+    whole = before + text
+    parts = [ast.get_source_segment(whole, item) or "" for item in tree.elts]
+    head = whole[len(before) : tree.col_offset + 1]
+    rest = whole[(tree.end_col_offset or 0) - 1 :]
+    return [indent + head, *(f"{indent}    {part}," for part in parts), indent + rest]

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from .derive import derive
-from .expressions import names, simplify, substitute, transform
+from .expressions import count, names, simplify, substitute, transform, walk
 from .kernel_text import used_lets
 from .lower_pointwise import Context, dtype_rule, lower_forms, masks
 from .lower_rowwise import RowLowering
-from .model import Call, Entry, Expr, Formula, Index, Name, Specification
+from .model import COMPOSED, Call, Entry, Expr, Formula, Index, Name, Specification
 from .plans import Code, Gradient, Kernel, Operator, Saved
 from .printer import Printer
 from .scalars import SCALARS
@@ -76,7 +76,7 @@ class _Lowering:
         self.differentiable = [t for t in self.tensors if t in self.gradients]
         if entry.family == "view" and entry.auto:
             self.differentiable = self.tensors[:1]
-        if entry.family == "composite" and entry.auto:
+        if entry.family in COMPOSED and entry.auto:
             without = {*entry.not_differentiable, *dict(entry.not_implemented)}
             self.differentiable = [t for t in self.tensors if t not in without]
         self.differentiable_outputs = tuple(
@@ -100,6 +100,7 @@ class _Lowering:
             saved=saved,
             gradients=self._gradients(),
             prelude=self._prelude(list(self.gradients.values())),
+            undefined=self._undefined(),
             jvp=self._jvp(),
             jvp_prelude=self._prelude([f for _, f in self._jvp_formulas()]),
         )
@@ -108,7 +109,7 @@ class _Lowering:
                 return self._pointwise(base)
             case "rowwise":
                 return self._rowwise(base)
-            case "composite":
+            case "composite" | "program":
                 return replace(base, node="", cases=tuple(self._cases()))
         return base
 
@@ -143,6 +144,30 @@ class _Lowering:
             return ["grad"]
         return [f"grad_{self.outputs[i]}" for i in self.differentiable_outputs]
 
+    def _undefined(self) -> tuple[int, ...]:
+        """The outputs whose gradient may be None, because every use of it allows that.
+
+        It does where it is handed to an operator that takes `Tensor?` there.
+        """
+        found = []
+        trees = [self.gradients[d].tree for d in self.differentiable if d in self.gradients]
+        for position, name in enumerate(self._grad_names()):
+            uses = sum(count(tree, name) for tree in trees)
+            allowed = sum(self._allowing(node, name) for tree in trees for node in walk(tree))
+            if len(self.differentiable_outputs) > 1 and uses == allowed:
+                found.append(position)
+        return tuple(found)
+
+    def _allowing(self, node: Expr, name: str) -> int:
+        """How often a call is given the name where it takes `Tensor?`."""
+        entry = self.context.entries.get(node.function) if isinstance(node, Call) else None
+        if entry is None or not isinstance(node, Call):
+            return 0
+        arguments = entry.signature.arguments
+        given = [*zip(arguments, node.arguments, strict=False)]
+        given += [(entry.signature.argument(key), value) for key, value in node.keywords]
+        return sum(a.is_tensor and a.optional and value == Name(name) for a, value in given)
+
     def _local(self, tree: Expr) -> Expr:
         """Queries about arguments that are not read otherwise ask the saved shape or dtype."""
 
@@ -176,7 +201,7 @@ class _Lowering:
         }
 
     def _saved(self) -> tuple[Saved, ...]:
-        if self.entry.family == "composite" or not self.differentiable:
+        if self.entry.family in COMPOSED or not self.differentiable:
             return ()
         lets = tuple((n, Formula("", self._local(f.tree))) for n, f in self.entry.let)
         found: dict[str, list[int]] = {}
@@ -220,7 +245,7 @@ class _Lowering:
         trees = [self._local(f.tree) for f in formulas]
         lets = tuple((n, Formula("", self._local(f.tree))) for n, f in self.entry.let)
         lines: list[str] = []
-        if self.entry.family == "composite":
+        if self.entry.family in COMPOSED:
             return ()
         for name, formula in used_lets(trees, lets):
             lines += printer.lines(name, formula.tree, f"{name}_part")

@@ -182,7 +182,8 @@ class Places:
 
 # --- entries -------------------------------------------------------------------------------
 
-FAMILIES = ("pointwise", "rowwise", "view", "library", "kernel", "composite")
+FAMILIES = ("pointwise", "rowwise", "view", "library", "kernel", "composite", "program")
+COMPOSED = ("composite", "program")  # families whose operators call others and have no node
 
 
 @dataclass(frozen=True)
@@ -207,7 +208,7 @@ class Entry:
     results: tuple[tuple[str, Formula], ...] = ()  # pointwise, rowwise: output name -> formula
     over: str = ""  # rowwise: the argument that names the reduced dimensions
     cases: tuple[Case, ...] = ()  # composite
-    target: str = ""  # view: geometry; library: dotted function; kernel: kernel name
+    target: str = ""  # view: geometry; library: dotted function; kernel, program: its name
     # Backward and forward mode:
     gradients: tuple[tuple[str, Formula], ...] = ()
     auto: bool = False  # gradients: auto

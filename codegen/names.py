@@ -37,7 +37,7 @@ CONSTANTS = {"inf": float("inf"), "nan": float("nan"), "pi": 3.141592653589793}
 # PyTorch names arguments so; generated code does not rely on these builtins. Notably absent:
 # len, range, type, tuple, isinstance, int, float, bool.
 ARGUMENT_BUILTINS = frozenset(
-    {"abs", "all", "any", "id", "input", "max", "min", "pow", "round", "sum"}
+    {"abs", "all", "any", "id", "input", "max", "min", "ord", "pow", "round", "sorted", "sum"}
 )
 # PyTorch names operators so.
 OPERATOR_BUILTINS = frozenset(

@@ -95,6 +95,7 @@ class Operator:
     prelude: tuple[str, ...]  # statements before the gradient formulas (let names)
     jvp: tuple[Gradient, ...]
     jvp_prelude: tuple[str, ...]
+    undefined: tuple[int, ...] = ()  # outputs whose gradient formulas take None
     forms: tuple[Form, ...] = ()  # pointwise
     full: Form | None = None  # pointwise, with parameters kept
     strided: Kernel | None = None

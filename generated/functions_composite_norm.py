@@ -18,9 +18,9 @@ def norm(input, p=2, dim=None, keepdim=False):
     if p == 2:
         return ops.euclidean_norm(self, dim, keepdim)
     if p == 1:
-        return ops.sum(ops.abs(self), dim, keepdim)
+        return ops.taxicab_norm(self, dim, keepdim)
     if p == 0:
-        return ops.sum(ops.to(self != 0, self.dtype), dim, keepdim)
+        return ops.zero_norm(self, dim, keepdim)
     if p > 1e308:
         return ops.amax(ops.abs(self), queries.dims(dim), keepdim)
     if p < -1e308:

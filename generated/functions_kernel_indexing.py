@@ -21,12 +21,13 @@ class GatherBackward0(TensorNode):
     operator = "gather"
 
     def formulas(node, grad):
-        # self: scatter_add(new_zeros(grad, shape(self)), dim, index, grad)
+        # self: scatter_add_src(new_zeros(grad, shape(self)), dim, index, grad)
         self_shape, index, dim = unpack(node)
         needed = node.needed()
         gradient_self = None
         if needed[0]:
-            gradient_self = ops.scatter_add(ops.new_zeros(grad, self_shape), dim, index, grad)
+            part_0 = ops.new_zeros(grad, self_shape)
+            gradient_self = ops.scatter_add_src(part_0, dim, index, grad)
         return (gradient_self,)
 
 
@@ -72,9 +73,10 @@ def gather_out(input, dim, index, *, out=None):
     return write_out("gather", False, gather, out, input, dim, index)
 
 
-class ScatterAddBackward0(TensorNode):
+class ScatterAddSrcBackward0(TensorNode):
     __slots__ = ()
     operator = "scatter_add"
+    label = "ScatterAddBackward0"
 
     def formulas(node, grad):
         # self: grad
@@ -90,7 +92,7 @@ class ScatterAddBackward0(TensorNode):
         return (gradient_self, gradient_src)
 
 
-def scatter_add_jvp(arguments, result, tangents):
+def scatter_add_src_jvp(arguments, result, tangents):
     self, dim, index, _ = arguments
     terms = []
     tangent = tangents[0]
@@ -100,16 +102,16 @@ def scatter_add_jvp(arguments, result, tangents):
         terms.append(term)
     tangent = tangents[1]
     if tangent is not None:
-        # src: scatter_add(new_zeros(tangent, shape(self)), dim, index, tangent)
+        # src: scatter_add_src(new_zeros(tangent, shape(self)), dim, index, tangent)
         part_0 = ops.new_zeros(tangent, self.shape)
-        term = ops.scatter_add(part_0, dim, index, tangent)
+        term = ops.scatter_add_src(part_0, dim, index, tangent)
         terms.append(term)
     return total(terms)
 
 
-SCATTER_ADD = ArrayOperator(
+SCATTER_ADD_SRC = ArrayOperator(
     name="scatter_add",
-    node=ScatterAddBackward0,
+    node=ScatterAddSrcBackward0,
     arguments=("self", "dim", "index", "src"),
     tensors=("self", "index", "src"),
     differentiable=("self", "src"),
@@ -119,27 +121,15 @@ SCATTER_ADD = ArrayOperator(
         ("index", "input", "index", (1,)),
         ("dim", "value", "dim", (1,)),
     ),
-    jvp=scatter_add_jvp,
+    jvp=scatter_add_src_jvp,
     rule="same",
     call=hand_written("scatter_add"),
 )
 
 
-def scatter_add(input, dim, index, src):
-    """`input` plus the elements of `src` at the places that `index` names along a dimension."""
-    return dispatch(SCATTER_ADD, input, dim, index, src)
-
-
-def scatter_add_(input, dim, index, src):
-    """In-place form of `scatter_add`."""
-    return inplace("scatter_add", scatter_add, False, input, dim, index, src)
-
-
-def scatter_add_out(input, dim, index, src, *, out=None):
-    """`scatter_add`, its result written into `out` if that is given."""
-    if out is None:
-        return scatter_add(input, dim, index, src)
-    return write_out("scatter_add", False, scatter_add, out, input, dim, index, src)
+def scatter_add_src(input, dim, index, src):
+    """`scatter_add` for an index and a source of one shape."""
+    return dispatch(SCATTER_ADD_SRC, input, dim, index, src)
 
 
 class IndexSelectBackward0(TensorNode):
@@ -373,12 +363,208 @@ def index_put_add(input, indices, values):
     return dispatch(INDEX_PUT_ADD, input, indices, values)
 
 
+class ScatterSrcBackward0(TensorNode):
+    __slots__ = ()
+    operator = "scatter"
+    label = "ScatterBackward0"
+
+    def formulas(node, grad):
+        # self: scatter_fill(grad, dim, index, 0)
+        # src: gather(grad, dim, index) * last_written(index, dim, shape(self))
+        self_shape, index, dim = unpack(node)
+        needed = node.needed()
+        gradient_self = None
+        if needed[0]:
+            gradient_self = ops.scatter_fill(grad, dim, index, 0)
+        gradient_src = None
+        if needed[1]:
+            part_0 = ops.last_written(index, dim, self_shape)
+            gradient_src = ops.gather(grad, dim, index) * part_0
+        return (gradient_self, gradient_src)
+
+
+def scatter_src_jvp(arguments, result, tangents):
+    self, dim, index, _ = arguments
+    terms = []
+    tangent = tangents[0]
+    if tangent is not None:
+        # self: scatter_fill(tangent, dim, index, 0)
+        term = ops.scatter_fill(tangent, dim, index, 0)
+        terms.append(term)
+    tangent = tangents[1]
+    if tangent is not None:
+        # src: scatter_src(new_zeros(tangent, shape(self)), dim, index, tangent)
+        part_0 = ops.new_zeros(tangent, self.shape)
+        term = ops.scatter_src(part_0, dim, index, tangent)
+        terms.append(term)
+    return total(terms)
+
+
+SCATTER_SRC = ArrayOperator(
+    name="scatter",
+    node=ScatterSrcBackward0,
+    arguments=("self", "dim", "index", "src"),
+    tensors=("self", "index", "src"),
+    differentiable=("self", "src"),
+    outputs=("result",),
+    differentiable_outputs=(0,),
+    saved=(
+        ("self_shape", "shape", "self", (1,)),
+        ("index", "input", "index", (0, 1)),
+        ("dim", "value", "dim", (0, 1)),
+    ),
+    jvp=scatter_src_jvp,
+    rule="same",
+    call=hand_written("scatter"),
+)
+
+
+def scatter_src(input, dim, index, src):
+    """`scatter` without reduction, for an index and a source of one shape."""
+    return dispatch(SCATTER_SRC, input, dim, index, src)
+
+
+class ScatterFillBackward0(TensorNode):
+    __slots__ = ()
+    operator = "scatter_fill"
+
+    def formulas(node, grad):
+        # self: scatter_fill(grad, dim, index, 0)
+        index, dim = unpack(node)
+        needed = node.needed()
+        gradient_self = None
+        if needed[0]:
+            gradient_self = ops.scatter_fill(grad, dim, index, 0)
+        return (gradient_self,)
+
+
+def scatter_fill_jvp(arguments, result, tangents):
+    _, dim, index, _ = arguments
+    terms = []
+    tangent = tangents[0]
+    if tangent is not None:
+        # self: scatter_fill(tangent, dim, index, 0)
+        term = ops.scatter_fill(tangent, dim, index, 0)
+        terms.append(term)
+    return total(terms)
+
+
+SCATTER_FILL = ArrayOperator(
+    name="scatter_fill",
+    node=ScatterFillBackward0,
+    arguments=("self", "dim", "index", "value"),
+    tensors=("self", "index"),
+    differentiable=("self",),
+    outputs=("result",),
+    differentiable_outputs=(0,),
+    saved=(
+        ("index", "input", "index", (0,)),
+        ("dim", "value", "dim", (0,)),
+    ),
+    jvp=scatter_fill_jvp,
+    rule="same",
+    call=hand_written("scatter_fill"),
+)
+
+
+def scatter_fill(input, dim, index, value):
+    """`input` with a number at the places that `index` names along a dimension."""
+    return dispatch(SCATTER_FILL, input, dim, index, value)
+
+
+class ScatterMultiplyBackward0(TensorNode):
+    __slots__ = ()
+    operator = "scatter_multiply"
+
+    def formulas(node, grad):
+        # self: scatter_multiply(grad, dim, index, src)
+        # src: gather(grad, dim, index) * other_factors(self, dim, index, src)
+        self, index, src, dim = unpack(node)
+        needed = node.needed()
+        gradient_self = None
+        if needed[0]:
+            gradient_self = ops.scatter_multiply(grad, dim, index, src)
+        gradient_src = None
+        if needed[1]:
+            part_0 = ops.other_factors(self, dim, index, src)
+            gradient_src = ops.gather(grad, dim, index) * part_0
+        return (gradient_self, gradient_src)
+
+
+SCATTER_MULTIPLY = ArrayOperator(
+    name="scatter_multiply",
+    node=ScatterMultiplyBackward0,
+    arguments=("self", "dim", "index", "src"),
+    tensors=("self", "index", "src"),
+    differentiable=("self", "src"),
+    outputs=("result",),
+    differentiable_outputs=(0,),
+    saved=(
+        ("self", "input", "self", (1,)),
+        ("index", "input", "index", (0, 1)),
+        ("src", "input", "src", (0, 1)),
+        ("dim", "value", "dim", (0, 1)),
+    ),
+    jvp=None,
+    rule="same",
+    call=hand_written("scatter_multiply"),
+)
+
+
+def scatter_multiply(input, dim, index, src):
+    """`input` times the elements of `src` at the places that `index` names along a dimension.
+
+    Second derivatives are exact where no factor is 0.
+    """
+    return dispatch(SCATTER_MULTIPLY, input, dim, index, src)
+
+
+LAST_WRITTEN = ArrayOperator(
+    name="last_written",
+    node=None,
+    arguments=("index", "dim", "size"),
+    tensors=("index",),
+    differentiable=(),
+    outputs=("result",),
+    differentiable_outputs=(),
+    saved=(),
+    jvp=None,
+    rule="same",
+    call=hand_written("last_written"),
+)
+
+
+def last_written(index, dim, size):
+    """Which elements of an index are the last to name their place in a tensor of `size`."""
+    return dispatch(LAST_WRITTEN, index, dim, size)
+
+
+NONZERO_PLACES = ArrayOperator(
+    name="nonzero_places",
+    node=None,
+    arguments=("self",),
+    tensors=("self",),
+    differentiable=(),
+    outputs=("result",),
+    differentiable_outputs=(),
+    saved=(),
+    jvp=None,
+    rule="same",
+    call=hand_written("nonzero"),
+)
+
+
+def nonzero_places(input):
+    """The places of the elements that are not zero, one a row."""
+    return dispatch(NONZERO_PLACES, input)
+
+
 SIGNATURES = {
     "gather": (
         ("self", "dim", "index"),
         ("Tensor", "int", "Tensor"),
     ),
-    "scatter_add": (
+    "scatter_add_src": (
         ("self", "dim", "index", "src"),
         ("Tensor", "int", "Tensor", "Tensor"),
     ),
@@ -397,5 +583,25 @@ SIGNATURES = {
     "index_put_add": (
         ("self", "indices", "values"),
         ("Tensor", "Tensor[]", "Tensor"),
+    ),
+    "scatter_src": (
+        ("self", "dim", "index", "src"),
+        ("Tensor", "int", "Tensor", "Tensor"),
+    ),
+    "scatter_fill": (
+        ("self", "dim", "index", "value"),
+        ("Tensor", "int", "Tensor", "Scalar"),
+    ),
+    "scatter_multiply": (
+        ("self", "dim", "index", "src"),
+        ("Tensor", "int", "Tensor", "Tensor"),
+    ),
+    "last_written": (
+        ("index", "dim", "size"),
+        ("Tensor", "int", "int[]"),
+    ),
+    "nonzero_places": (
+        ("self",),
+        ("Tensor",),
     ),
 }

@@ -7,7 +7,6 @@ from rederive.door import (
     Pointwise,
     PointwiseNode,
     Tensor,
-    bool_dtype,
     dispatch,
     empty,
     expired,
@@ -17,6 +16,7 @@ from rederive.door import (
     ndarray,
     new,
     next_sequence,
+    ops,
     pointwise,
     threads,
     total,
@@ -341,490 +341,252 @@ def div_reflected(other, input):
     return div(input, other)
 
 
-class FloorDivideBackward0(PointwiseNode):
+class TiedQuotientBackward0(PointwiseNode):
     __slots__ = ()
-    operator = "floor_divide"
+    operator = "tied_quotient"
 
     def apply(node, grad):
         if node.general is not None:
             return pointwise.backward(node, grad)
+        saved = node.saved
+        if saved is None:
+            freed(node)
         if type(grad) is not ndarray:
             grad = grad._dense()
+        kept = saved
+        self = kept[0]
+        self_counter = kept[1]
+        self_version = kept[2]
+        gap = kept[3]
+        gap_counter = kept[4]
+        gap_version = kept[5]
+        near = kept[6]
+        near_counter = kept[7]
+        near_version = kept[8]
+        noise = kept[9]
+        noise_counter = kept[10]
+        noise_version = kept[11]
+        result = kept[12]
+        result_counter = kept[13]
+        result_version = kept[14]
         n = len(grad)
         edges = node.edges
         if edges[0] is None:
+            if self_counter[0] != self_version:
+                expired(node)
+            if gap_counter[0] != gap_version:
+                expired(node)
+            if near_counter[0] != near_version:
+                expired(node)
+            if noise_counter[0] != noise_version:
+                expired(node)
+            if result_counter[0] != result_version:
+                expired(node)
             out = empty(n, grad.dtype)
-            run = kernels.floor_divide_backward_other
+            run = kernels.tied_quotient_backward_gap
             if n >= threads.minimum:
-                run = kernels.floor_divide_backward_other_parallel
-            run(out)
+                run = kernels.tied_quotient_backward_gap_parallel
+            run(grad, self, gap, near, noise, result, out)
             return None, out
         if edges[2] is None:
+            if self_counter[0] != self_version:
+                expired(node)
+            if gap_counter[0] != gap_version:
+                expired(node)
+            if near_counter[0] != near_version:
+                expired(node)
+            if noise_counter[0] != noise_version:
+                expired(node)
             out = empty(n, grad.dtype)
-            run = kernels.floor_divide_backward_self
+            run = kernels.tied_quotient_backward_self
             if n >= threads.minimum:
-                run = kernels.floor_divide_backward_self_parallel
-            run(out)
+                run = kernels.tied_quotient_backward_self_parallel
+            run(grad, self, gap, near, noise, out)
             return out, None
+        if self_counter[0] != self_version:
+            expired(node)
+        if gap_counter[0] != gap_version:
+            expired(node)
+        if near_counter[0] != near_version:
+            expired(node)
+        if noise_counter[0] != noise_version:
+            expired(node)
+        if result_counter[0] != result_version:
+            expired(node)
         out_self = empty(n, grad.dtype)
-        out_other = empty(n, grad.dtype)
-        run = kernels.floor_divide_backward
+        out_gap = empty(n, grad.dtype)
+        run = kernels.tied_quotient_backward
         if n >= threads.minimum:
-            run = kernels.floor_divide_backward_parallel
-        run(out_self, out_other)
-        return out_self, out_other
+            run = kernels.tied_quotient_backward_parallel
+        run(grad, self, gap, near, noise, result, out_self, out_gap)
+        return out_self, out_gap
 
     def formulas(node, grad):
-        # self: 0
-        # other: 0
+        # self: where(tied, 0, grad / divisor)
+        # gap: where(tied, 0, -grad * result / divisor)
+        self, gap, near, noise, result = unpack(node)
         needed = node.needed()
+        tied = ops.logical_and(ops.abs(gap) <= near, ops.abs(self) <= noise)
+        divisor = ops.where(tied, 1, gap)
         gradient_self = None
         if needed[0]:
-            gradient_self = 0
-        gradient_other = None
+            gradient_self = ops.where(tied, 0, grad / divisor)
+        gradient_gap = None
         if needed[1]:
-            gradient_other = 0
-        return (gradient_self, gradient_other)
+            gradient_gap = ops.where(tied, 0, -grad * result / divisor)
+        return (gradient_self, gradient_gap)
 
 
-class FloorDivideBackward0_self(FloorDivideBackward0):
-    __slots__ = ()
-    label = "FloorDivideBackward0"
-
-    def apply(node, grad):
-        if node.general is not None:
-            return pointwise.backward(node, grad)
-        if type(grad) is not ndarray:
-            grad = grad._dense()
-        n = len(grad)
-        out = empty(n, grad.dtype)
-        run = kernels.floor_divide_backward_other_scalar_self
-        if n >= threads.minimum:
-            run = kernels.floor_divide_backward_other_scalar_self_parallel
-        run(out)
-        return None, out
-
-
-class FloorDivideBackward0_other(FloorDivideBackward0):
-    __slots__ = ()
-    label = "FloorDivideBackward0"
-
-    def apply(node, grad):
-        if node.general is not None:
-            return pointwise.backward(node, grad)
-        if type(grad) is not ndarray:
-            grad = grad._dense()
-        n = len(grad)
-        out = empty(n, grad.dtype)
-        run = kernels.floor_divide_backward_self_scalar_other
-        if n >= threads.minimum:
-            run = kernels.floor_divide_backward_self_scalar_other_parallel
-        run(out)
-        return out, None
-
-
-def floor_divide_jvp(arguments, result, tangents):
+def tied_quotient_jvp(arguments, result, tangents):
+    self, gap, near, noise = arguments
+    tied = ops.logical_and(ops.abs(gap) <= near, ops.abs(self) <= noise)
+    divisor = ops.where(tied, 1, gap)
     terms = []
     tangent = tangents[0]
     if tangent is not None:
-        # self: 0
-        term = 0
+        # self: where(tied, 0, grad / divisor)
+        term = ops.where(tied, 0, tangent / divisor)
         terms.append(term)
     tangent = tangents[1]
     if tangent is not None:
-        # other: 0
-        term = 0
+        # gap: where(tied, 0, -grad * result / divisor)
+        term = ops.where(tied, 0, -tangent * result / divisor)
         terms.append(term)
     return total(terms)
 
 
-FLOOR_DIVIDE = Pointwise(
-    name="floor_divide",
-    node=FloorDivideBackward0,
-    arguments=("self", "other"),
-    tensors=("self", "other"),
-    differentiable=("self", "other"),
+TIED_QUOTIENT = Pointwise(
+    name="tied_quotient",
+    node=TiedQuotientBackward0,
+    arguments=("self", "gap", "near", "noise"),
+    tensors=("self", "gap", "near", "noise"),
+    differentiable=("self", "gap"),
     outputs=("result",),
     differentiable_outputs=(0,),
-    saved=(),
-    jvp=floor_divide_jvp,
-    rule="number",
-    masks=(),
-    forward=(
-        kernels.floor_divide_forward,
-        kernels.floor_divide_forward_parallel,
-        ("self", "other"),
+    saved=(
+        ("self", "input", "self", (0, 1)),
+        ("gap", "input", "gap", (0, 1)),
+        ("near", "input", "near", (0, 1)),
+        ("noise", "input", "noise", (0, 1)),
+        ("result", "output", "result", (1,)),
     ),
-    strided=(
-        kernels.floor_divide_forward_strided,
-        ("self", "other"),
-        (),
-    ),
-    backward={
-        (0, 1): (
-            kernels.floor_divide_backward,
-            kernels.floor_divide_backward_parallel,
-            (),
-            (0, 1),
-        ),
-        (0,): (
-            kernels.floor_divide_backward_self,
-            kernels.floor_divide_backward_self_parallel,
-            (),
-            (0,),
-        ),
-        (1,): (
-            kernels.floor_divide_backward_other,
-            kernels.floor_divide_backward_other_parallel,
-            (),
-            (1,),
-        ),
-    },
-)
-
-
-def floor_divide(input, other):
-    """Quotient rounded down, element by element; its gradient is zero."""
-    if type(input) is Tensor and not modes.active:
-        flat_input = input._flat
-        if flat_input is not None:
-            dtype = input.dtype
-            if (
-                type(other) is Tensor
-                and dtype is not bool_dtype
-                and other.dtype is dtype
-                and input.shape == other.shape
-            ):
-                flat_other = other._flat
-                if flat_other is not None:
-                    n = len(flat_input)
-                    out = empty(n, flat_input.dtype)
-                    run = kernels.floor_divide_forward
-                    if n >= threads.minimum:
-                        run = kernels.floor_divide_forward_parallel
-                    run(flat_input, flat_other, out)
-                    result = new(Tensor)
-                    result._data = result._flat = out
-                    result._counter = [0]
-                    result.shape = input.shape
-                    result._strides = input._strides
-                    result._offset = 0
-                    result.dtype = dtype
-                    result._output_nr = 0
-                    need_input = input._requires_grad
-                    need_other = other._requires_grad
-                    if (need_input or need_other) and modes.grad:
-                        node = new(FloorDivideBackward0)
-                        node.sequence = next_sequence()
-                        node.edges = (
-                            (input._grad_fn or input) if need_input else None,
-                            input._output_nr,
-                            (other._grad_fn or other) if need_other else None,
-                            other._output_nr,
-                        )
-                        node.saved = ()
-                        node.shape = input.shape
-                        node.general = None
-                        node.hooks = None
-                        result._requires_grad = True
-                        result._grad_fn = node
-                    else:
-                        result._requires_grad = False
-                        result._grad_fn = None
-                    return result
-            if dtype.is_floating_point and (type(other) is float or type(other) is int):
-                n = len(flat_input)
-                out = empty(n, flat_input.dtype)
-                run = kernels.floor_divide_forward_scalar_other
-                if n >= threads.minimum:
-                    run = kernels.floor_divide_forward_scalar_other_parallel
-                run(flat_input, float(other), out)
-                result = new(Tensor)
-                result._data = result._flat = out
-                result._counter = [0]
-                result.shape = input.shape
-                result._strides = input._strides
-                result._offset = 0
-                result.dtype = dtype
-                result._output_nr = 0
-                if input._requires_grad and modes.grad:
-                    node = new(FloorDivideBackward0_other)
-                    node.sequence = next_sequence()
-                    node.edges = (input._grad_fn or input, input._output_nr, None, 0)
-                    node.saved = ()
-                    node.shape = input.shape
-                    node.general = None
-                    node.hooks = None
-                    result._requires_grad = True
-                    result._grad_fn = node
-                else:
-                    result._requires_grad = False
-                    result._grad_fn = None
-                return result
-    return dispatch(FLOOR_DIVIDE, input, other)
-
-
-def floor_divide_(input, other):
-    """In-place form of `floor_divide`."""
-    return inplace("floor_divide", floor_divide, False, input, other)
-
-
-def floor_divide_out(input, other, *, out=None):
-    """`floor_divide`, its result written into `out` if that is given."""
-    if out is None:
-        return floor_divide(input, other)
-    return write_out("floor_divide", False, floor_divide, out, input, other)
-
-
-def floor_divide_reflected(other, input):
-    """`floor_divide` with its operands exchanged, for a scalar on the left."""
-    if type(other) is Tensor and not modes.active:
-        flat_other = other._flat
-        dtype = other.dtype
-        if (
-            flat_other is not None
-            and dtype.is_floating_point
-            and (type(input) is float or type(input) is int)
-        ):
-            n = len(flat_other)
-            out = empty(n, flat_other.dtype)
-            run = kernels.floor_divide_forward_scalar_self
-            if n >= threads.minimum:
-                run = kernels.floor_divide_forward_scalar_self_parallel
-            run(flat_other, float(input), out)
-            result = new(Tensor)
-            result._data = result._flat = out
-            result._counter = [0]
-            result.shape = other.shape
-            result._strides = other._strides
-            result._offset = 0
-            result.dtype = dtype
-            result._output_nr = 0
-            if other._requires_grad and modes.grad:
-                node = new(FloorDivideBackward0_self)
-                node.sequence = next_sequence()
-                node.edges = (None, 0, other._grad_fn or other, other._output_nr)
-                node.saved = ()
-                node.shape = other.shape
-                node.general = None
-                node.hooks = None
-                result._requires_grad = True
-                result._grad_fn = node
-            else:
-                result._requires_grad = False
-                result._grad_fn = None
-            return result
-    return floor_divide(input, other)
-
-
-class TruncDivideBackward0(PointwiseNode):
-    __slots__ = ()
-    operator = "trunc_divide"
-
-    def apply(node, grad):
-        if node.general is not None:
-            return pointwise.backward(node, grad)
-        if type(grad) is not ndarray:
-            grad = grad._dense()
-        n = len(grad)
-        edges = node.edges
-        if edges[0] is None:
-            out = empty(n, grad.dtype)
-            run = kernels.trunc_divide_backward_other
-            if n >= threads.minimum:
-                run = kernels.trunc_divide_backward_other_parallel
-            run(out)
-            return None, out
-        if edges[2] is None:
-            out = empty(n, grad.dtype)
-            run = kernels.trunc_divide_backward_self
-            if n >= threads.minimum:
-                run = kernels.trunc_divide_backward_self_parallel
-            run(out)
-            return out, None
-        out_self = empty(n, grad.dtype)
-        out_other = empty(n, grad.dtype)
-        run = kernels.trunc_divide_backward
-        if n >= threads.minimum:
-            run = kernels.trunc_divide_backward_parallel
-        run(out_self, out_other)
-        return out_self, out_other
-
-    def formulas(node, grad):
-        # self: 0
-        # other: 0
-        needed = node.needed()
-        gradient_self = None
-        if needed[0]:
-            gradient_self = 0
-        gradient_other = None
-        if needed[1]:
-            gradient_other = 0
-        return (gradient_self, gradient_other)
-
-
-class TruncDivideBackward0_other(TruncDivideBackward0):
-    __slots__ = ()
-    label = "TruncDivideBackward0"
-
-    def apply(node, grad):
-        if node.general is not None:
-            return pointwise.backward(node, grad)
-        if type(grad) is not ndarray:
-            grad = grad._dense()
-        n = len(grad)
-        out = empty(n, grad.dtype)
-        run = kernels.trunc_divide_backward_self_scalar_other
-        if n >= threads.minimum:
-            run = kernels.trunc_divide_backward_self_scalar_other_parallel
-        run(out)
-        return out, None
-
-
-def trunc_divide_jvp(arguments, result, tangents):
-    terms = []
-    tangent = tangents[0]
-    if tangent is not None:
-        # self: 0
-        term = 0
-        terms.append(term)
-    tangent = tangents[1]
-    if tangent is not None:
-        # other: 0
-        term = 0
-        terms.append(term)
-    return total(terms)
-
-
-TRUNC_DIVIDE = Pointwise(
-    name="trunc_divide",
-    node=TruncDivideBackward0,
-    arguments=("self", "other"),
-    tensors=("self", "other"),
-    differentiable=("self", "other"),
-    outputs=("result",),
-    differentiable_outputs=(0,),
-    saved=(),
-    jvp=trunc_divide_jvp,
+    jvp=tied_quotient_jvp,
     rule="float",
     masks=(),
     forward=(
-        kernels.trunc_divide_forward,
-        kernels.trunc_divide_forward_parallel,
-        ("self", "other"),
+        kernels.tied_quotient_forward,
+        kernels.tied_quotient_forward_parallel,
+        ("self", "gap", "near", "noise"),
     ),
     strided=(
-        kernels.trunc_divide_forward_strided,
-        ("self", "other"),
+        kernels.tied_quotient_forward_strided,
+        ("self", "gap", "near", "noise"),
         (),
     ),
     backward={
         (0, 1): (
-            kernels.trunc_divide_backward,
-            kernels.trunc_divide_backward_parallel,
-            (),
+            kernels.tied_quotient_backward,
+            kernels.tied_quotient_backward_parallel,
+            ("grad", "self", "gap", "near", "noise", "result"),
             (0, 1),
         ),
         (0,): (
-            kernels.trunc_divide_backward_self,
-            kernels.trunc_divide_backward_self_parallel,
-            (),
+            kernels.tied_quotient_backward_self,
+            kernels.tied_quotient_backward_self_parallel,
+            ("grad", "self", "gap", "near", "noise"),
             (0,),
         ),
         (1,): (
-            kernels.trunc_divide_backward_other,
-            kernels.trunc_divide_backward_other_parallel,
-            (),
+            kernels.tied_quotient_backward_gap,
+            kernels.tied_quotient_backward_gap_parallel,
+            ("grad", "self", "gap", "near", "noise", "result"),
             (1,),
         ),
     },
 )
 
 
-def trunc_divide(input, other):
-    """Quotient rounded towards zero, element by element; its gradient is zero."""
+def tied_quotient(input, gap, near, noise):
+    """Quotient, 0 where the divisor is within `near` and the dividend within `noise` of 0."""
     if type(input) is Tensor and not modes.active:
         flat_input = input._flat
         if flat_input is not None:
             dtype = input.dtype
             if (
-                type(other) is Tensor
+                type(gap) is Tensor
+                and type(near) is Tensor
+                and type(noise) is Tensor
                 and dtype.is_floating_point
-                and other.dtype is dtype
-                and input.shape == other.shape
+                and gap.dtype is dtype
+                and near.dtype is dtype
+                and noise.dtype is dtype
+                and input.shape == gap.shape
+                and input.shape == near.shape
+                and input.shape == noise.shape
             ):
-                flat_other = other._flat
-                if flat_other is not None:
-                    n = len(flat_input)
-                    out = empty(n, flat_input.dtype)
-                    run = kernels.trunc_divide_forward
-                    if n >= threads.minimum:
-                        run = kernels.trunc_divide_forward_parallel
-                    run(flat_input, flat_other, out)
-                    result = new(Tensor)
-                    result._data = result._flat = out
-                    result._counter = [0]
-                    result.shape = input.shape
-                    result._strides = input._strides
-                    result._offset = 0
-                    result.dtype = dtype
-                    result._output_nr = 0
-                    need_input = input._requires_grad
-                    need_other = other._requires_grad
-                    if (need_input or need_other) and modes.grad:
-                        node = new(TruncDivideBackward0)
-                        node.sequence = next_sequence()
-                        node.edges = (
-                            (input._grad_fn or input) if need_input else None,
-                            input._output_nr,
-                            (other._grad_fn or other) if need_other else None,
-                            other._output_nr,
-                        )
-                        node.saved = ()
-                        node.shape = input.shape
-                        node.general = None
-                        node.hooks = None
-                        result._requires_grad = True
-                        result._grad_fn = node
-                    else:
-                        result._requires_grad = False
-                        result._grad_fn = None
-                    return result
-            if dtype.is_floating_point and (type(other) is float or type(other) is int):
-                n = len(flat_input)
-                out = empty(n, flat_input.dtype)
-                run = kernels.trunc_divide_forward_scalar_other
-                if n >= threads.minimum:
-                    run = kernels.trunc_divide_forward_scalar_other_parallel
-                run(flat_input, float(other), out)
-                result = new(Tensor)
-                result._data = result._flat = out
-                result._counter = [0]
-                result.shape = input.shape
-                result._strides = input._strides
-                result._offset = 0
-                result.dtype = dtype
-                result._output_nr = 0
-                if input._requires_grad and modes.grad:
-                    node = new(TruncDivideBackward0_other)
-                    node.sequence = next_sequence()
-                    node.edges = (input._grad_fn or input, input._output_nr, None, 0)
-                    node.saved = ()
-                    node.shape = input.shape
-                    node.general = None
-                    node.hooks = None
-                    result._requires_grad = True
-                    result._grad_fn = node
-                else:
-                    result._requires_grad = False
-                    result._grad_fn = None
-                return result
-    return dispatch(TRUNC_DIVIDE, input, other)
+                flat_gap = gap._flat
+                if flat_gap is not None:
+                    flat_near = near._flat
+                    if flat_near is not None:
+                        flat_noise = noise._flat
+                        if flat_noise is not None:
+                            n = len(flat_input)
+                            out = empty(n, flat_input.dtype)
+                            run = kernels.tied_quotient_forward
+                            if n >= threads.minimum:
+                                run = kernels.tied_quotient_forward_parallel
+                            run(flat_input, flat_gap, flat_near, flat_noise, out)
+                            result = new(Tensor)
+                            result._data = result._flat = out
+                            result._counter = counter = [0]
+                            result.shape = input.shape
+                            result._strides = input._strides
+                            result._offset = 0
+                            result.dtype = dtype
+                            result._output_nr = 0
+                            need_input = input._requires_grad
+                            need_gap = gap._requires_grad
+                            if (need_input or need_gap) and modes.grad:
+                                node = new(TiedQuotientBackward0)
+                                node.sequence = next_sequence()
+                                node.edges = (
+                                    (input._grad_fn or input) if need_input else None,
+                                    input._output_nr,
+                                    (gap._grad_fn or gap) if need_gap else None,
+                                    gap._output_nr,
+                                )
+                                node.saved = (
+                                    flat_input,
+                                    input._counter,
+                                    input._counter[0],
+                                    flat_gap,
+                                    gap._counter,
+                                    gap._counter[0],
+                                    flat_near,
+                                    near._counter,
+                                    near._counter[0],
+                                    flat_noise,
+                                    noise._counter,
+                                    noise._counter[0],
+                                    out,
+                                    counter,
+                                    0,
+                                )
+                                node.shape = input.shape
+                                node.general = None
+                                node.hooks = None
+                                result._requires_grad = True
+                                result._grad_fn = node
+                            else:
+                                result._requires_grad = False
+                                result._grad_fn = None
+                            return result
+    return dispatch(TIED_QUOTIENT, input, gap, near, noise)
 
 
-def trunc_divide_(input, other):
-    """In-place form of `trunc_divide`."""
-    return inplace("trunc_divide", trunc_divide, False, input, other)
+def tied_quotient_(input, gap, near, noise):
+    """In-place form of `tied_quotient`."""
+    return inplace("tied_quotient", tied_quotient, True, input, gap, near, noise)
 
 
 SIGNATURES = {
@@ -832,12 +594,8 @@ SIGNATURES = {
         ("self", "other"),
         ("Tensor", "Tensor|Scalar"),
     ),
-    "floor_divide": (
-        ("self", "other"),
-        ("Tensor", "Tensor|Scalar"),
-    ),
-    "trunc_divide": (
-        ("self", "other"),
-        ("Tensor", "Tensor|Scalar"),
+    "tied_quotient": (
+        ("self", "gap", "near", "noise"),
+        ("Tensor", "Tensor", "Tensor", "Tensor"),
     ),
 }

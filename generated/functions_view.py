@@ -673,6 +673,80 @@ def unbind(input, dim=0):
     return dispatch(UNBIND, input, dim)
 
 
+class CornerBackward0(ViewNode):
+    __slots__ = ()
+    operator = "corner"
+
+
+def corner_jvp(arguments, result, tangents):
+    _, size = arguments
+    terms = []
+    tangent = tangents[0]
+    if tangent is not None:
+        # self: corner
+        term = ops.corner(tangent, size)
+        terms.append(term)
+    return total(terms)
+
+
+CORNER = View(
+    name="corner",
+    node=CornerBackward0,
+    arguments=("self", "size"),
+    tensors=("self",),
+    differentiable=("self",),
+    outputs=("result",),
+    differentiable_outputs=(0,),
+    saved=(),
+    jvp=corner_jvp,
+    rule="same",
+    geometry="corner",
+    auto=True,
+)
+
+
+def corner(input, size):
+    """The first elements of each dimension, at most `size` of them; a view."""
+    return dispatch(CORNER, input, size)
+
+
+class MatrixDiagonalBackward0(ViewNode):
+    __slots__ = ()
+    operator = "matrix_diagonal"
+
+
+def matrix_diagonal_jvp(arguments, result, tangents):
+    _, offset, dim1, dim2 = arguments
+    terms = []
+    tangent = tangents[0]
+    if tangent is not None:
+        # self: matrix_diagonal
+        term = ops.matrix_diagonal(tangent, offset, dim1, dim2)
+        terms.append(term)
+    return total(terms)
+
+
+MATRIX_DIAGONAL = View(
+    name="matrix_diagonal",
+    node=MatrixDiagonalBackward0,
+    arguments=("self", "offset", "dim1", "dim2"),
+    tensors=("self",),
+    differentiable=("self",),
+    outputs=("result",),
+    differentiable_outputs=(0,),
+    saved=(),
+    jvp=matrix_diagonal_jvp,
+    rule="same",
+    geometry="diagonal",
+    auto=True,
+)
+
+
+def matrix_diagonal(input, offset=0, dim1=-2, dim2=-1):
+    """The diagonal of two dimensions as a new last one; a view."""
+    return dispatch(MATRIX_DIAGONAL, input, offset, dim1, dim2)
+
+
 SIGNATURES = {
     "transpose": (
         ("self", "dim0", "dim1"),
@@ -733,5 +807,13 @@ SIGNATURES = {
     "unbind": (
         ("self", "dim"),
         ("Tensor", "int="),
+    ),
+    "corner": (
+        ("self", "size"),
+        ("Tensor", "int[]"),
+    ),
+    "matrix_diagonal": (
+        ("self", "offset", "dim1", "dim2"),
+        ("Tensor", "int=", "int=", "int="),
     ),
 }

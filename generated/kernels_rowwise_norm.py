@@ -54,22 +54,17 @@ def abs_any(x):
     return magnitude(x)
 
 
-# (exp(r) - 1 - r) / r**2 on |r| <= ln2 / 2: minimax with coefficients rounded one after another
-# (tools/minimax.py). Relative error of exp: 2**-31 and 2**-61.
-EXP_FLOAT32 = (
-    np.float32(0.5),
-    np.float32(0.16666647791862488),
-    np.float32(0.041666481643915176),
-    np.float32(0.008337869308888912),
-    np.float32(0.001393332495354116),
-    np.float32(0.00017337217286694795),
+# (exp(r) - 1 - r) / r**2 for |r| <= ln2 / 2: minimax (tools/minimax.py), error of exp 2**-33.
+EXP_SHORT = (
+    0.5000000067688009,
+    0.16666663831659373,
+    0.04166628652913162,
+    0.00833401022562969,
+    0.0013945510823545504,
+    0.0001949304508914016,
 )
-INVERSE_LN2_FLOAT32 = np.float32(1.4426950408889634)
-
-
-# ln2 in two parts; the first has so few bits that its product with n is exact.
-LN2_HIGH_FLOAT32 = np.float32(0.693359375)
-LN2_LOW_FLOAT32 = np.float32(-2.12194440054690583e-4)
+INVERSE_LN2 = 1.4426950408889634
+LN2 = 0.6931471805599453
 
 
 @intrinsic
@@ -87,6 +82,36 @@ def polynomial(typing_context, x, coefficients):
         return value
 
     return x(x, coefficients), generate
+
+
+BIASED_SHIFT_FLOAT64 = 6755399441056767.0
+
+
+@intrinsic
+def bits_of(typing_context, x):
+    """The bits of a floating number as a signed integer of the same width."""
+    integer = types.int32 if x == types.float32 else types.int64
+
+    def generate(context, builder, signature, arguments):
+        return builder.bitcast(arguments[0], ir.IntType(integer.bitwidth))
+
+    return integer(x), generate
+
+
+@intrinsic
+def float64_of(typing_context, bits):
+    """The float64 with the given 64 bits."""
+
+    def generate(context, builder, signature, arguments):
+        return builder.bitcast(arguments[0], ir.DoubleType())
+
+    return types.float64(types.int64), generate
+
+
+@scalar
+def power_of_2_float64(n):
+    """2**n for a whole floating number from -1022 to 1023."""
+    return float64_of(bits_of(n + BIASED_SHIFT_FLOAT64) << 52)
 
 
 def float_operation(name):
@@ -110,240 +135,6 @@ round_even = float_operation("llvm.rint")
 
 
 @scalar
-def exp_parts_float32(x):
-    """(q, n) with exp(x) = 2**n (1 + q), for -104 <= x <= 89."""
-    n = round_even(x * INVERSE_LN2_FLOAT32)
-    r = (x - n * LN2_HIGH_FLOAT32) - n * LN2_LOW_FLOAT32
-    return r + r * r * polynomial(r, EXP_FLOAT32), n
-
-
-TWICE_BIASED_SHIFT_FLOAT32 = np.float32(12583166.0)
-
-
-@intrinsic
-def bits_of(typing_context, x):
-    """The bits of a floating number as a signed integer of the same width."""
-    integer = types.int32 if x == types.float32 else types.int64
-
-    def generate(context, builder, signature, arguments):
-        return builder.bitcast(arguments[0], ir.IntType(integer.bitwidth))
-
-    return integer(x), generate
-
-
-@intrinsic
-def float32_of(typing_context, bits):
-    """The float32 with the low 32 of the given bits."""
-
-    def generate(context, builder, signature, arguments):
-        bits = arguments[0]
-        if bits.type.width > 32:
-            bits = builder.trunc(bits, ir.IntType(32))
-        return builder.bitcast(bits, ir.FloatType())
-
-    return types.float32(bits), generate
-
-
-@scalar
-def scale_float32(x, n):
-    """x * 2**n for a whole n from -252 to 254, rounded once if x is near 1."""
-    bits = bits_of(n + TWICE_BIASED_SHIFT_FLOAT32)
-    half = bits >> 1
-    return x * float32_of(half << 23) * float32_of((bits - half) << 23)
-
-
-@scalar
-def exp_float32(x):
-    y = np.float32(89.0) if x > np.float32(89.0) else x
-    y = np.float32(-104.0) if y < np.float32(-104.0) else y
-    q, n = exp_parts_float32(y)
-    return scale_float32(np.float32(1.0) + q, n)
-
-
-EXP_FLOAT64 = (
-    0.5,
-    0.16666666666666677,
-    0.041666666666666706,
-    0.008333333333321428,
-    0.0013888888888851853,
-    0.0001984126988670735,
-    2.4801587408788256e-05,
-    2.7557243534123664e-06,
-    2.755718886431183e-07,
-    2.5109304723253387e-08,
-    2.0944392996259728e-09,
-)
-INVERSE_LN2 = 1.4426950408889634
-LN2_HIGH = 0.6931471804855391
-LN2_LOW = 7.440617110012397e-11
-
-
-@scalar
-def exp_parts_float64(x):
-    """(q, n) with exp(x) = 2**n (1 + q), for -746 <= x <= 710."""
-    n = round_even(x * INVERSE_LN2)
-    r = (x - n * LN2_HIGH) - n * LN2_LOW
-    return r + r * r * polynomial(r, EXP_FLOAT64), n
-
-
-TWICE_BIASED_SHIFT_FLOAT64 = 6755399441057790.0
-
-
-@intrinsic
-def float64_of(typing_context, bits):
-    """The float64 with the given 64 bits."""
-
-    def generate(context, builder, signature, arguments):
-        return builder.bitcast(arguments[0], ir.DoubleType())
-
-    return types.float64(types.int64), generate
-
-
-@scalar
-def scale_float64(x, n):
-    """x * 2**n for a whole n from -2044 to 2046, rounded once if x is near 1."""
-    bits = bits_of(n + TWICE_BIASED_SHIFT_FLOAT64)
-    half = bits >> 1
-    return x * float64_of(half << 52) * float64_of((bits - half) << 52)
-
-
-@scalar
-def exp_float64(x):
-    y = 710.0 if x > 710.0 else x
-    y = -746.0 if y < -746.0 else y
-    q, n = exp_parts_float64(y)
-    return scale_float64(1.0 + q, n)
-
-
-@scalar
-def isfinite_any(x):
-    return x - x == 0
-
-
-# (log(1 + f) - f + f**2 / 2) / f**3 for sqrt(1/2) <= 1 + f < sqrt(2): minimax (tools/minimax.py),
-# relative error of the logarithm 2**-29.
-LOG_FLOAT32 = (
-    np.float32(0.3333331346511841),
-    np.float32(-0.2500016689300537),
-    np.float32(0.20002223551273346),
-    np.float32(-0.16659358143806458),
-    np.float32(0.14209570972867157),
-    np.float32(-0.12549981474876404),
-    np.float32(0.12109015882015228),
-    np.float32(-0.10914183408021927),
-    np.float32(0.053356148302555084),
-)
-
-
-@scalar
-def log_limits_float32(x, result):
-    """The logarithm at 0, below 0, at infinity and NaN, else `result`."""
-    y = result if x < np.float32(np.inf) else x
-    y = np.float32(-np.inf) if x == np.float32(0.0) else y
-    return np.float32(np.nan) if x < np.float32(0.0) else y
-
-
-# The bits of sqrt(1/2), of 1 - sqrt(1/2) added to an exponent, and of 2**23 and 2**52.
-HALF_ROOT_BITS_FLOAT32 = 0x3F3504F3
-INTEGER_BITS_FLOAT32 = 0x4B000000
-ONE_BITS_FLOAT32 = 0x3F800000
-
-
-@scalar
-def split_float32(x):
-    """(k, m) with x = 2**k m and sqrt(1/2) <= m < sqrt(2), for x > 0."""
-    tiny = x < np.float32(1.1754943508222875e-38)
-    y = x * np.float32(33554432.0) if tiny else x
-    bits = np.int32(bits_of(y) + (ONE_BITS_FLOAT32 - HALF_ROOT_BITS_FLOAT32))
-    offset = np.float32(8388760.0) if tiny else np.float32(8388735.0)
-    k = float32_of((bits >> 23) | INTEGER_BITS_FLOAT32) - offset
-    return k, float32_of((bits & 0x7FFFFF) + HALF_ROOT_BITS_FLOAT32)
-
-
-@scalar
-def log_float32(x):
-    k, m = split_float32(x)
-    f = m - np.float32(1.0)
-    z = f * f
-    tail = f * z * polynomial(f, LOG_FLOAT32) + k * LN2_LOW_FLOAT32
-    result = k * LN2_HIGH_FLOAT32 + (f + (tail - np.float32(0.5) * z))
-    return log_limits_float32(x, result)
-
-
-@scalar
-def log_limits_float64(x, result):
-    """The logarithm at 0, below 0, at infinity and NaN, else `result`."""
-    y = result if x < np.inf else x
-    y = -np.inf if x == 0.0 else y
-    return np.nan if x < 0.0 else y
-
-
-# (2 atanh(s) - 2 s) / s**3 in powers of s**2, relative error of the logarithm 2**-59.
-LOG_FLOAT64 = (
-    0.6666666666666734,
-    0.39999999999416525,
-    0.2857142874207168,
-    0.2222219859917523,
-    0.18183563218372867,
-    0.15314074087426277,
-    0.1479575302269383,
-)
-
-
-@scalar
-def log_tail_float64(f, half):
-    """log(1 + f) - f + half, where half = f**2 / 2."""
-    s = f / (2.0 + f)
-    z = s * s
-    return s * (half + z * polynomial(z, LOG_FLOAT64))
-
-
-HALF_ROOT_BITS_FLOAT64 = 0x3FE6A09E667F3BCD
-INTEGER_BITS_FLOAT64 = 0x4330000000000000
-ONE_BITS_FLOAT64 = 0x3FF0000000000000
-
-
-@scalar
-def split_float64(x):
-    """(k, m) with x = 2**k m and sqrt(1/2) <= m < sqrt(2), for x > 0."""
-    tiny = x < 2.2250738585072014e-308
-    y = x * 18014398509481984.0 if tiny else x
-    bits = bits_of(y) + (ONE_BITS_FLOAT64 - HALF_ROOT_BITS_FLOAT64)
-    offset = 4503599627371573.0 if tiny else 4503599627371519.0
-    k = float64_of((bits >> 52) | INTEGER_BITS_FLOAT64) - offset
-    return k, float64_of((bits & 0xFFFFFFFFFFFFF) + HALF_ROOT_BITS_FLOAT64)
-
-
-@scalar
-def log_float64(x):
-    k, m = split_float64(x)
-    f = m - 1.0
-    half = 0.5 * f * f
-    tail = log_tail_float64(f, half) + k * LN2_LOW
-    result = k * LN2_HIGH + (f - (half - tail))
-    return log_limits_float64(x, result)
-
-
-# (exp(r) - 1 - r) / r**2 for |r| <= ln2 / 2: minimax (tools/minimax.py), error of exp 2**-33.
-EXP_SHORT = (
-    0.5000000067688009,
-    0.16666663831659373,
-    0.04166628652913162,
-    0.00833401022562969,
-    0.0013945510823545504,
-    0.0001949304508914016,
-)
-LN2 = 0.6931471805599453
-BIASED_SHIFT_FLOAT64 = 6755399441056767.0
-
-
-@scalar
-def power_of_2_float64(n):
-    """2**n for a whole floating number from -1022 to 1023."""
-    return float64_of(bits_of(n + BIASED_SHIFT_FLOAT64) << 52)
-
-
-@scalar
 def exp_short(x):
     """exp(x) as a float64; beyond 200 that of 200."""
     y = 200.0 if x > 200.0 else x
@@ -353,6 +144,10 @@ def exp_short(x):
     return (1.0 + (r + r * r * polynomial(r, EXP_SHORT))) * power_of_2_float64(n)
 
 
+HALF_ROOT_BITS_FLOAT64 = 0x3FE6A09E667F3BCD
+INTEGER_BITS_FLOAT64 = 0x4330000000000000
+
+
 # (2 atanh(s) - 2 s) / s**3 in powers of s**2 for |s| <= 0.1716, error of log 2**-38.
 LOG_SHORT = (
     0.6666666567482277,
@@ -360,6 +155,7 @@ LOG_SHORT = (
     0.28537561267351697,
     0.23578081480023028,
 )
+ONE_BITS_FLOAT64 = 0x3FF0000000000000
 
 
 @scalar
@@ -429,6 +225,23 @@ def exact_product(x, y):
     return product, fused(x, y, -product)
 
 
+EXP_FLOAT64 = (
+    0.5,
+    0.16666666666666677,
+    0.041666666666666706,
+    0.008333333333321428,
+    0.0013888888888851853,
+    0.0001984126988670735,
+    2.4801587408788256e-05,
+    2.7557243534123664e-06,
+    2.755718886431183e-07,
+    2.5109304723253387e-08,
+    2.0944392996259728e-09,
+)
+LN2_HIGH = 0.6931471804855391
+LN2_LOW = 7.440617110012397e-11
+
+
 @exact
 def ordered_sum(x, y):
     """(rounded sum, rounding error) for |x| >= |y|, x = 0, or x a multiple of y's last place."""
@@ -462,6 +275,17 @@ TWO_THIRDS_HIGH = 0.6666666666666666
 TWO_THIRDS_LOW = 3.700743415417188e-17
 
 
+@scalar
+def split_float64(x):
+    """(k, m) with x = 2**k m and sqrt(1/2) <= m < sqrt(2), for x > 0."""
+    tiny = x < 2.2250738585072014e-308
+    y = x * 18014398509481984.0 if tiny else x
+    bits = bits_of(y) + (ONE_BITS_FLOAT64 - HALF_ROOT_BITS_FLOAT64)
+    offset = 4503599627371573.0 if tiny else 4503599627371519.0
+    k = float64_of((bits >> 52) | INTEGER_BITS_FLOAT64) - offset
+    return k, float64_of((bits & 0xFFFFFFFFFFFFF) + HALF_ROOT_BITS_FLOAT64)
+
+
 @exact
 def two_sum(x, y):
     """(rounded sum, rounding error)."""
@@ -489,6 +313,17 @@ def log_precise(x):
     low = low + (2.0 * s_low + third_low)
     total, rest = ordered_sum(k * LN2_HIGH, high)
     return ordered_sum(total, rest + (low + k * LN2_LOW))
+
+
+TWICE_BIASED_SHIFT_FLOAT64 = 6755399441057790.0
+
+
+@scalar
+def scale_float64(x, n):
+    """x * 2**n for a whole n from -2044 to 2046, rounded once if x is near 1."""
+    bits = bits_of(n + TWICE_BIASED_SHIFT_FLOAT64)
+    half = bits >> 1
+    return x * float64_of(half << 52) * float64_of((bits - half) << 52)
 
 
 @scalar
@@ -554,33 +389,6 @@ def abs(x):
 @overload(abs, jit_options=CONTRACT)
 def abs_overload(x):
     return abs_any
-
-
-def exp(x):
-    raise NotImplementedError
-
-
-@overload(exp, jit_options=CONTRACT)
-def exp_overload(x):
-    return {types.float32: exp_float32, types.float64: exp_float64}.get(x)
-
-
-def isfinite(x):
-    raise NotImplementedError
-
-
-@overload(isfinite, jit_options=CONTRACT)
-def isfinite_overload(x):
-    return isfinite_any
-
-
-def log(x):
-    raise NotImplementedError
-
-
-@overload(log, jit_options=CONTRACT)
-def log_overload(x):
-    return {types.float32: log_float32, types.float64: log_float64}.get(x)
 
 
 def pow(x, y):
@@ -716,6 +524,7 @@ def accumulator_overload(x):
 
 
 # euclidean_norm:
+#     divisor = where(result == 0, 1, result)
 #     sqrt(sum(square(self)))
 @kernel
 def euclidean_norm_forward(self, rows, n, out):
@@ -742,7 +551,7 @@ def euclidean_norm_forward_parallel(self, rows, n, out):
 
 
 # euclidean_norm, gradient of self:
-#     where(result == 0, 0, grad * self / result)
+#     grad * where(result == 0, 0, self / divisor)
 @kernel
 def euclidean_norm_backward(self, grad, result, rows, n, out):
     number = self.dtype.type
@@ -751,9 +560,11 @@ def euclidean_norm_backward(self, grad, result, rows, n, out):
         stop = start + n
         self_lane = self[start:stop]
         out_lane = out[start:stop]
+        divisor = where(result[row] == number(0), number(1), result[row])
         for i in range(out_lane.shape[0]):
-            part0_0 = grad[row] * self_lane[i] / result[row]
-            out_lane[i] = where(result[row] == number(0), number(0), part0_0)
+            part0_0 = result[row] == number(0)
+            part0_1 = where(part0_0, number(0), self_lane[i] / divisor)
+            out_lane[i] = grad[row] * part0_1
 
 
 @parallel_kernel
@@ -774,7 +585,8 @@ def euclidean_norm_backward_parallel(self, grad, result, rows, n, out):
 
 
 # power_norm:
-#     ratio = where(result == 0, 0, abs(self) / result)
+#     divisor = where(result == 0, 1, result)
+#     ratio = where(self == 0, 1, abs(self)) / divisor
 #     sum(abs(self) ** p) ** (1 / p)
 @kernel
 def power_norm_forward(self, p, rows, n, out):
@@ -802,7 +614,7 @@ def power_norm_forward_parallel(self, p, rows, n, out):
 
 
 # power_norm, gradient of self:
-#     grad * sign(self) * ratio ** (p - 1)
+#     grad * where(result == 0, 0, sign(self) * ratio ** (p - 1))
 @kernel
 def power_norm_backward(self, grad, result, p, rows, n, out):
     number = self.dtype.type
@@ -812,10 +624,13 @@ def power_norm_backward(self, grad, result, p, rows, n, out):
         stop = start + n
         self_lane = self[start:stop]
         out_lane = out[start:stop]
+        divisor = where(result[row] == number(0), number(1), result[row])
         for i in range(out_lane.shape[0]):
-            part0_0 = abs(self_lane[i]) / result[row]
-            part0_1 = where(result[row] == number(0), number(0), part0_0)
-            out_lane[i] = grad[row] * sign(self_lane[i]) * pow(part0_1, p - number(1))
+            part0_0 = self_lane[i] == number(0)
+            part0_1 = where(part0_0, number(1), abs(self_lane[i])) / divisor
+            part0_2 = sign(self_lane[i]) * pow(part0_1, p - number(1))
+            part0_3 = where(result[row] == number(0), number(0), part0_2)
+            out_lane[i] = grad[row] * part0_3
 
 
 @parallel_kernel
@@ -836,62 +651,105 @@ def power_norm_backward_parallel(self, grad, result, p, rows, n, out):
         )
 
 
-# logsumexp:
-#     largest = max(self)
-#     shift = where(isfinite(largest), largest, 0)
-#     shift + log(sum(exp(self - shift)))
+# taxicab_norm:
+#     sum(abs(self))
 @kernel
-def logsumexp_forward(self, rows, n, out):
+def taxicab_norm_forward(self, rows, n, out):
     number = self.dtype.type
     for row in range(rows):
         start = row * n
         stop = start + n
         self_lane = self[start:stop]
-        max_0 = lane_max(self_lane)
-        largest = max_0
-        shift = where(isfinite(largest), largest, number(0))
-        sum_1_sum = accumulator(number(0))
+        sum_0_sum = accumulator(number(0))
         for i in range(self_lane.shape[0]):
-            sum_1_sum += exp(self_lane[i] - shift)
-        sum_1 = number(sum_1_sum)
-        out[row] = shift + log(sum_1)
+            sum_0_sum += abs(self_lane[i])
+        sum_0 = number(sum_0_sum)
+        out[row] = sum_0
 
 
 @parallel_kernel
-def logsumexp_forward_parallel(self, rows, n, out):
+def taxicab_norm_forward_parallel(self, rows, n, out):
     block = CHUNK // n if 0 < n < CHUNK else 1
     parts = (rows + block - 1) // block
     for part in prange(parts):
         low = part * block
         high = low + block if low + block < rows else rows
-        logsumexp_forward(self[low * n : high * n], high - low, n, out[low:high])
+        taxicab_norm_forward(self[low * n : high * n], high - low, n, out[low:high])
 
 
-# logsumexp, gradient of self:
-#     grad * exp(self - result)
+# taxicab_norm, gradient of self:
+#     grad * sign(self)
 @kernel
-def logsumexp_backward(self, grad, result, rows, n, out):
+def taxicab_norm_backward(self, grad, rows, n, out):
     for row in range(rows):
         start = row * n
         stop = start + n
         self_lane = self[start:stop]
         out_lane = out[start:stop]
         for i in range(out_lane.shape[0]):
-            out_lane[i] = grad[row] * exp(self_lane[i] - result[row])
+            out_lane[i] = grad[row] * sign(self_lane[i])
 
 
 @parallel_kernel
-def logsumexp_backward_parallel(self, grad, result, rows, n, out):
+def taxicab_norm_backward_parallel(self, grad, rows, n, out):
     block = CHUNK // n if 0 < n < CHUNK else 1
     parts = (rows + block - 1) // block
     for part in prange(parts):
         low = part * block
         high = low + block if low + block < rows else rows
-        logsumexp_backward(
+        taxicab_norm_backward(
             self[low * n : high * n],
             grad[low:high],
-            result[low:high],
             high - low,
             n,
             out[low * n : high * n],
         )
+
+
+# zero_norm:
+#     sum(where(self != 0, 1, 0))
+@kernel
+def zero_norm_forward(self, rows, n, out):
+    number = self.dtype.type
+    for row in range(rows):
+        start = row * n
+        stop = start + n
+        self_lane = self[start:stop]
+        sum_0_sum = accumulator(number(0))
+        for i in range(self_lane.shape[0]):
+            sum_0_sum += where(self_lane[i] != number(0), number(1), number(0))
+        sum_0 = number(sum_0_sum)
+        out[row] = sum_0
+
+
+@parallel_kernel
+def zero_norm_forward_parallel(self, rows, n, out):
+    block = CHUNK // n if 0 < n < CHUNK else 1
+    parts = (rows + block - 1) // block
+    for part in prange(parts):
+        low = part * block
+        high = low + block if low + block < rows else rows
+        zero_norm_forward(self[low * n : high * n], high - low, n, out[low:high])
+
+
+# zero_norm, gradient of self:
+#     0
+@kernel
+def zero_norm_backward(rows, n, out):
+    number = out.dtype.type
+    for row in range(rows):
+        start = row * n
+        stop = start + n
+        out_lane = out[start:stop]
+        for i in range(out_lane.shape[0]):
+            out_lane[i] = number(0)
+
+
+@parallel_kernel
+def zero_norm_backward_parallel(rows, n, out):
+    block = CHUNK // n if 0 < n < CHUNK else 1
+    parts = (rows + block - 1) // block
+    for part in prange(parts):
+        low = part * block
+        high = low + block if low + block < rows else rows
+        zero_norm_backward(high - low, n, out[low * n : high * n])

@@ -119,4 +119,6 @@ def __getattr__(name):
         from importlib import import_module
 
         return import_module(f".{name}", __name__)
+    if name in ("complex32", "complex64", "complex128", "chalf", "cfloat", "cdouble"):
+        raise AttributeError(f"rederive has no complex dtypes yet, so there is no {name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

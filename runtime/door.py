@@ -3,7 +3,7 @@
 import numpy as np
 from numpy import empty, ndarray
 
-from . import dtypes, pointwise, queries, rowwise
+from . import dtypes, pointwise, programs, queries, rowwise
 from .arrays import ArrayOperator, View, ViewNode, array_function, hand_written
 from .declared import declared
 from .dispatch import dispatch, profiled, profiling
@@ -11,7 +11,7 @@ from .graph import freed, next_sequence
 from .inplace import inplace, inplace_view
 from .modes import modes
 from .namespace import ops
-from .operator import TensorNode, expired, spread, total, unpack
+from .operator import TensorNode, expired, return_type, spread, total, unpack
 from .pointwise import Pointwise, PointwiseNode
 from .register import register
 from .resizing import write_out
@@ -52,8 +52,10 @@ __all__ = [
     "pointwise",
     "profiled",
     "profiling",
+    "programs",
     "queries",
     "register",
+    "return_type",
     "rowwise",
     "spread",
     "threads",

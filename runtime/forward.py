@@ -116,7 +116,9 @@ def _by_gradients(op, args, tangents):
         chosen = outputs if op.listed else [outputs[i] for i in op.differentiable_outputs]
         dummies = [zeros_like(o).requires_grad_() for o in chosen]
         gradients = autograd.grad(chosen, sources, dummies, create_graph=True, allow_unused=True)
-        pairs = [(g, t) for g, t in zip(gradients, along, strict=True) if g is not None]
+        # a gradient that is zero everywhere does not depend on the incoming one
+        paired = zip(gradients, along, strict=True)
+        pairs = [(g, t) for g, t in paired if g is not None and g._requires_grad]
         if not pairs:
             return [None] * len(chosen)
         first, second = zip(*pairs, strict=True)

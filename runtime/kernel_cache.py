@@ -50,8 +50,11 @@ def _new_mark():
 os.register_at_fork(after_in_child=_new_mark)
 
 
-def separate(module):
+def separate(module, *used):
     """Give the data files of the module's kernels names that no other process uses.
+
+    used: modules whose compiled functions the kernels call. Numba looks only at the kernel's own
+    file to see whether a cached version is out of date; with these it looks at theirs, too.
 
     Numba numbers the compiled versions of a kernel 1, 2, ... Two processes that compile one
     kernel for different dtypes at the same time would both take the same number, and the index
@@ -62,6 +65,10 @@ def separate(module):
             file = getattr(kernel._cache, "_cache_file", None)
             if file is not None:
                 file._data_name = _Name(file._data_name)
+                if used:
+                    stamps = [os.stat(other.__file__) for other in used]
+                    sources = [(stamp.st_mtime, stamp.st_size) for stamp in stamps]
+                    file._source_stamp = (file._source_stamp, *sources)
 
 
 class _Name:

@@ -383,6 +383,7 @@ class OperatorNode(Node):
     __slots__ = ()
     op = None
     label = None
+    undefined = ()  # outputs whose gradient the formulas take as None
 
     def __getattr__(self, name):
         from .saved_values import attribute
@@ -408,7 +409,10 @@ class OperatorNode(Node):
 
         dtype = next(g.dtype for g in grads if g is not None)
         pairs = zip(grads, self.shape, strict=True)
-        return [zeros(shape, dtype=dtype) if g is None else g for g, shape in pairs]
+        return [
+            zeros(shape, dtype=dtype) if g is None and number not in self.undefined else g
+            for number, (g, shape) in enumerate(pairs)
+        ]
 
     def by_formulas(self, grad):
         """The gradient formulas for gradients that may still be flat arrays."""

@@ -3,8 +3,41 @@
 from __future__ import annotations
 
 from .geometry import Size, is_contiguous, normalize_dim
+from .loss_queries import (  # noqa: F401
+    batch,
+    batch_statistics,
+    channel_shape,
+    divergence_reduction,
+    equal_shape,
+    fractions,
+    logits_weight,
+    loss_parameter,
+    loss_weight,
+    other_dims,
+    probabilities,
+    probability_weight,
+    reduction_name,
+    reduction_number,
+    same_shape,
+    tracked,
+)
+from .matrix_queries import (  # noqa: F401
+    epsilon,
+    matrices,
+    matrix,
+    normed,
+    right_hand_side,
+    square_matrices,
+    square_shape,
+    svd_driver,
+    wide_factor,
+)
+from .modes import modes
 from .operator import spread
 from .tensor import Tensor
+from .windows import convolution_plan
+
+__all__ = ["convolution_plan"]
 
 
 def _shape(subject):
@@ -86,6 +119,61 @@ def dims(dim):
 def refuse(argument, value, wanted):
     """An error for an argument whose value no case of a composite takes."""
     raise ValueError(f"{value!r} is not a valid value for {argument}; it must be {wanted}")
+
+
+def fail(message):
+    """An error that an operator's arguments cause."""
+    raise RuntimeError(message)
+
+
+def negated(sizes):
+    """The negative of each of several whole numbers."""
+    return tuple(-n for n in sizes)
+
+
+def padding_mode(mode, value):
+    """A mode of padding other than constant, which takes no value."""
+    if mode not in ("reflect", "replicate", "circular"):
+        raise NotImplementedError(f"Unrecognised padding mode {mode}")
+    if value is not None and value != 0:
+        raise RuntimeError(f'Padding mode "{mode}" doesn\'t take in value argument')
+    return mode
+
+
+def random_key():
+    """A number from the default generator, that a counter-based random operator starts from."""
+    from .random import default_generator
+
+    return default_generator.key()
+
+
+def probability(value):
+    """A probability of dropout; ValueError outside 0 to 1."""
+    if value < 0 or value > 1:
+        raise ValueError(f"dropout probability has to be between 0 and 1, but got {value}")
+    return value
+
+
+def table_row(weight, index):
+    """A row of a table counted from the front; -1, which is no row, for None."""
+    if index is None:
+        return -1
+    rows = weight.shape[0]
+    if not -rows <= index < rows:
+        raise AssertionError("Padding_idx must be within num_embeddings")
+    return index % rows
+
+
+def renormalized(weight, indices, max_norm, norm_type):
+    """A table whose rows at `indices` were scaled, in place, to norms of at most `max_norm`."""
+    if max_norm is not None:
+        from .kernels.embedding import renormalize
+
+        if modes.before_write is not None:
+            modes.before_write(weight)
+        renormalize(weight._nd(), indices._nd(), max_norm, norm_type)
+        weight._counter[0] += 1
+    return weight
 
 
 def wrong_type(operator, argument, value):

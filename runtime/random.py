@@ -51,6 +51,10 @@ class Generator:
         """The seed that the stream started from."""
         return self._seed
 
+    def key(self):
+        """The next 64 bits of the stream: the key of a stream that counts instead."""
+        return int(self.numpy.bit_generator.random_raw())
+
     def get_state(self):
         """The position in the stream, as a uint8 tensor."""
         state = self.numpy.bit_generator.state

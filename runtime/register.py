@@ -64,31 +64,53 @@ def register(package, interface, modules):
     writing = {name: own.pop(f"{name}_out", None) for name, *_ in interface}
     for name, *_ in interface:
         functions[name] = own[name]
-    groups = {}
-    for row in interface:
-        groups.setdefault(row[1], []).append(row)
-    for public, rows in groups.items():
-        candidates = [(own[row[0]], _types(own[row[0]], row[0], modules)) for row in rows]
-        function = candidates[0][0] if len(rows) == 1 else overloaded(public, candidates)
-        _place(package, public, function, rows, own, _with_out(public, candidates, rows, writing))
+    known = set()
+    for rows in _grouped(interface):
+        public = rows[0][1]
+        types = [_types(own[row[0]], row[0], modules) for row in rows]
+        function = _chooser(public, [own[row[0]] for row in rows], types)
+        writers = [own.get(f"{row[0]}_") for row in rows]
+        inplace = _chooser(f"{public}_", writers, types)
+        offered = _with_out(public, [own[row[0]] for row in rows], types, rows, writing)
+        _place(package, (function, inplace, offered), rows, own, public not in known)
+        known.add(public)
     for name in own:
         package.setdefault(name, own[name])
         if not hasattr(ops, name):
             setattr(ops, name, own[name])
 
 
-def _with_out(public, candidates, rows, writing):
+def _with_out(public, functions, types, rows, writing):
     """The function that namespaces offer, which can write its result where the caller says."""
     found = [writing[row[0]] for row in rows]
     if not any(found):
         return None
     if len(rows) > 1:
-        signatures = [signature for _, signature in candidates]
-        chosen = [f or c for f, (c, _) in zip(found, candidates, strict=True)]
-        return overloaded(public, list(zip(chosen, signatures, strict=True)))
+        return _chooser(public, [f or c for f, c in zip(found, functions, strict=True)], types)
     found[0].__name__ = found[0].__qualname__ = public
-    found[0].__doc__ = candidates[0][0].__doc__
+    found[0].__doc__ = functions[0].__doc__
     return found[0]
+
+
+def _grouped(interface):
+    """Rows that become one function each: overloads, unless they share no namespace."""
+    groups = {}
+    for row in interface:
+        ofname = groups.setdefault(row[1], [])
+        shared = [g for g in ofname if any(set(row[2]) & set(other[2]) for other in g)]
+        if shared:
+            shared[0].append(row)
+        else:
+            ofname.append([row])
+    return [group for ofname in groups.values() for group in ofname]
+
+
+def _chooser(public, functions, types):
+    """One function for the overloads of a name; None stands for one that does not exist."""
+    candidates = [pair for pair in zip(functions, types, strict=True) if pair[0] is not None]
+    if len(candidates) > 1:
+        return overloaded(public, candidates)
+    return candidates[0][0] if candidates else None
 
 
 def _refuse_taken(package, interface):
@@ -119,10 +141,16 @@ def _types(function, name, modules):
     raise KeyError(name)
 
 
-def _place(package, public, function, rows, own, writing):
-    inplace = own.get(f"{rows[0][0]}_")
-    package[public] = function
-    setattr(ops, public, function)
+def _place(package, made, rows, own, first):
+    """Put a function in its places; formulas mean the `first` function of a name.
+
+    made: the function, its in-place form, and the one that takes `out`, or None.
+    """
+    function, inplace, writing = made
+    public = rows[0][1]
+    if first:
+        package[public] = function
+        setattr(ops, public, function)
     for name, _, namespaces, aliases, method, operator in rows:
         spellings = [(space, public) for space in namespaces]
         for alias in aliases:
@@ -130,7 +158,8 @@ def _place(package, public, function, rows, own, writing):
             spellings.append((space or namespaces[0], last))
         for space, spelling in spellings:
             takes_out = writing is not None and space in ("torch", "special", "linalg")
-            _export(package, space, spelling, function, inplace, writing if takes_out else function)
+            offered = writing if takes_out else function
+            _export(space, spelling, (function, inplace, offered), first)
         if method:
             for spelling in _methods(public, aliases):
                 attached.add(spelling)
@@ -144,14 +173,16 @@ def _place(package, public, function, rows, own, writing):
             _operator(operator, name, own)
 
 
-def _export(package, space, name, function, inplace, offered):
+def _export(space, name, made, first):
     """Make a function reachable as `rederive.<space>.<name>` and, in place, `<name>_`.
 
-    offered: the function for programs; formulas, methods and operators take the plain one.
+    made: the function for formulas, its in-place form, and the function for programs.
     """
+    function, inplace, offered = made
     pairs = [(name, function, offered)] + ([(f"{name}_", inplace, inplace)] if inplace else [])
     for spelling, plain, public in pairs:
-        setattr(ops, spelling, plain)
+        if first:
+            setattr(ops, spelling, plain)
         if space == "torch":
             exported[spelling] = public
         elif space not in ("Tensor", "internal"):

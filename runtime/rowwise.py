@@ -241,7 +241,8 @@ def backward(node, grad):
         kernel(*(_number(arrays[n]) for n in names), lanes.rows, lanes.count, *outs)
         for i, out in zip(computed, outs, strict=True):
             lane_out = op.differentiable[i] not in op.lane_parameters
-            gradients[i] = lanes.scatter(out) if lane_out else out
+            kind_of_input = node.general.input_dtypes[i].numpy
+            gradients[i] = lanes.scatter(out) if lane_out else out.astype(kind_of_input, copy=False)
     return tuple(gradients) if len(gradients) > 1 else gradients[0]
 
 

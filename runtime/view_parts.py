@@ -68,6 +68,13 @@ def narrow(shape, strides, offset, dim, start, length):
     return slice(shape, strides, offset, dim, start, start + length)
 
 
+def corner(shape, strides, offset, size):
+    """The first elements of each dimension, at most `size`; all of a shape of another rank."""
+    if len(size) != len(shape):
+        return shape, strides, offset
+    return Size(min(n, own) for n, own in zip(size, shape, strict=True)), strides, offset
+
+
 def diagonal(shape, strides, offset, offset_=0, dim1=0, dim2=1):
     """The diagonal of two dimensions, as a new last one. `offset_` above 0 lies above it."""
     ndim = len(shape)

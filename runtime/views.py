@@ -18,6 +18,7 @@ from .geometry import (
 )
 from .view_parts import (
     chunk,
+    corner,
     diagonal,
     narrow,
     select,
@@ -35,6 +36,7 @@ __all__ = [
     "as_strided",
     "broadcast_to",
     "chunk",
+    "corner",
     "diagonal",
     "expand",
     "flatten_shape",

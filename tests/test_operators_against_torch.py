@@ -34,9 +34,6 @@ def counterpart(operator):
     return None
 
 
-PUBLIC = [o for o in OPERATORS if counterpart(o) is not None and "internal" not in o.namespace]
-
-
 class Drawing:
     """Calls of an operator: argument name -> array, list of arrays, or plain value."""
 
@@ -47,7 +44,8 @@ class Drawing:
         self.kinds = {argument.name: argument for argument in operator.arguments}
 
     def call(self):
-        base = self.random.choice(self.declared).values
+        sample = self.random.choice(self.declared)
+        base, self.symmetric = sample.values, sample.symmetric
         values = {name: self.varied(name, value, base) for name, value in base.items()}
         for argument in self.operator.arguments:
             if argument.type == "bool" and argument.has_default and self.random.random() < 0.3:
@@ -76,6 +74,8 @@ class Drawing:
         return samples.lay_out(value, self.random.random() < 0.4)
 
     def dtype(self):
+        if self.operator.name in ONE_DTYPE:
+            return "float64"
         return self.random.choice(DTYPES) if self.random.random() < 0.5 else "float64"
 
     @staticmethod
@@ -83,7 +83,7 @@ class Drawing:
         return np.asarray(value).astype(dtype) if value.dtype.kind == "f" else value
 
 
-def outcome(module, function, operator, values):
+def outcome(module, function, operator, values, symmetric=frozenset()):
     """What a call gives: ("error", its type) or ("value", outputs, gradients)."""
     leaves = []
 
@@ -92,7 +92,7 @@ def outcome(module, function, operator, values):
             made = module.from_numpy(value)
             if value.dtype.kind == "f" and name in operator.differentiable:
                 leaves.append(made.requires_grad_())
-            return made
+            return (made + made.mT) / 2 if name in symmetric else made
         if samples.is_arrays(value):
             return [given(name, item) for item in value]
         kind = next(a.type for a in operator.arguments if a.name == name)
@@ -122,10 +122,8 @@ def outcome(module, function, operator, values):
             ]
             try:
                 gradients = module.autograd.grad(kept, leaves, cotangents, allow_unused=True)
-            except RuntimeError:
-                if module is rederive:
-                    raise
-                gradients = None  # PyTorch lacks the derivative
+            except RuntimeError as error:
+                gradients = error  # PyTorch lacks the derivative, or nobody has it
     return "value", outputs, gradients
 
 
@@ -156,7 +154,9 @@ def difference(ours, theirs, dtypes):
     if len(ours[1]) != len(theirs[1]):
         return f"{len(ours[1])} outputs, PyTorch has {len(theirs[1])}"
     kinds = [("output", ours[1], theirs[1])]
-    if theirs[2] is not None:
+    if isinstance(ours[2], Exception) and not isinstance(theirs[2], Exception):
+        return f"gradient: ours: {ours[2]!r:.300}"
+    if not isinstance(theirs[2], Exception) and not isinstance(ours[2], Exception):
         kinds.append(("gradient", ours[2], theirs[2]))
     for what, mine, other in kinds:
         for number, (a, b) in enumerate(zip(mine, other, strict=True)):
@@ -176,16 +176,43 @@ def difference(ours, theirs, dtypes):
     return ""
 
 
+PECULIAR = {
+    "det": "PyTorch's gradient of singular matrices is 0 where the cofactors are not",
+    "svd": "the signs of singular vectors are free",
+    "svd_torch": "the signs of singular vectors are free",
+    "eigh": "the signs of eigenvectors are free",
+    "batch_norm_torch": "PyTorch misreads weights that lie with gaps; batch_norm is the same",
+}
+"""Operators that have tests of their own, and why."""
+
+ONE_DTYPE = {
+    "huber_loss": "PyTorch computes it in the dtype of the input",
+    "binary_cross_entropy_with_logits": "PyTorch computes it in the dtype of the target",
+    "binary_cross_entropy_with_logits_torch": "as above",
+}
+"""Operators whose operands have one dtype here, and why."""
+
+PUBLIC = [
+    o
+    for o in OPERATORS
+    if counterpart(o) is not None and "internal" not in o.namespace and o.name not in PECULIAR
+]
+
+
 @pytest.mark.parametrize("operator", PUBLIC, ids=lambda operator: operator.name)
 def test_operator_agrees_with_pytorch(operator):
+    if operator.name in OPEN:
+        pytest.skip(OPEN[operator.name])
     drawing, theirs = Drawing(operator), counterpart(operator)
     found = []
     for _ in range(CALLS):
         values = drawing.call()
-        ours = outcome(rederive, operator.function, operator, values)
+        ours = outcome(rederive, operator.function, operator, values, drawing.symmetric)
         arrays = samples.Sample("", values, 0).arrays()
         dtypes = {str(array.dtype) for array in arrays}
-        wrong = difference(ours, outcome(torch, theirs, operator, values), dtypes)
+        wrong = difference(
+            ours, outcome(torch, theirs, operator, values, drawing.symmetric), dtypes
+        )
         if wrong:
             shown = {
                 n: f"{v.dtype}{list(v.shape)}" if isinstance(v, np.ndarray) else v

@@ -43,7 +43,7 @@ class Bound:
             tensor.requires_grad_()
             self.leaves.append(tensor)
             self.owners.append(name)
-            return _Leaf(len(self.leaves) - 1)
+            return _Leaf(len(self.leaves) - 1, name in self.sample.symmetric)
         return tensor
 
     def outputs(self, *leaves: Any) -> tuple[Any, ...]:
@@ -51,7 +51,8 @@ class Bound:
 
         def fill(value: Any) -> Any:
             if isinstance(value, _Leaf):
-                return leaves[value.index]
+                leaf = leaves[value.index]
+                return (leaf + leaf.mT) / 2 if value.symmetric else leaf
             return [fill(item) for item in value] if isinstance(value, list) else value
 
         given = {name: fill(value) for name, value in self.template.items()}
@@ -60,6 +61,7 @@ class Bound:
             if argument.keyword_only or argument.name not in given:
                 break
             positional.append(given.pop(argument.name))
+        rederive.manual_seed(self.sample.seed)  # an operator may draw random numbers
         result = self.operator.function(*positional, **given)
         return tuple(result) if isinstance(result, tuple | list) else (result,)
 
@@ -98,6 +100,7 @@ class _Leaf:
     """Stands in `Bound.template` for the leaf tensor of that number."""
 
     index: int
+    symmetric: bool  # the operator is given its symmetric part
 
 
 def to_numpy(tensor: Any) -> np.ndarray:

@@ -16,6 +16,7 @@ FAMILIES = {
     "pointwise": "a scalar expression, element by element, in one loop; operands broadcast",
     "rowwise": "one lane along the reduced dimensions at a time",
     "composite": "a formula over other operators; gradients follow from theirs",
+    "program": "a loop over other operators, written by hand; gradients follow from theirs",
     "library": "a call of NumPy or SciPy on arrays",
     "kernel": "a hand-written kernel",
     "view": "new geometry over the same memory",

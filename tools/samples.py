@@ -27,6 +27,7 @@ class Sample:
     or a plain value. Arguments that are left out take their default.
     strided: the tensor arguments whose memory is to be non-contiguous.
     kink: the values are declared points, where finite differences mean nothing.
+    symmetric: the arguments that are symmetric matrices, and stay so when they are varied.
     """
 
     label: str
@@ -34,6 +35,7 @@ class Sample:
     seed: int
     strided: frozenset[str] = field(default_factory=frozenset)
     kink: bool = False
+    symmetric: frozenset[str] = field(default_factory=frozenset)
 
     @property
     def empty(self) -> bool:
@@ -58,6 +60,14 @@ def floating(sample: Sample, names: Sequence[str]) -> bool:
     given = (sample.values.get(name) for name in names)
     arrays = (item for value in given for item in (value if isinstance(value, list) else [value]))
     return any(isinstance(array, np.ndarray) and array.dtype.kind == "f" for array in arrays)
+
+
+def formed(array: np.ndarray, form: str) -> np.ndarray:
+    """Matrices of a form: "symmetric", or "positive" definite with eigenvalues of at least 1."""
+    turned = np.swapaxes(array, -1, -2) if form else array
+    if form == "positive":
+        return array @ turned + np.eye(array.shape[-1])
+    return (array + turned) / 2 if form else array
 
 
 def lay_out(array: np.ndarray, strided: bool) -> np.ndarray:
@@ -106,7 +116,8 @@ class _Drawing:
         kinds = {argument.name: argument for argument in self.operator.arguments}
         values = {name: self.declared_value(kinds[name], given) for name, given in call.items()}
         label = f"call {number + 1}"
-        yield Sample(label, values, self.seed)
+        symmetric = frozenset(n for n, g in call.items() if isinstance(g, Mapping) and "form" in g)
+        yield Sample(label, values, self.seed, symmetric=symmetric)
         laid = frozenset(
             name
             for name, value in values.items()
@@ -114,7 +125,7 @@ class _Drawing:
             and not _dense(call[name])
         )
         if laid:
-            yield Sample(f"{label}, strided", values, self.seed, laid)
+            yield Sample(f"{label}, strided", values, self.seed, laid, symmetric=symmetric)
 
     def declared_value(self, argument: Any, given: Any) -> Any:
         """What a value written under `calls:` means for an argument of its type."""
@@ -122,7 +133,7 @@ class _Drawing:
             return tuple(given) if isinstance(given, list) else given
         if isinstance(given, Mapping):
             return self.described_tensor(argument.name, given)
-        if argument.many and isinstance(given, list | tuple):
+        if (argument.many or argument.variadic) and isinstance(given, list | tuple):
             return [self.declared_tensor(argument.name, item) for item in given]
         return self.declared_tensor(argument.name, given)
 
@@ -150,7 +161,7 @@ class _Drawing:
         if kind in "iu":
             low, high = self.operator.samples.get(name, (0, 9))
             return np.asarray(self.generator.integers(int(low), int(high), shape, endpoint=True))
-        return self.uniform(name, shape)
+        return formed(self.uniform(name, shape), given.get("form", ""))
 
     # --- pointwise operators without explicit calls ----------------------------------------
 

@@ -5,7 +5,14 @@ can say does not belong here.
 """
 
 from .. import kernel_cache
-from . import scan
+from . import averaging, convolving, dropout, indexing, pooling, scan, sorting, tiles, weighing
+from .averaging import (
+    adaptive_avg_pool2d,
+    adaptive_avg_pool2d_backward,
+    avg_pool2d,
+    avg_pool2d_backward,
+)
+from .convolving import convolution, convolution_input
 from .copying import (
     cast,
     cat,
@@ -18,33 +25,102 @@ from .copying import (
     stack,
     sum_to_size,
 )
-from .indexing import gather, index, index_add, index_put_add, index_select, scatter_add
+from .dropout import keyed_dropout
+from .embedding import embedding_dense_backward, embedding_rows, embedding_shared_rows
+from .indexing import (
+    gather,
+    index,
+    index_add,
+    index_put_add,
+    index_select,
+    last_written,
+    scatter,
+    scatter_add,
+    scatter_fill,
+    scatter_multiply,
+)
+from .matrices import (
+    cofactor,
+    cofactor_along,
+    linalg_cholesky_ex,
+    linalg_det,
+    linalg_eigh,
+    linalg_inv_ex,
+    linalg_qr,
+    linalg_slogdet,
+    linalg_solve_ex,
+    linalg_svd,
+)
+from .padding import constant_pad_nd, extend, fold_padding
+from .pooling import max_pool2d_with_indices, pool_gather, pool_scatter
 from .products import addmm, linear
 from .scan import cumprod, cumsum, linear_recurrence, prod
+from .sorting import nonzero, one_hot, sort, topk
+from .triangular import linalg_solve_triangular
+from .weighing import convolution_weight
 
-kernel_cache.separate(scan)
+for module in (averaging, dropout, indexing, pooling, scan, sorting):
+    kernel_cache.separate(module)
+kernel_cache.separate(convolving, tiles)
+kernel_cache.separate(weighing, convolving, tiles)
 
 __all__ = [
+    "adaptive_avg_pool2d",
+    "adaptive_avg_pool2d_backward",
     "addmm",
+    "avg_pool2d",
+    "avg_pool2d_backward",
     "cast",
     "cat",
+    "cofactor",
+    "cofactor_along",
+    "constant_pad_nd",
+    "convolution",
+    "convolution_input",
+    "convolution_weight",
     "copy",
     "cumprod",
     "cumsum",
+    "embedding_dense_backward",
+    "embedding_rows",
+    "embedding_shared_rows",
+    "extend",
     "flip",
+    "fold_padding",
     "fold_repeats",
     "gather",
     "index",
     "index_add",
     "index_put_add",
     "index_select",
+    "keyed_dropout",
+    "last_written",
+    "linalg_cholesky_ex",
+    "linalg_det",
+    "linalg_eigh",
+    "linalg_inv_ex",
+    "linalg_qr",
+    "linalg_slogdet",
+    "linalg_solve_ex",
+    "linalg_solve_triangular",
+    "linalg_svd",
     "linear",
     "linear_recurrence",
+    "max_pool2d_with_indices",
     "new_zeros",
+    "nonzero",
+    "one_hot",
+    "pool_gather",
+    "pool_scatter",
     "prod",
     "repeat",
+    "scatter",
     "scatter_add",
+    "scatter_fill",
+    "scatter_multiply",
     "shift",
+    "sort",
     "stack",
     "sum_to_size",
+    "topk",
 ]

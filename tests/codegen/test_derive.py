@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import scipy.special
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rederive.codegen.derive import Underivable, derive
 from rederive.codegen.expressions import transform
@@ -167,11 +167,13 @@ formulas = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(formulas)
 def test_derived_gradients_of_any_formula_agree(known, tree):
     agree(entry_of(tree, ("self", "other")), known, POINTS, tolerance=1e-4)
 
 
+@settings(deadline=None)
 @given(formulas, formulas)
 def test_naming_a_part_changes_no_gradient(known, tree, part):
     inlined = entry_of(Binary("*", tree, part), ("self", "other"))

@@ -72,3 +72,32 @@ def test_ruff_keeps_what_is_laid_out(tmp_path):
         text=True,
     )
     assert done.returncode == 0, done.stdout[:3000]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "    gradient = ops.function(" + ", ".join(f"argument_{i}" for i in range(8)) + ")",
+        "    return ops.function(" + ", ".join(f"argument_{i}" for i in range(20)) + ")",
+        "    arguments=(" + ", ".join(f'"argument_{i}"' for i in range(20)) + "),",
+        "    (" + ", ".join(f'"argument_{i}"' for i in range(20)) + "),",
+    ],
+)
+def test_long_statements_are_broken_as_ruff_breaks_them(line):
+    assert len(line) > WIDTH
+    item = line.endswith("),")
+    head = "x = f(\n" if item else "def f():\n"
+    broken = head + lay_out(line) + (")\n" if item else "")
+    done = subprocess.run(
+        [sys.executable, "-m", "ruff", "format", "--line-length", str(WIDTH), "-"],
+        input=head + line + "\n" + (")\n" if item else ""),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == broken
+
+
+def test_other_long_lines_stay_as_they_are():
+    line = "x = " + " + ".join(f"operand_{i}" for i in range(20))
+    assert lay_out(line) == line + "\n"

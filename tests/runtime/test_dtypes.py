@@ -111,3 +111,10 @@ def test_limits():
         rederive.iinfo(rederive.float32)
     with pytest.raises(TypeError, match=r"not supported by rederive\.iinfo"):
         rederive.iinfo(rederive.bool)
+
+
+def test_complex_is_refused_clearly():
+    with pytest.raises(AttributeError, match="rederive has no complex dtypes yet, so there is no"):
+        rederive.complex64  # noqa: B018
+    with pytest.raises(RuntimeError, match="Could not infer dtype of complex"):
+        rederive.tensor([1j])

@@ -1,0 +1,63 @@
+"""Rows of a table, and what flows back to them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .indexing import add_slices
+
+
+def _checked(indices):
+    if indices.dtype not in (np.int64, np.int32):
+        raise RuntimeError(
+            "Expected tensor for argument #1 'indices' to have one of the following scalar types: "
+            f"Long, Int; but got {indices.dtype} instead (while checking arguments for embedding)"
+        )
+    return indices
+
+
+def embedding_rows(weight, indices, padding_idx, scale_grad_by_freq):
+    """The rows that `indices` names; the other arguments are for the gradient."""
+    if weight.ndim != 2:
+        raise RuntimeError("'weight' must be 2-D")
+    flat = _checked(indices)
+    if flat.size and (flat.min() < 0 or flat.max() >= weight.shape[0]):
+        raise IndexError("index out of range in self")
+    return np.take(weight, flat, axis=0)
+
+
+def _shares(indices, padding_idx, scale_grad_by_freq, dtype):
+    """What part of a gradient each index passes on; None if all pass all of it."""
+    if not scale_grad_by_freq:
+        return (indices != padding_idx).astype(dtype) if (indices == padding_idx).any() else None
+    often = np.bincount(indices.reshape(-1)) if indices.size else np.zeros(0)
+    return ((indices != padding_idx) / np.maximum(often[indices], 1)).astype(dtype)
+
+
+def embedding_dense_backward(grad_output, indices, num_weights, padding_idx, scale_grad_by_freq):
+    """The gradients of all rows: those of one row added in the order of `indices`."""
+    shares = _shares(_checked(indices), padding_idx, scale_grad_by_freq, grad_output.dtype)
+    given = grad_output if shares is None else grad_output * shares[..., None]
+    width = grad_output.shape[-1]
+    out = np.zeros((1, num_weights, width), grad_output.dtype)
+    flat = np.ascontiguousarray(indices, np.int64).reshape(-1)
+    add_slices(out, flat, np.ascontiguousarray(given).reshape(1, flat.size, width))
+    return out[0]
+
+
+def embedding_shared_rows(weight, indices, padding_idx, scale_grad_by_freq):
+    """The adjoint of `embedding_dense_backward`: rows times what part of a gradient they get."""
+    rows = np.take(weight, indices, axis=0)
+    shares = _shares(indices, padding_idx, scale_grad_by_freq, weight.dtype)
+    return rows if shares is None else rows * shares[..., None]
+
+
+def renormalize(weight, indices, max_norm, norm_type):
+    """Scale, in place, the rows named whose norm exceeds `max_norm` down to that norm."""
+    named = np.unique(indices)
+    if named.size and (named[0] < 0 or named[-1] >= len(weight)):
+        raise IndexError("index out of range in self")
+    rows = weight[named]
+    norms = np.linalg.norm(rows, norm_type, axis=1)
+    long = norms > max_norm
+    weight[named[long]] = rows[long] * (max_norm / (norms[long] + 1e-7))[:, None]

@@ -1,0 +1,234 @@
+"""Products of small blocks held in vector registers: what convolution and attention are made of.
+
+Numba offers no vectors, so the two inner loops are written in LLVM's language here. A block has
+as many rows as `rows` is long, and as many vectors (or taps) a row as the other tuple is long, so
+that the compiler knows both numbers.
+"""
+
+from __future__ import annotations
+
+import llvmlite.binding
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+_WIDE = bool(llvmlite.binding.get_host_cpu_features().get("avx512f"))
+VECTOR_BYTES = 64 if _WIDE else 32
+VECTORS = (0,) * (4 if _WIDE else 2)
+"""As long as a block of four rows is wide, in vectors: it fills the registers."""
+
+LANES = {4: VECTOR_BYTES // 4, 8: VECTOR_BYTES // 8}
+"""How many elements of so many bytes a vector holds."""
+
+_INDEX = ir.IntType(64)
+
+
+class _Block:
+    """Writes the code of one block: loads, fused multiplication and addition, accumulators."""
+
+    def __init__(self, context, builder, kind):
+        self.context = context
+        self.builder = builder
+        self.bytes = kind.bitwidth // 8
+        self.lanes = VECTOR_BYTES // self.bytes
+        self.scalar = context.get_value_type(kind)
+        self.vector = ir.VectorType(self.scalar, self.lanes)
+
+    def data(self, kind, value):
+        """The address of an array's first element, and the number of its elements."""
+        array = self.context.make_array(kind)(self.context, self.builder, value)
+        return array.data, array.nitems
+
+    def at(self, pointer, *places):
+        for place in places:
+            place = ir.Constant(_INDEX, place) if isinstance(place, int) else place
+            pointer = self.builder.gep(pointer, [place])
+        return pointer
+
+    def times(self, value, number):
+        return self.builder.mul(value, ir.Constant(_INDEX, number))
+
+    def load(self, pointer, mask=None):
+        wide = self.builder.bitcast(pointer, self.vector.as_pointer())
+        if mask is not None:
+            zero = ir.Constant(self.vector, [0.0] * self.lanes)
+            return self._masked("load", self.vector, [wide, self.aligned, mask, zero])
+        loaded = self.builder.load(wide)
+        loaded.align = self.bytes
+        return loaded
+
+    def store(self, value, pointer, mask=None):
+        wide = self.builder.bitcast(pointer, self.vector.as_pointer())
+        if mask is not None:
+            self._masked("store", ir.VoidType(), [value, wide, self.aligned, mask])
+        else:
+            self.builder.store(value, wide).align = self.bytes
+
+    def _masked(self, what, result, arguments):
+        """A load or store of those lanes only that the mask names."""
+        name = f"llvm.masked.{what}.v{self.lanes}f{8 * self.bytes}.p0"
+        kind = ir.FunctionType(result, [argument.type for argument in arguments])
+        function = cgutils.get_or_insert_function(self.builder.module, kind, name)
+        return self.builder.call(function, arguments)
+
+    def mask(self, count):
+        """The first `count` lanes."""
+        numbers = ir.VectorType(_INDEX, self.lanes)
+        lane = ir.Constant(numbers, list(range(self.lanes)))
+        return self.builder.icmp_signed("<", lane, self._spread(count, numbers))
+
+    @property
+    def aligned(self):
+        return ir.Constant(ir.IntType(32), self.bytes)
+
+    def spread(self, pointer):
+        """The element at an address in all lanes."""
+        return self.spread_value(self.builder.load(pointer))
+
+    def spread_value(self, value):
+        return self._spread(value, self.vector)
+
+    def _spread(self, value, kind):
+        nothing = ir.Constant(kind, ir.Undefined)
+        first = ir.Constant(ir.IntType(32), 0)
+        one = self.builder.insert_element(nothing, value, first)
+        lanes = ir.Constant(ir.VectorType(ir.IntType(32), self.lanes), [0] * self.lanes)
+        return self.builder.shuffle_vector(one, nothing, lanes)
+
+    def zeros(self, rows, columns):
+        zero = ir.Constant(self.vector, [0.0] * self.lanes)
+        return [
+            [cgutils.alloca_once_value(self.builder, zero) for _ in range(columns)]
+            for _ in range(rows)
+        ]
+
+    def add_product(self, total, left, right):
+        product = self.builder.fmul(left, right, flags=("contract",))
+        value = self.builder.fadd(self.builder.load(total), product, flags=("contract",))
+        self.builder.store(value, total)
+
+    def sum(self, vector):
+        """The sum over the lanes."""
+        name = f"llvm.vector.reduce.fadd.v{self.lanes}f{8 * self.bytes}"
+        kind = ir.FunctionType(self.scalar, [self.scalar, self.vector])
+        function = cgutils.get_or_insert_function(self.builder.module, kind, name)
+        zero = ir.Constant(self.scalar, 0.0)
+        return self.builder.call(function, [zero, vector], fastmath=("reassoc",))
+
+
+@intrinsic
+def combine(typingctx, x, start, offsets, weights, first, places, out, at, sizes, rows, vectors):
+    """`out[at + m * pitch + i]` = the sum of `weights[first + m * step + places[k]]` times
+    `x[start + offsets[k] + i]` over all k.
+
+    For all rows m and the lanes i of the vectors. sizes: (step, pitch). All arrays are flat; x,
+    weights and out are of one floating dtype.
+    """
+    many, wide = len(rows), len(vectors)
+
+    def generate(context, builder, signature, arguments):
+        block = _Block(context, builder, x.dtype)
+        source, _ = block.data(signature.args[0], arguments[0])
+        shifts, count = block.data(signature.args[2], arguments[2])
+        weight, _ = block.data(signature.args[3], arguments[3])
+        where, _ = block.data(signature.args[5], arguments[5])
+        target, _ = block.data(signature.args[6], arguments[6])
+        step, pitch = cgutils.unpack_tuple(builder, arguments[8])
+        source = block.at(source, arguments[1])
+        lines = [block.at(weight, arguments[4], block.times(step, m)) for m in range(many)]
+        totals = block.zeros(many, wide)
+        with cgutils.for_range(builder, count) as loop:
+            place = block.at(source, builder.load(block.at(shifts, loop.index)))
+            loaded = [block.load(block.at(place, v * block.lanes)) for v in range(wide)]
+            column = builder.load(block.at(where, loop.index))
+            for m in range(many):
+                factor = block.spread(block.at(lines[m], column))
+                for v in range(wide):
+                    block.add_product(totals[m][v], factor, loaded[v])
+        for m in range(many):
+            line = block.at(target, arguments[7], block.times(pitch, m))
+            for v in range(wide):
+                block.store(builder.load(totals[m][v]), block.at(line, v * block.lanes))
+        return context.get_dummy_value()
+
+    arguments = (x, start, offsets, weights, first, places, out, at, sizes, rows, vectors)
+    return types.void(*arguments), generate
+
+
+@intrinsic
+def correlate(typingctx, g, g_at, x, x_at, offsets, first, sizes, out, at, rows, taps):
+    """Add to `out[at + m * pitch + t]` the sum of `g[g_at + m * g_pitch + p]` times
+    `x[x_at + offsets[first + t] + p]` over all p.
+
+    For all rows m and taps t. The places p are those of `vectors` whole vectors in each of
+    `images`, which lie `g_step` and `x_step` elements apart.
+    sizes: (vectors, images, g_pitch, g_step, x_step, pitch).
+    """
+    many, wide = len(rows), len(taps)
+
+    def generate(context, builder, signature, arguments):
+        block = _Block(context, builder, g.dtype)
+        left, _ = block.data(signature.args[0], arguments[0])
+        right, _ = block.data(signature.args[2], arguments[2])
+        places, _ = block.data(signature.args[4], arguments[4])
+        target, _ = block.data(signature.args[7], arguments[7])
+        vectors, images, g_pitch, g_step, x_step, pitch = cgutils.unpack_tuple(
+            builder, arguments[6]
+        )
+        left, right = block.at(left, arguments[1]), block.at(right, arguments[3])
+        places = block.at(places, arguments[5])
+        offsets_of = [builder.load(block.at(places, t)) for t in range(wide)]
+        totals = block.zeros(many, wide)
+        with cgutils.for_range(builder, images) as outer:
+            one = block.at(left, builder.mul(outer.index, g_step))
+            other = block.at(right, builder.mul(outer.index, x_step))
+            lines = [block.at(one, block.times(g_pitch, m)) for m in range(many)]
+            shifted = [block.at(other, offset) for offset in offsets_of]
+            with cgutils.for_range(builder, vectors) as inner:
+                place = block.times(inner.index, block.lanes)
+                loaded = [block.load(block.at(line, place)) for line in lines]
+                for t in range(wide):
+                    value = block.load(block.at(shifted[t], place))
+                    for m in range(many):
+                        block.add_product(totals[m][t], loaded[m], value)
+        for m in range(many):
+            line = block.at(target, arguments[8], block.times(pitch, m))
+            for t in range(wide):
+                cell = block.at(line, t)
+                total = block.sum(builder.load(totals[m][t]))
+                builder.store(builder.fadd(builder.load(cell), total), cell)
+        return context.get_dummy_value()
+
+    arguments = (g, g_at, x, x_at, offsets, first, sizes, out, at, rows, taps)
+    return types.void(*arguments), generate
+
+
+@intrinsic
+def copy_row(typingctx, source, start, target, at, count, number):
+    """`target[at + i] = source[start + i] + number` for all i below `count`; short rows are quick.
+
+    What does not fill a vector is read and written under a mask.
+    """
+
+    def generate(context, builder, signature, arguments):
+        block = _Block(context, builder, source.dtype)
+        given, _ = block.data(signature.args[0], arguments[0])
+        taken, _ = block.data(signature.args[2], arguments[2])
+        given, taken = block.at(given, arguments[1]), block.at(taken, arguments[3])
+        added = block.spread_value(arguments[5])
+        lanes = ir.Constant(_INDEX, block.lanes)
+        whole = builder.sdiv(arguments[4], lanes)
+        with cgutils.for_range(builder, whole) as loop:
+            place = block.times(loop.index, block.lanes)
+            value = builder.fadd(block.load(block.at(given, place)), added)
+            block.store(value, block.at(taken, place))
+        done = builder.mul(whole, lanes)
+        rest = builder.sub(arguments[4], done)
+        with builder.if_then(builder.icmp_signed(">", rest, ir.Constant(_INDEX, 0))):
+            mask = block.mask(rest)
+            value = builder.fadd(block.load(block.at(given, done), mask), added)
+            block.store(value, block.at(taken, done), mask)
+        return context.get_dummy_value()
+
+    return types.void(source, start, target, at, count, number), generate

@@ -1,0 +1,9 @@
+"""Compositions of declared operators written by hand, one for each entry of the program family.
+
+They take and return tensors and call operators only, so that gradients of every order follow. What
+a formula can say does not belong here.
+"""
+
+from .contraction import einsum
+
+__all__ = ["einsum"]
