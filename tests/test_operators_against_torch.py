@@ -177,6 +177,13 @@ def difference(ours, theirs, dtypes):
 
 
 PECULIAR = {
+    "dropout": "random",
+    "dropout_train": "random",
+    "embedding": "PyTorch's gradient is sparse on request",
+    "embedding_weight_first": "PyTorch's gradient is sparse on request",
+    "scatter": "which of several values for one place stays",
+    "sort": "the order of equal elements",
+    "topk": "which of equal elements is taken, and their order",
     "det": "PyTorch's gradient of singular matrices is 0 where the cofactors are not",
     "svd": "the signs of singular vectors are free",
     "svd_torch": "the signs of singular vectors are free",
@@ -201,8 +208,6 @@ PUBLIC = [
 
 @pytest.mark.parametrize("operator", PUBLIC, ids=lambda operator: operator.name)
 def test_operator_agrees_with_pytorch(operator):
-    if operator.name in OPEN:
-        pytest.skip(OPEN[operator.name])
     drawing, theirs = Drawing(operator), counterpart(operator)
     found = []
     for _ in range(CALLS):
