@@ -8,7 +8,7 @@ from sys import getrefcount
 
 import numpy as np
 
-from . import dtypes, inference
+from . import dtypes, graph, inference
 from .geometry import is_permuted
 from .kernels.accumulate import add_into
 from .tensor import from_flat
@@ -22,6 +22,10 @@ _lock = threading.RLock()
 def _renew_lock():
     global _lock
     _lock = threading.RLock()
+    for reference in list(graph.watched_leaves.values()):
+        leaf = reference()
+        if leaf is not None and leaf._extra.accumulating is not None:
+            leaf._extra.accumulating = threading.RLock()
 
 
 # the thread that held it does not exist in the child

@@ -166,7 +166,7 @@ class Pass:
     def hooked(self, node, grad):
         """Run a node with its own hooks: those before it, those after it."""
         hooks = node.hooks
-        if hooks.packed:
+        if hooks.unpacking is not None:
             with Restored(node):
                 return self._between_hooks(node, grad, hooks)
         return self._between_hooks(node, grad, hooks)
@@ -230,10 +230,14 @@ def deliver(leaf, gradient, create_graph, owned=False):
         gradient, owned = tensor_of(gradient, leaf.shape), False
         for callback in callbacks(hooks.before):
             (gradient,) = replaced(callback, callback((gradient,)), (gradient,))
-    accumulate(leaf, gradient, create_graph, owned)
-    if extra is not None and extra.accumulated:
-        for hook in list(extra.accumulated.values()):
-            hook(leaf)
+    if extra is None or not extra.accumulated:
+        accumulate(leaf, gradient, create_graph, owned)
+    else:
+        # a hook may use the gradient up: nothing may be added between what it reads and clears
+        with extra.accumulating:
+            accumulate(leaf, gradient, create_graph, owned)
+            for hook in list(extra.accumulated.values()):
+                hook(leaf)
     if hooks is not None:
         for callback in callbacks(hooks.after):
             callback((), (gradient,))

@@ -10,6 +10,7 @@ import itertools
 import sys
 import weakref
 from collections import OrderedDict
+from threading import RLock
 
 from .modes import modes
 
@@ -204,6 +205,7 @@ class Extra:
 
     __slots__ = (
         "accumulated",
+        "accumulating",
         "accumulator",
         "hooks",
         "name",
@@ -216,6 +218,7 @@ class Extra:
     def __init__(self):
         self.hooks = None
         self.accumulated = None
+        self.accumulating = None  # the lock while those run, if there are any
         self.accumulator = None  # weak reference to the leaf's AccumulateGrad
         self.node_hooks = None  # the hooks of that
         self.retains_grad = False
@@ -235,15 +238,16 @@ def extra_of(tensor):
 class Hooks:
     """Hooks of a node: before and after it, and on the gradient of each output.
 
-    `packed` says that hooks have packed what the node saved.
+    `unpacking` is the lock under which saved values are unpacked that hooks have packed; None
+    where none has.
     """
 
-    __slots__ = ("after", "before", "metadata", "outputs", "packed", "retained")
+    __slots__ = ("after", "before", "metadata", "outputs", "retained", "unpacking")
 
     def __init__(self):
         self.before = self.after = ()  # an OrderedDict once there are any
         self.metadata = None
-        self.packed = False
+        self.unpacking = None
         self.outputs = {}  # output number -> OrderedDict of tensor hooks
         self.retained = {}  # output number -> weak reference to the tensor
 
@@ -319,6 +323,7 @@ def register_post_accumulate_grad_hook(tensor, hook):
     watch(tensor)
     extra = extra_of(tensor)
     if extra.accumulated is None:
+        extra.accumulating = RLock()
         extra.accumulated = OrderedDict()
     return RemovableHandle(extra.accumulated, hook)
 

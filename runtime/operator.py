@@ -8,6 +8,7 @@ case themselves and reach a descriptor only for the rest.
 from __future__ import annotations
 
 import math
+from threading import RLock
 
 import numpy as np
 
@@ -150,7 +151,7 @@ class Operator:
             result._output_nr = number
         node.saved = self.save(args, results, rows or {}, needed)
         if modes.saved_hooks is not None:
-            graph.hooks_of(node).packed = True
+            graph.hooks_of(node).unpacking = RLock()
         return node
 
     def save(self, args, results, rows, needed):
@@ -284,7 +285,7 @@ def _input(node, op, source, value):
         index = op.differentiable.index(source)
         target = node.edges[2 * index]
         if isinstance(target, Tensor):
-            if node.hooks is None or not node.hooks.packed:
+            if node.hooks is None or node.hooks.unpacking is None:
                 return target
             # the hooks may have made another value of it
             tie(SameBackward0, tensor, target, None)

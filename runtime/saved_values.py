@@ -5,6 +5,8 @@ The triples themselves (value, version counter, version) are made and read in `o
 
 from __future__ import annotations
 
+from threading import RLock
+
 import numpy as np
 
 from . import graph, operator
@@ -72,24 +74,41 @@ def packed_row(array):
 
 
 class Restored:
-    """Inside, a node holds its saved values as if no hook had packed them."""
+    """Inside, a node holds its saved values as if no hook had packed them.
+
+    One thread at a time: several may run backward through one graph.
+    """
 
     def __init__(self, node):
         self.node = node
+        self.lock = None if node.hooks is None else node.hooks.unpacking
 
     def __enter__(self):
-        node = self.node
-        self.before = saved = node.saved
-        if saved is None or not any(type(item) is Packed for item in saved):
+        if self.lock is None:
             return
-        triples = []
-        for index in range(0, len(saved), 3):
-            value = saved[index]
-            triples += value.triple() if type(value) is Packed else saved[index : index + 3]
-        node.saved = tuple(triples)
+        self.lock.acquire()
+        self.before = self.node.saved
+        try:
+            self.node.saved = _unpacked(self.before)
+        except BaseException:
+            self.lock.release()
+            raise
 
     def __exit__(self, *error):
-        self.node.saved = self.before
+        if self.lock is not None:
+            self.node.saved = self.before
+            self.lock.release()
+
+
+def _unpacked(saved):
+    """What a node saved, with tensors in the place of what hooks made of them."""
+    if saved is None or not any(type(item) is Packed for item in saved):
+        return saved
+    triples = []
+    for index in range(0, len(saved), 3):
+        value = saved[index]
+        triples += value.triple() if type(value) is Packed else saved[index : index + 3]
+    return tuple(triples)
 
 
 # --- saved values as attributes of the node ------------------------------------------------------
@@ -147,4 +166,4 @@ class RawSaved:
             )
         wrapped = Packed(tensor, (pack_hook, unpack_hook), flat=type(held) is np.ndarray)
         node.saved = (*node.saved[:at], wrapped, None, 0, *node.saved[at + 3 :])
-        graph.hooks_of(node).packed = True
+        graph.hooks_of(node).unpacking = RLock()

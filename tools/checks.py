@@ -202,7 +202,9 @@ def _numerically(bound: Bound, run: Callable) -> None:
         if not alright and owner not in blamed:
             blamed.append(owner)
     text = " ".join(message.split())
-    text = text if len(text) <= MAX_MESSAGE else text[:MAX_MESSAGE] + " ..."
+    if len(text) > MAX_MESSAGE:  # between the first line and the last stand the Jacobians
+        lines = message.splitlines()
+        text = " ".join(lines[:1] + lines[1:][-1:])[:MAX_MESSAGE] + " ..."
     raise Failed(f"gradient of {', '.join(blamed or bound.owners)}: {text}")
 
 

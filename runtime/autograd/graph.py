@@ -114,23 +114,25 @@ def register_multi_grad_hook(tensors, fn, *, mode="all"):
 class _All:
     """Collects the gradients of a pass until those that will come are there.
 
-    The nodes own the hooks, so they are referred to weakly here.
+    The nodes own the hooks, so they are referred to weakly here. Passes are told apart, because
+    several may be under way, in threads or one inside another.
     """
 
     def __init__(self, tensors, fn):
         self.targets = [weakref.ref(t._grad_fn or t) for t in tensors]
         self.fn = fn
-        self.task = None
+        self.passes = weakref.WeakKeyDictionary()  # task -> (gradients, indices still missing)
 
     def __call__(self, index, gradient):
-        if self.task is None or modes.task is not self.task():
-            self.task = weakref.ref(modes.task)
-            self.gradients = [None] * len(self.targets)
-            self.missing = sum(modes.task.reaches(target()) for target in self.targets)
-        self.gradients[index] = gradient
-        self.missing -= 1
-        if self.missing == 0:
-            gradients, self.gradients = self.gradients, None
+        task = modes.task
+        if task not in self.passes:
+            reached = {i for i, target in enumerate(self.targets) if task.reaches(target())}
+            self.passes[task] = [None] * len(self.targets), reached
+        gradients, missing = self.passes[task]
+        gradients[index] = gradient
+        missing.discard(index)
+        if not missing:
+            del self.passes[task]
             self.fn(gradients)
 
 
@@ -139,11 +141,11 @@ class _Any:
 
     def __init__(self, fn):
         self.fn = fn
-        self.task = None
+        self.passes = weakref.WeakSet()  # those whose first gradient has come
 
     def __call__(self, index, gradient):
-        if self.task is None or modes.task is not self.task():
-            self.task = weakref.ref(modes.task)
+        if modes.task not in self.passes:
+            self.passes.add(modes.task)
             self.fn(gradient)
 
 

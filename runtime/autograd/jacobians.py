@@ -8,6 +8,7 @@ that it needs no operator to be right but those of the function.
 from __future__ import annotations
 
 import contextlib
+import math
 
 import numpy as np
 
@@ -25,14 +26,32 @@ def differentiable(outputs):
     return [i for i, o in enumerate(outputs) if isinstance(o, Tensor) and o.requires_grad]
 
 
-def values(function, inputs, positions):
-    """Copies of the outputs at `positions` as float64 arrays without dimensions."""
+def flat(t):
+    """A copy of a tensor's elements as a float64 array of one dimension."""
+    return t._nd().astype(np.float64).ravel()
+
+
+def places_of(outputs, positions):
+    """What the functions here take as `places`: position -> (shape, dtype) of an output."""
+    return {i: (tuple(outputs[i].shape), outputs[i].dtype) for i in positions}
+
+
+def _values(function, inputs, places, where):
+    """The outputs at `places` as flat float64 arrays; AssertionError if they are of other kinds."""
     outputs = tensors_of(function(*inputs))
-    return [outputs[i]._nd().astype(np.float64).ravel() for i in positions]
+    for i, kinds in places.items():
+        got = (tuple(outputs[i].shape), outputs[i].dtype)
+        for what, one, other in zip(("shape", "dtype"), kinds, got, strict=True):
+            if one != other:
+                raise AssertionError(
+                    f"Expected `func` to return outputs with the same {what} when inputs are "
+                    f"perturbed {where}, but got: {what}s {one} and {other}."
+                )
+    return [flat(outputs[i]) for i in places]
 
 
 @contextlib.contextmanager
-def restored(t):
+def _restored(t):
     """The elements of a tensor as a writable array; what was written is undone at the end."""
     array = t._nd()
     original = array.copy()
@@ -42,21 +61,36 @@ def restored(t):
         array[...] = original
 
 
-def numerical(function, inputs, index, positions, eps):
-    """The Jacobian of each output at `positions` for input `index`, by central differences."""
-    with restored(inputs[index]) as array:
-        sizes = [len(v) for v in values(function, inputs, positions)]
-        jacobians = [np.zeros((array.size, size)) for size in sizes]
+def numerical(function, inputs, index, places, eps):
+    """The Jacobian of each output at `places` for input `index`, by central differences."""
+    with _restored(inputs[index]) as array:
+        jacobians = _empty(array.size, places)
         for row, at in enumerate(np.ndindex(array.shape)):
+            where = f"on index {at} by {eps}"
             centre = array[at]
             array[at] = centre + eps
-            above, x_above = values(function, inputs, positions), float(array[at])
+            above, x_above = _values(function, inputs, places, where), float(array[at])
             array[at] = centre - eps
-            below, x_below = values(function, inputs, positions), float(array[at])
+            below, x_below = _values(function, inputs, places, where), float(array[at])
             array[at] = centre
             for jacobian, high, low in zip(jacobians, above, below, strict=True):
                 jacobian[row] = _quotient(high, low, x_above - x_below)
     return jacobians
+
+
+def _empty(rows, places):
+    return [np.zeros((rows, math.prod(shape))) for shape, _ in places.values()]
+
+
+def numerical_along(function, inputs, index, direction, places, eps):
+    """The derivative of each output when input `index` moves along an array `direction`."""
+    with _restored(inputs[index]) as array:
+        centre = array.copy()
+        array[...] = centre + eps * direction
+        above = _values(function, inputs, places, f"by {eps}")
+        array[...] = centre - eps * direction
+        below = _values(function, inputs, places, f"by {eps}")
+    return [_quotient(high, low, 2 * eps) for high, low in zip(above, below, strict=True)]
 
 
 def _quotient(high, low, width):
@@ -64,89 +98,57 @@ def _quotient(high, low, width):
         return (high - low) / width
 
 
-def numerical_along(function, inputs, index, direction, positions, eps):
-    """The derivative of each output when input `index` moves along an array `direction`."""
-    with restored(inputs[index]) as array:
-        centre = array.copy()
-        array[...] = centre + eps * direction
-        above = values(function, inputs, positions)
-        array[...] = centre - eps * direction
-        below = values(function, inputs, positions)
-    return [_quotient(high, low, 2 * eps) for high, low in zip(above, below, strict=True)]
-
-
 def reverse(outputs, sources, cotangents):
-    """The gradient arrays, float64 without dimensions, of `sources` for given `cotangents`.
+    """The gradient tensors of `sources` for given `cotangents`; None where there is none.
 
-    cotangents: a flat array or None for each output. The graph is kept. Also gives the gradient
-    tensors, None where there is no dependence. WrongShape if one does not fit its source.
+    cotangents: a flat array or None for each output. The graph is kept.
     """
     from . import grad
 
     used = [(o, u) for o, u in zip(outputs, cotangents, strict=True) if u is not None]
     tensors = [from_array(u.astype(o.dtype.numpy).reshape(tuple(o.shape))) for o, u in used]
-    gradients = grad([o for o, _ in used], sources, tensors, retain_graph=True, allow_unused=True)
-    _check_shapes(sources, gradients)
-    flat = [
-        np.zeros(source.numel()) if g is None else g._nd().astype(np.float64).ravel()
-        for g, source in zip(gradients, sources, strict=True)
-    ]
-    return flat, gradients
+    return grad([o for o, _ in used], sources, tensors, retain_graph=True, allow_unused=True)
 
 
-def analytical(outputs, sources, index, with_zeros):
-    """The Jacobians of output `index` for each source, by one reverse pass an element.
+def tangents(function, inputs, directions, places):
+    """The tangent tensors of the outputs at `places`, None where there is none, and the outputs.
 
-    with_zeros: give the other outputs a cotangent of zeros instead of none.
+    directions: position of an input -> its tangent as an array; inputs that are left out have no
+    tangent. To be called in a level of forward mode.
     """
-    size = outputs[index].numel()
-    jacobians = [np.zeros((source.numel(), size)) for source in sources]
-    others = [np.zeros(o.numel()) if with_zeros else None for o in outputs]
-    for column in range(size):
-        unit = np.zeros(size)
-        unit[column] = 1.0
-        others[index] = unit
-        flat, _ = reverse(outputs, sources, others)
-        for jacobian, values_ in zip(jacobians, flat, strict=True):
-            jacobian[:, column] = values_
-    return jacobians
+    moved = list(inputs)
+    for index, direction in directions.items():
+        t = inputs[index]
+        array = np.ascontiguousarray(direction, t.dtype.numpy).reshape(tuple(t.shape))
+        moved[index] = forward_ad.make_dual(t, from_array(array))
+    outputs = tensors_of(function(*moved))
+    chosen = [outputs[i] for i in places]
+    return [forward_ad.unpack_dual(o).tangent for o in chosen], chosen
 
 
-class WrongShape(Exception):
-    """A gradient does not have the shape of its input."""
-
-
-def _check_shapes(sources, gradients):
-    """Raise WrongShape naming the first source whose gradient has another shape."""
-    for position, (source, g) in enumerate(zip(sources, gradients, strict=True)):
-        if g is not None and tuple(g.shape) != tuple(source.shape):
-            raise WrongShape(position, tuple(g.shape), tuple(source.shape))
-
-
-def forward_along(function, inputs, index, direction, positions):
-    """The tangents of the outputs at `positions` for a tangent array of input `index`."""
-    t = inputs[index]
-    tangent = from_array(np.ascontiguousarray(direction, t.dtype.numpy).reshape(tuple(t.shape)))
+def forward_along(function, inputs, directions, places):
+    """The tangents of the outputs at `places` as flat arrays, zeros where there is none."""
     with forward_ad.dual_level():
-        moved = list(inputs)
-        moved[index] = forward_ad.make_dual(t, tangent)
-        outputs = tensors_of(function(*moved))
-        tangents = [forward_ad.unpack_dual(outputs[i]).tangent for i in positions]
-        return [
-            np.zeros(outputs[i].numel()) if t is None else t._nd().astype(np.float64).ravel()
-            for i, t in zip(positions, tangents, strict=True)
-        ]
+        return tangent_arrays(function, inputs, directions, places)
 
 
-def forward(function, inputs, index, positions):
-    """The Jacobian of each output at `positions` for input `index`, by forward mode."""
-    size = inputs[index].numel()
+def tangent_arrays(function, inputs, directions, places):
+    """The same in a level that is open already."""
+    pairs = zip(*tangents(function, inputs, directions, places), strict=True)
+    return [np.zeros(o.numel()) if t is None else flat(t) for t, o in pairs]
+
+
+def forward(function, inputs, index, indices, places):
+    """The Jacobian of each output at `places` for input `index`, by forward mode.
+
+    indices: the inputs that have tangents; those of the others are zeros.
+    """
+    directions = {i: np.zeros(inputs[i].numel()) for i in indices}
     rows = []
-    for row in range(size):
-        unit = np.zeros(size)
-        unit[row] = 1.0
-        rows.append(forward_along(function, inputs, index, unit, positions))
+    for row in range(inputs[index].numel()):
+        directions[index] = np.zeros(inputs[index].numel())
+        directions[index][row] = 1.0
+        rows.append(forward_along(function, inputs, directions, places))
     if not rows:
-        sizes = [len(v) for v in values(function, inputs, positions)]
-        return [np.zeros((0, n)) for n in sizes]
+        return _empty(0, places)
     return [np.stack(columns) for columns in zip(*rows, strict=True)]

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import rederive as rd
 from processes import python
+from running_threads import in_threads
 
 
 def train(seed, steps=60):
@@ -25,28 +26,6 @@ def train(seed, steps=60):
                 w -= 0.1 * w.grad
                 w.grad.zero_()
     return [w.detach().numpy() for w in weights]
-
-
-def in_threads(*tasks):
-    """Results of functions that run at the same time; the first error is raised."""
-    results, errors = [None] * len(tasks), []
-    barrier = threading.Barrier(len(tasks))
-
-    def work(index):
-        try:
-            barrier.wait()
-            results[index] = tasks[index]()
-        except BaseException as error:
-            errors.append(error)
-
-    threads = [threading.Thread(target=work, args=(i,)) for i in range(len(tasks))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if errors:
-        raise errors[0]
-    return results
 
 
 def test_two_models_trained_at_once_end_as_alone():
