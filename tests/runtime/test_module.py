@@ -56,7 +56,9 @@ def test_a_derived_class_keeps_its_type():
     p.note = "kept"
     assert type(p) is Named and isinstance(p, nn.Parameter) and p.requires_grad
     twin = copy.deepcopy(p)
-    assert type(twin) is Named and twin.note == "kept" and isinstance(twin, nn.Parameter)
+    assert type(twin) is Named and isinstance(twin, nn.Parameter)
+    assert vars(twin) == {}, "as in PyTorch"
+    assert pickle.loads(pickle.dumps(p)).note == "kept"
     assert not isinstance(nn.Parameter(rd.ones(1)), Named)
     module = nn.Module()
     module.p = p
@@ -217,6 +219,60 @@ def test_loading_reports_every_problem_at_once():
         "\tsize mismatch for weight: copying a param with shape rederive.Size([3, 3]) from "
         "checkpoint, the shape in current model is rederive.Size([1, 2])."
     )
+
+
+def state_of(module):
+    return {
+        name: (value, value.tolist()) for name, value in module.state_dict(keep_vars=True).items()
+    }
+
+
+def wrong_states(good):
+    yield "missing", {k: v for k, v in good.items() if k != "1.bias"}
+    yield "unexpected", {**good, "other": rd.ones(1)}
+    yield "size mismatch", {**good, "1.weight": rd.ones(3, 3)}
+    yield "expected rederive.Tensor", {**good, "1.weight": [1.0]}
+    yield "hook", good
+
+
+@pytest.mark.parametrize("assign", [False, True])
+def test_a_failed_load_leaves_the_module_as_it_was(assign):
+    module = nn.Sequential(Scale(), nn.Linear(2, 2))
+    good = {name: value + 1 for name, value in module.state_dict().items()}
+    before = state_of(module)
+
+    def fails(module, keys):
+        raise KeyError("hook")
+
+    for problem, state in wrong_states(good):
+        if problem == "hook":
+            module[1].register_load_state_dict_post_hook(fails)
+        with pytest.raises((RuntimeError, KeyError), match=f"(?i){problem}"):
+            module.load_state_dict(state, assign=assign)
+        for name, (value, values) in state_of(module).items():
+            assert value is before[name][0] and values == before[name][1], (problem, name)
+
+
+def test_a_load_without_strict_still_undoes_what_does_not_fit():
+    module = nn.Linear(2, 2)
+    before = state_of(module)
+    with pytest.raises(RuntimeError, match="size mismatch"):
+        module.load_state_dict({"weight": rd.ones(2, 2), "bias": rd.ones(3)}, strict=False)
+    assert state_of(module)["weight"][1] == before["weight"][1]
+
+
+def test_a_plain_parameter_takes_attributes():
+    p = nn.Parameter(rd.ones(2))
+    p.note = [1]
+    assert vars(p) == {"note": [1]} and vars(p.detach()) == {}
+    with pytest.raises(AttributeError):
+        p.other  # noqa: B018
+    p.grad = rd.ones(2)
+    assert copy.deepcopy(p).grad is None and vars(copy.deepcopy(p)) == {}
+    t = rd.ones(2)
+    t.note = [1]
+    twin = copy.deepcopy(t)
+    assert twin.note == [1] and twin.note is not t.note
 
 
 def test_shared_modules_and_parameters_count_once():
