@@ -1,6 +1,6 @@
 """Neural-network building blocks."""
 
-from . import functional, init
+from . import functional, init, utils
 from .containers import ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential
 from .linear import Bilinear, Flatten, Identity, Linear, Unflatten
 from .module import Module
@@ -22,4 +22,5 @@ __all__ = [
     "Unflatten",
     "functional",
     "init",
+    "utils",
 ]

@@ -56,8 +56,12 @@ net.register_parameter("nothing", None)
 net.register_buffer("void", None)
 print([n for n, _ in net.named_parameters()])
 print([n for n, _ in net.named_parameters(remove_duplicate=False)])
-print([n for n, _ in net.named_buffers()], [n for n, _ in net.named_buffers(remove_duplicate=False)])
-print([n for n, _ in net.named_modules()], [n for n, _ in net.named_modules(remove_duplicate=False)])
+print(
+    [n for n, _ in net.named_buffers()], [n for n, _ in net.named_buffers(remove_duplicate=False)]
+)
+print(
+    [n for n, _ in net.named_modules()], [n for n, _ in net.named_modules(remove_duplicate=False)]
+)
 print([n for n, _ in net.named_children()], len(list(net.children())), list(net.state_dict()))
 print(repr(net), net.empty, net.nothing, net.void)
 net.void = torch.ones(1)
@@ -279,7 +283,9 @@ print(Both("mixed").text)
 attempt(lambda: nn.Module(1))
 attempt(lambda: nn.Module(a=1))
 m = nn.Linear(1, 1)
-attempt(lambda: m.load_state_dict({"weight": nn.Parameter(torch.ones(1, 1)), "bias": torch.ones(2)}))
+attempt(
+    lambda: m.load_state_dict({"weight": nn.Parameter(torch.ones(1, 1)), "bias": torch.ones(2)})
+)
 m.register_buffer("b", torch.ones(2).expand(2))
 m.b = torch.ones(1).expand(2)
 attempt(lambda: m.load_state_dict({**m.state_dict(), "b": torch.arange(2.0)}, assign=True))
