@@ -101,6 +101,25 @@ def warn_of_mixed_masks(key_padding_mask, attn_mask):
         )
 
 
+def _masks(attn_mask, key_padding_mask, is_causal, need_weights, dtype):
+    """Both masks as numbers, and whether the order of the sources replaces the first."""
+    _need(
+        not is_causal or attn_mask is not None,
+        "Need attn_mask if specifying the is_causal hint. You may use the Transformer module "
+        "method `generate_square_subsequent_mask` to create this mask.",
+        RuntimeError,
+    )
+    warn_of_mixed_masks(key_padding_mask, attn_mask)
+    is_causal = is_causal and key_padding_mask is None and not need_weights
+    mask = None if is_causal else added_mask(attn_mask, "attn_mask", dtype)
+    return mask, added_mask(key_padding_mask, "key_padding_mask", dtype), is_causal
+
+
+def _extended(mask, added):
+    """A mask for as many more sources, which it lets through."""
+    return ops.pad(mask, (0, added)) if added and mask is not None else mask
+
+
 def _over_heads(mask, batch, heads, targets, sources):
     """A mask of scores that broadcasts over (batch, heads, targets, sources)."""
     if mask is None:
@@ -176,15 +195,11 @@ def _weighted(q, k, v, mask, dropout_p):
     return ops.matmul(weights, v), weights
 
 
-def _causal(is_causal, attn_mask, key_padding_mask, need_weights):
-    """Whether the order of the sources alone may say what is masked, instead of a mask."""
-    _need(
-        not is_causal or attn_mask is not None,
-        "Need attn_mask if specifying the is_causal hint. You may use the Transformer module "
-        "method `generate_square_subsequent_mask` to create this mask.",
-        RuntimeError,
-    )
-    return is_causal and key_padding_mask is None and not need_weights
+def _attended(q, k, v, mask, dropout_p, is_causal):
+    """The attended values alone."""
+    if is_causal:
+        mask = ops.triu(full((q.shape[2], k.shape[2]), -math.inf, dtype=q.dtype), 1)
+    return _weighted(q, k, v, mask, dropout_p)[0]
 
 
 def multi_head_attention(
@@ -222,29 +237,21 @@ def multi_head_attention(
         if key_padding_mask is not None:
             key_padding_mask = ops.unsqueeze(key_padding_mask, 0)
     targets, batch, size = inputs[0].shape
-    warn_of_mixed_masks(key_padding_mask, attn_mask)
-    is_causal = _causal(is_causal, attn_mask, key_padding_mask, need_weights)
-    mask = None if is_causal else added_mask(attn_mask, "attn_mask", query.dtype)
-    padding = added_mask(key_padding_mask, "key_padding_mask", query.dtype)
+    masks = _masks(attn_mask, key_padding_mask, is_causal, need_weights, query.dtype)
     _check_sizes(*inputs, embed_dim_to_check, num_heads, use_separate_proj_weight)
-    mask = _over_heads(mask, batch, num_heads, targets, inputs[1].shape[0])
+    mask = _over_heads(masks[0], batch, num_heads, targets, inputs[1].shape[0])
     weights = in_proj_weight
     if use_separate_proj_weight:
         weights = [q_proj_weight, k_proj_weight, v_proj_weight]
     parts = _projected(*inputs, weights, in_proj_bias)
     q, k, v, added = _heads(parts, num_heads, (bias_k, bias_v), (static_k, static_v), add_zero_attn)
-    if added:
-        mask, padding = (t if t is None else ops.pad(t, (0, added)) for t in (mask, padding))
-    mask = _merged(mask, padding, batch, k.shape[2])
+    mask = _merged(_extended(mask, added), _extended(masks[1], added), batch, k.shape[2])
     dropout_p = dropout_p if training else 0.0
-    shares = None
     if need_weights:
         attended, shares = _weighted(q, k, v, mask, dropout_p)
         shares = ops.mean(shares, 1) if average_attn_weights else shares
     else:
-        if is_causal:
-            mask = ops.triu(full((targets, k.shape[2]), -math.inf, dtype=q.dtype), 1)
-        attended = _weighted(q, k, v, mask, dropout_p)[0]
+        attended, shares = _attended(q, k, v, mask, dropout_p, masks[2]), None
     joined = ops.reshape(ops.permute(attended, (2, 0, 1, 3)), (targets, batch, size))
     result = ops.linear(joined, out_proj_weight, out_proj_bias)
     if batched:
