@@ -40,6 +40,9 @@ class Module(ModuleAttributes, ModuleTraversal, ModuleState, ModuleCalls):
         if self.call_super_init:
             super(ModuleCalls, self).__init__(*args, **kwargs)
 
+    def __setstate__(self, state):
+        self.__dict__.update(state)
+
     def extra_repr(self):
         """What stands between the brackets when the module is printed."""
         return ""

@@ -184,6 +184,23 @@ def test_in_place_buffers_keep_counting_through_a_deepcopy():
     assert twin.factor is not module.factor
 
 
+class Renamed(nn.Linear):
+    def __setstate__(self, state):
+        super().__setstate__({**state, "restored": True})
+
+
+def test_a_module_may_change_its_pickled_state():
+    twin = pickle.loads(pickle.dumps(Renamed(2, 1)))
+    assert twin.restored and isinstance(twin.weight, nn.Parameter)
+
+
+def test_an_encoder_layer_is_pickled_with_its_activation():
+    layer = nn.TransformerEncoderLayer(4, 2, 8, activation="gelu")
+    twin = pickle.loads(pickle.dumps(layer))
+    assert twin.activation is nn.functional.gelu
+    assert twin.norm1.weight.tolist() == layer.norm1.weight.tolist()
+
+
 def test_conversion_keeps_the_parameter_objects():
     module = Scale()
     before = module.factor
