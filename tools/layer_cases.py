@@ -198,6 +198,7 @@ def _attention() -> list[Case]:
     hidden = np.array([[False, True, False, False, False]] * 2 + [[True] + [False] * 4])
     by_head = np.random.default_rng(2).uniform(-1, 1, (4, 3, 5))
     later = np.triu(np.ones((3, 3), bool), 1)
+    nothing = {"key_padding_mask": np.array([[True] * 5, [False] * 5]), "need_weights": False}
     make = "nn.MultiheadAttention(4, 2)"
     masked = {"key_padding_mask": padding, "attn_mask": hidden}
     return [
@@ -217,6 +218,7 @@ def _attention() -> list[Case]:
             options={"attn_mask": later, "is_causal": True, "need_weights": False},
             label="causal alone",
         ),
+        plain(make, q, k, k, options=nothing, label="nothing to attend to"),
         plain(make, (3, 4), (5, 4), (5, 4), options={"key_padding_mask": padding[0]}),
         plain("nn.MultiheadAttention(4, 2, bias=False)", q, k, k),
         plain("nn.MultiheadAttention(4, 1, batch_first=True)", (2, 3, 4), (2, 5, 4), (2, 5, 4)),

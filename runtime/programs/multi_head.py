@@ -196,10 +196,14 @@ def _weighted(q, k, v, mask, dropout_p):
 
 
 def _attended(q, k, v, mask, dropout_p, is_causal):
-    """The attended values alone."""
+    """The attended values alone; zeros where the mask hides all sources."""
     if is_causal:
         mask = ops.triu(full((q.shape[2], k.shape[2]), -math.inf, dtype=q.dtype), 1)
-    return _weighted(q, k, v, mask, dropout_p)[0]
+    if mask is None:
+        return _weighted(q, k, v, None, dropout_p)[0]
+    nothing = ops.all(ops.eq(mask, -math.inf), -1, True)
+    values = _weighted(q, k, v, ops.masked_fill(mask, nothing, 0.0), dropout_p)[0]
+    return ops.masked_fill(values, nothing, 0.0)
 
 
 def multi_head_attention(

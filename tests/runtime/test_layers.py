@@ -80,3 +80,14 @@ def test_layer_agrees_with_pytorch(name, dtype):
     after = module.state_dict()
     for key, row in case["state_after"].items():
         check(after[key], row, tolerance, f"{key} afterwards")
+
+
+def test_every_layer_is_recorded():
+    containers = {"Module", "ModuleDict", "ModuleList", "ParameterDict", "ParameterList"}
+    layers = {
+        name
+        for name in nn.__all__
+        if isinstance(getattr(nn, name), type) and issubclass(getattr(nn, name), nn.Module)
+    }
+    recorded = " ".join(case["make"] for case in CASES.values())
+    assert {name for name in layers if f"nn.{name}(" not in recorded} == containers
