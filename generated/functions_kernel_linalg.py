@@ -211,7 +211,7 @@ class LinalgSlogdetBackward0(TensorNode):
     def formulas(node, grad):
         # A: unsqueeze(unsqueeze(grad_logabsdet, -1), -1) * mT(linalg_inv_ex(A, False))
         (A,) = unpack(node)
-        grad_sign, grad_logabsdet = grad
+        _, grad_logabsdet = grad
         needed = node.needed()
         gradient_A = None
         if needed[0]:

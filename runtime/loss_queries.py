@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 import warnings
 
-from . import dtypes
 from .geometry import Size, normalize_dim
 from .modes import modes
 

@@ -19,7 +19,6 @@ FAMILIES = {
     "program": "a loop over other operators, written by hand; gradients follow from theirs",
     "library": "a call of NumPy or SciPy on arrays",
     "kernel": "a hand-written kernel",
-    "program": "Python of the runtime over other operators, for a call that is a language of its own",
     "view": "new geometry over the same memory",
 }
 HEAD = """# Operators

@@ -189,8 +189,8 @@ def _check_sizes(pairs):
             known = sizes.get(label, 1)
             if size != 1 and known not in (1, size):
                 raise RuntimeError(
-                    f"einsum(): subscript {_name(label)} has size {size} for operand {number} which "
-                    f"does not broadcast with previously seen size {known}"
+                    f"einsum(): subscript {_name(label)} has size {size} for operand {number} "
+                    f"which does not broadcast with previously seen size {known}"
                 )
             sizes[label] = size if known == 1 else known
 
