@@ -220,7 +220,7 @@ def test_a_cached_gradient_needs_nothing_of_the_compiler():
     python(program)
     loaded = python(program)
     assert "numba.core.dispatcher" in loaded
-    assert not {"scipy", "numba.np.linalg", "numba.cpython.listobj"} & set(loaded)
+    assert not {"scipy.linalg", "numba.np.linalg"} & set(loaded)
 
 
 def test_listener_counts_compilations(tmp_path):
