@@ -7,6 +7,7 @@ from rederive.door import register
 
 from . import (
     functions_composite,
+    functions_composite_attention,
     functions_composite_bound,
     functions_composite_convolution,
     functions_composite_copying,
@@ -26,6 +27,7 @@ from . import (
     functions_composite_scan,
     functions_composite_sorting,
     functions_composite_table,
+    functions_kernel_attention,
     functions_kernel_convolution,
     functions_kernel_copying,
     functions_kernel_dropout,
@@ -42,6 +44,7 @@ from . import (
     functions_library_product,
     functions_pointwise_activation,
     functions_pointwise_addition,
+    functions_pointwise_attention_flow,
     functions_pointwise_bound,
     functions_pointwise_choice,
     functions_pointwise_divergence_loss,
@@ -70,6 +73,7 @@ from . import (
     functions_program_attention,
     functions_program_linalg,
     functions_rowwise_argument,
+    functions_rowwise_attention_weights,
     functions_rowwise_lane_extremum,
     functions_rowwise_lane_scaling,
     functions_rowwise_logarithm_of_sum,
@@ -384,6 +388,21 @@ INTERFACE = (
         False,
         "",
     ),
+    (
+        "scaled_dot_product_attention",
+        "scaled_dot_product_attention",
+        ("nn.functional",),
+        (),
+        False,
+        "",
+    ),
+    ("blocked_attention", "blocked_attention", ("internal",), (), False, ""),
+    ("attention_backward", "attention_backward", ("internal",), (), False, ""),
+    ("attention_curvature", "attention_curvature", ("internal",), (), False, ""),
+    ("causal_softmax", "causal_softmax", ("internal",), (), False, ""),
+    ("scaled_softmax", "scaled_softmax", ("internal",), (), False, ""),
+    ("attention_weights", "attention_weights", ("internal",), (), False, ""),
+    ("attention_flow", "attention_flow", ("internal",), (), False, ""),
 )
 
 register(
@@ -463,5 +482,9 @@ register(
         functions_composite_convolution,
         functions_kernel_convolution,
         functions_program_attention,
+        functions_kernel_attention,
+        functions_composite_attention,
+        functions_rowwise_attention_weights,
+        functions_pointwise_attention_flow,
     ),
 )

@@ -110,6 +110,31 @@ def multi_head_attention_forward(
     )
 
 
+def scaled_dot_product_attention(
+    query, key, value, attn_mask=None, dropout_p=0.0, is_causal=False, scale=None, enable_gqa=False
+):
+    """`softmax(query @ key.mT * scale + mask) @ value` over the last two dimensions, (length,
+    size); `scale` is 1 / sqrt(size) by default.
+
+    A bool mask is true where a query sees a key, a floating one is added. With `is_causal`
+    query i sees the keys up to i. A query that sees nothing yields 0. With `enable_gqa` each
+    head of keys and values (dimension -3) serves as many heads of queries as there are more of
+    these. Without a mask and without dropout no array of all scores is made (Rabe & Staats,
+    2021, "Self-attention does not need O(n^2) memory").
+    """
+    if profiling.on:
+        row = profiled(
+            "scaled_dot_product_attention",
+            scaled_dot_product_attention,
+            (query, key, value, attn_mask, dropout_p, is_causal, scale, enable_gqa),
+        )
+        if row:
+            return row[0]
+    return programs.scaled_dot_product_attention(
+        query, key, value, attn_mask, dropout_p, is_causal, scale, enable_gqa
+    )
+
+
 SIGNATURES = {
     "multi_head_attention_forward": (
         (
@@ -166,5 +191,9 @@ SIGNATURES = {
             "bool=",
             "bool=",
         ),
+    ),
+    "scaled_dot_product_attention": (
+        ("query", "key", "value", "attn_mask", "dropout_p", "is_causal", "scale", "enable_gqa"),
+        ("Tensor", "Tensor", "Tensor", "Tensor?=", "float=", "bool=", "float?=", "bool="),
     ),
 }

@@ -18,6 +18,7 @@ from . import (
     triangular,
     weighing,
 )
+from .attention import attention_backward, blocked_attention
 from .averaging import (
     adaptive_avg_pool2d,
     adaptive_avg_pool2d_backward,
@@ -80,8 +81,10 @@ __all__ = [
     "adaptive_avg_pool2d",
     "adaptive_avg_pool2d_backward",
     "addmm",
+    "attention_backward",
     "avg_pool2d",
     "avg_pool2d_backward",
+    "blocked_attention",
     "cast",
     "cat",
     "cofactor",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import warnings
 
-from ..factories import full, zeros
+from ..factories import zeros
 from ..namespace import ops
 
 # --- checks --------------------------------------------------------------------------------------
@@ -195,17 +195,6 @@ def _weighted(q, k, v, mask, dropout_p):
     return ops.matmul(weights, v), weights
 
 
-def _attended(q, k, v, mask, dropout_p, is_causal):
-    """The attended values alone; zeros where the mask hides all sources."""
-    if is_causal:
-        mask = ops.triu(full((q.shape[2], k.shape[2]), -math.inf, dtype=q.dtype), 1)
-    if mask is None:
-        return _weighted(q, k, v, None, dropout_p)[0]
-    nothing = ops.all(ops.eq(mask, -math.inf), -1, True)
-    values = _weighted(q, k, v, ops.masked_fill(mask, nothing, 0.0), dropout_p)[0]
-    return ops.masked_fill(values, nothing, 0.0)
-
-
 def multi_head_attention(
     query,
     key,
@@ -255,7 +244,8 @@ def multi_head_attention(
         attended, shares = _weighted(q, k, v, mask, dropout_p)
         shares = ops.mean(shares, 1) if average_attn_weights else shares
     else:
-        attended, shares = _attended(q, k, v, mask, dropout_p, masks[2]), None
+        attended = ops.scaled_dot_product_attention(q, k, v, mask, dropout_p, masks[2])
+        shares = None
     joined = ops.reshape(ops.permute(attended, (2, 0, 1, 3)), (targets, batch, size))
     result = ops.linear(joined, out_proj_weight, out_proj_bias)
     if batched:
