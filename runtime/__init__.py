@@ -96,6 +96,7 @@ from .random import (
     set_rng_state,
 )
 from .register import exported
+from .saving import load, save
 from .tensor import Tensor
 from .threads import get_num_threads, set_num_threads
 
