@@ -32,6 +32,7 @@ from .autograd.grad_mode import (
 from .comparison import allclose, equal
 from .conversion import is_tensor
 from .device import device, strided
+from .dlpack import from_dlpack, to_dlpack
 from .dtypes import (
     bool,
     can_cast,
