@@ -129,113 +129,6 @@ def power_norm(input, p, dim=None, keepdim=False):
     return dispatch(POWER_NORM, input, p, dim, keepdim)
 
 
-class TaxicabNormBackward0(RowwiseNode):
-    __slots__ = ()
-    operator = "taxicab_norm"
-
-    def formulas(node, grad):
-        # self: grad * sign(self)
-        lanes = node.general.lanes
-        (self,) = unpack(node)
-        grad = lanes.keep(grad)
-        needed = node.needed()
-        gradient_self = None
-        if needed[0]:
-            gradient_self = grad * ops.sign(self)
-        return (gradient_self,)
-
-
-TAXICAB_NORM = Rowwise(
-    name="taxicab_norm",
-    node=TaxicabNormBackward0,
-    arguments=("self", "dim", "keepdim"),
-    tensors=("self",),
-    differentiable=("self",),
-    outputs=("result",),
-    differentiable_outputs=(0,),
-    saved=(("self", "input", "self", (0,)),),
-    jvp=None,
-    rule="same",
-    over="dim",
-    lane_outputs=(False,),
-    lane_parameters=(),
-    saved_rows=(),
-    nonempty=False,
-    rules=("sum",),
-    forward=(
-        kernels.taxicab_norm_forward,
-        kernels.taxicab_norm_forward_parallel,
-        ("self",),
-    ),
-    backward={
-        (0,): (
-            kernels.taxicab_norm_backward,
-            kernels.taxicab_norm_backward_parallel,
-            ("self", "grad"),
-            (0,),
-        ),
-    },
-)
-
-
-def taxicab_norm(input, dim=None, keepdim=False):
-    """Sum of the absolute values; the gradient at 0 is 0."""
-    return dispatch(TAXICAB_NORM, input, dim, keepdim)
-
-
-class ZeroNormBackward0(RowwiseNode):
-    __slots__ = ()
-    operator = "zero_norm"
-
-    def formulas(node, grad):
-        # self: 0
-        lanes = node.general.lanes
-        grad = lanes.keep(grad)
-        needed = node.needed()
-        gradient_self = None
-        if needed[0]:
-            gradient_self = 0
-        return (gradient_self,)
-
-
-ZERO_NORM = Rowwise(
-    name="zero_norm",
-    node=ZeroNormBackward0,
-    arguments=("self", "dim", "keepdim"),
-    tensors=("self",),
-    differentiable=("self",),
-    outputs=("result",),
-    differentiable_outputs=(0,),
-    saved=(),
-    jvp=None,
-    rule="same",
-    over="dim",
-    lane_outputs=(False,),
-    lane_parameters=(),
-    saved_rows=(),
-    nonempty=False,
-    rules=("sum",),
-    forward=(
-        kernels.zero_norm_forward,
-        kernels.zero_norm_forward_parallel,
-        ("self",),
-    ),
-    backward={
-        (0,): (
-            kernels.zero_norm_backward,
-            kernels.zero_norm_backward_parallel,
-            (),
-            (0,),
-        ),
-    },
-)
-
-
-def zero_norm(input, dim=None, keepdim=False):
-    """How many elements are not 0; its gradient is zero."""
-    return dispatch(ZERO_NORM, input, dim, keepdim)
-
-
 SIGNATURES = {
     "euclidean_norm": (
         ("self", "dim", "keepdim"),
@@ -244,13 +137,5 @@ SIGNATURES = {
     "power_norm": (
         ("self", "p", "dim", "keepdim"),
         ("Tensor", "Scalar", "int[]?=", "bool="),
-    ),
-    "taxicab_norm": (
-        ("self", "dim", "keepdim"),
-        ("Tensor", "int[]?=", "bool="),
-    ),
-    "zero_norm": (
-        ("self", "dim", "keepdim"),
-        ("Tensor", "int[]?=", "bool="),
     ),
 }

@@ -7,6 +7,7 @@ from .loss_queries import (  # noqa: F401
     batch,
     batch_statistics,
     channel_shape,
+    class_target,
     divergence_reduction,
     equal_shape,
     fractions,
@@ -19,7 +20,9 @@ from .loss_queries import (  # noqa: F401
     reduction_name,
     reduction_number,
     same_shape,
+    smoothing,
     tracked,
+    wanted_classes,
 )
 from .matrix_queries import (  # noqa: F401
     epsilon,
