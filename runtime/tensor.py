@@ -370,11 +370,9 @@ class Tensor:
         return deep_copy(self, memo)
 
     def __copy__(self):
-        out = alias(self, self._counter, type(self))
-        out._requires_grad = self._requires_grad
-        out._grad_fn, out._output_nr = self._grad_fn, self._output_nr
-        out._grad, out._role = getattr(self, "_grad", None), getattr(self, "_role", None)
-        return out
+        from .copying import shallow_copy
+
+        return shallow_copy(self)
 
     def __reduce_ex__(self, protocol):
         from .copying import take_apart
