@@ -6,15 +6,15 @@ from pathlib import Path
 
 import numpy as np
 
-TESTS = Path(__file__).parent.parent / "tests"
+FOLDER = Path(__file__).parent.parent / "tests" / "runtime"
 
 
 def main():
     """Record all runs."""
-    sys.path.insert(0, str(TESTS / "runtime"))
+    sys.path.insert(0, str(FOLDER))
     runs = importlib.import_module("optimizer_runs")
     found = runs.all_places(importlib.import_module("torch"))
-    np.savez_compressed(TESTS / "data" / "optimizers.npz", **found)
+    np.savez_compressed(runs.RECORDED, **found)
     print(f"{len(found)} runs")
 
 

@@ -10,8 +10,20 @@ from ..autograd.grad_mode import enable_grad
 from ..dtypes import float32, float64, get_default_dtype
 from ..modes import modes
 from ..tensor import Tensor
-from .hooks import Hooked, with_hooks
+from .hooks import (
+    Hooked,
+    register_optimizer_step_post_hook,
+    register_optimizer_step_pre_hook,
+    with_hooks,
+)
 from .saving import Saved
+
+__all__ = [
+    "Optimizer",
+    "register_optimizer_step_post_hook",
+    "register_optimizer_step_pre_hook",
+    "required",
+]
 
 
 class _Required:
@@ -159,9 +171,9 @@ def _listed(params):
 
 def _kind(value):
     """The name of a value's type as error messages have it."""
-    if isinstance(value, Tensor):
-        return value.type() if hasattr(value, "type") else "rederive.Tensor"
     kind = type(value)
+    if kind is Tensor:
+        return "rederive.Tensor"
     return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
 
 

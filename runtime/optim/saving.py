@@ -96,7 +96,7 @@ def _fitted(value, param, single, key=None):
     single: the count of steps is float32; otherwise it keeps the dtype it has.
     """
     if not isinstance(value, Tensor) and hasattr(value, "__array__"):
-        value = tensor(np.array(value))
+        value = tensor(np.asarray(value).copy())
     if isinstance(value, Tensor):
         if key == "step":
             return value.to(float32) if single else value

@@ -4,8 +4,11 @@
 tests/data/optimizers.npz.
 """
 
+from pathlib import Path
+
 import numpy as np
 
+RECORDED = Path(__file__).resolve().parents[1] / "data" / "optimizers.npz"
 STEPS = (1, 10, 100)
 
 _SGD = {"lr": 0.05}

@@ -1,13 +1,11 @@
 """Optimizers go where PyTorch's go: recorded by tools/record_optimizers.py."""
 
-from pathlib import Path
-
 import numpy as np
 import optimizer_runs
 import pytest
 import rederive
 
-RECORDED = np.load(Path(__file__).resolve().parents[1] / "data" / "optimizers.npz")
+RECORDED = np.load(optimizer_runs.RECORDED)
 
 
 def agree(key, name, options, steps, dtype, tolerance):
