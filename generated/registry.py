@@ -65,6 +65,7 @@ from . import (
     registry_pointwise_trigonometric,
     registry_pointwise_weighted_entropy_loss,
     registry_pointwise_whole_division,
+    registry_program_attention,
     registry_program_linalg,
     registry_rowwise_argument,
     registry_rowwise_lane_extremum,
@@ -151,4 +152,5 @@ OPERATORS = [
     *registry_kernel_pooling.OPERATORS,
     *registry_composite_convolution.OPERATORS,
     *registry_kernel_convolution.OPERATORS,
+    *registry_program_attention.OPERATORS,
 ]

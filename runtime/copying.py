@@ -32,21 +32,24 @@ def deep_copy(t, memo):
         out._flat = data
     else:
         out._flat = data[t._offset : t._offset + t.shape.numel()]
+    out._role = getattr(t, "_role", None)
+    if out._role == "parameter":
+        # as PyTorch: a copied parameter starts without gradient and without attributes
+        return out
     grad = getattr(t, "_grad", None)
     if grad is not None:
         out._grad = copy.deepcopy(grad, memo)
-    out._role = getattr(t, "_role", None)
-    if hasattr(t, "__dict__"):
-        out.__dict__.update(copy.deepcopy(t.__dict__, memo))
+    out.__dict__.update(copy.deepcopy(t.__dict__, memo))
     return out
 
 
 def take_apart(t):
-    """What pickle stores of a leaf: its class, its elements, whether it requires gradients."""
+    """What pickle stores of a leaf: class, elements, whether it requires gradients, attributes."""
     if not t.is_leaf:
         raise RuntimeError("pickle: the tensor has a grad_fn; pickle tensor.detach() instead")
     role = getattr(t, "_role", None)
-    return (put_together, (type(t), t._nd().copy(order="C"), t._requires_grad, role))
+    made_of = (type(t), t._nd().copy(order="C"), t._requires_grad, role)
+    return (put_together, made_of, t.__dict__ or None)
 
 
 def put_together(cls, array, requires_grad, role):

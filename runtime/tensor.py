@@ -38,6 +38,7 @@ class Tensor:
     """
 
     __slots__ = (
+        "__dict__",  # attributes of the user's own
         "__weakref__",
         "_counter",
         "_data",
@@ -364,6 +365,7 @@ class Tensor:
         out._requires_grad = self._requires_grad
         out._grad_fn, out._output_nr = self._grad_fn, self._output_nr
         out._grad, out._role = getattr(self, "_grad", None), getattr(self, "_role", None)
+        out.__dict__.update(self.__dict__)
         return out
 
     def __reduce_ex__(self, protocol):

@@ -5,5 +5,6 @@ a formula can say does not belong here.
 """
 
 from .contraction import einsum
+from .multi_head import multi_head_attention
 
-__all__ = ["einsum"]
+__all__ = ["einsum", "multi_head_attention"]
