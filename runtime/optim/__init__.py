@@ -1,5 +1,6 @@
 """Optimizers: `step` changes the parameters by their gradients, one kernel call for a group."""
 
+from . import lr_scheduler
 from .adagrad import Adagrad
 from .adam import Adam, AdamW
 from .lbfgs import LBFGS
@@ -15,4 +16,5 @@ __all__ = [
     "AdamW",
     "Optimizer",
     "RMSprop",
+    "lr_scheduler",
 ]

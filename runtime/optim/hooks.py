@@ -35,6 +35,7 @@ def with_hooks(step):
     @functools.wraps(step)
     def hooked(self, *args, **kwargs):
         own = self._hooks
+        self._stepped = True
         if modes.profiler is not None:
             from ..profiler import record_function
 
@@ -68,6 +69,8 @@ def _observed(step, self, args, kwargs):
 
 class Hooked:
     """The hooks of one optimizer: a dictionary of ordered dictionaries by kind."""
+
+    _stepped = False  # whether `step` was called, which schedulers ask
 
     def _no_hooks(self):
         self._hooks = {kind: OrderedDict() for kind in KINDS}
