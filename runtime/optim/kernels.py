@@ -25,7 +25,6 @@ import numpy as np
 from numba import njit, prange, types
 from numba.core import cgutils
 from numba.extending import intrinsic
-from numba.np.arrayobj import populate_array
 
 from .. import kernel_cache
 
@@ -72,6 +71,9 @@ def _word(context, address):
 @intrinsic
 def _array_at(context, like, address, count):
     """The `count` elements of the dtype of `like` from an address on, as an array."""
+    # only for compiling, and as large as all the rest
+    from numba.np.arrayobj import populate_array
+
     kind = types.Array(like.dtype, 1, "C")
 
     def code(context, builder, signature, arguments):
