@@ -117,7 +117,7 @@ __version__ = "0.1.0"
 
 
 def __getattr__(name):
-    if name in ("profiler", "viz"):
+    if name in ("optim", "profiler", "viz"):
         from importlib import import_module
 
         return import_module(f".{name}", __name__)
