@@ -116,11 +116,11 @@ def scaled_dot_product_attention(
     """`softmax(query @ key.mT * scale + mask) @ value` over the last two dimensions, (length,
     size); `scale` is 1 / sqrt(size) by default.
 
-    A bool mask is true where a query sees a key, a floating one is added. With `is_causal`
-    query i sees the keys up to i. A query that sees nothing yields 0. With `enable_gqa` each
-    head of keys and values (dimension -3) serves as many heads of queries as there are more of
-    these. Without a mask and without dropout no array of all scores is made (Rabe & Staats,
-    2021, "Self-attention does not need O(n^2) memory").
+    A bool mask is true where a query sees a key, a floating one is added. With `is_causal`,
+    instead of a mask, query i sees the keys up to i. A query that sees nothing yields 0. With
+    `enable_gqa` each head of keys and values (dimension -3) serves as many heads of queries as
+    there are more of these. Without a mask and without dropout no array of all scores is made
+    (Rabe & Staats, 2021, "Self-attention does not need O(n^2) memory").
     """
     if profiling.on:
         row = profiled(

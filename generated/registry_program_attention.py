@@ -118,7 +118,7 @@ OPERATORS = [
         group="attention",
         namespace=("nn.functional",),
         signature="scaled_dot_product_attention(Tensor query, Tensor key, Tensor value, Tensor? attn_mask=None, float dropout_p=0.0, bool is_causal=False, float? scale=None, bool enable_gqa=False) -> Tensor",
-        doc='`softmax(query @ key.mT * scale + mask) @ value` over the last two dimensions, (length, size); `scale` is 1 / sqrt(size) by default. A bool mask is true where a query sees a key, a floating one is added. With `is_causal` query i sees the keys up to i. A query that sees nothing yields 0. With `enable_gqa` each head of keys and values (dimension -3) serves as many heads of queries as there are more of these. Without a mask and without dropout no array of all scores is made (Rabe & Staats, 2021, "Self-attention does not need O(n^2) memory").',
+        doc='`softmax(query @ key.mT * scale + mask) @ value` over the last two dimensions, (length, size); `scale` is 1 / sqrt(size) by default. A bool mask is true where a query sees a key, a floating one is added. With `is_causal`, instead of a mask, query i sees the keys up to i. A query that sees nothing yields 0. With `enable_gqa` each head of keys and values (dimension -3) serves as many heads of queries as there are more of these. Without a mask and without dropout no array of all scores is made (Rabe & Staats, 2021, "Self-attention does not need O(n^2) memory").',
         arguments=(
             ("query", "Tensor", False, False, False, False, False, False, None),
             ("key", "Tensor", False, False, False, False, False, False, None),
@@ -140,13 +140,7 @@ OPERATORS = [
             {"query": [2, 3, 4], "key": [2, 5, 4], "value": [2, 5, 2]},
             {"query": [3, 4], "key": [3, 4], "value": [3, 2], "is_causal": True, "scale": 0.7},
             {"query": [2, 3, 4], "key": [2, 5, 4], "value": [2, 5, 2], "attn_mask": [3, 5]},
-            {
-                "query": [2, 1, 3, 4],
-                "key": [3, 2, 4],
-                "value": [2, 4],
-                "attn_mask": [2, 1, 3, 1],
-                "is_causal": True,
-            },
+            {"query": [2, 1, 3, 4], "key": [3, 2, 4], "value": [2, 4], "attn_mask": [2, 1, 3, 1]},
             {"query": [4, 3, 2], "key": [2, 3, 2], "value": [2, 3, 2], "enable_gqa": True},
             {"query": [2, 3, 4], "key": [2, 0, 4], "value": [2, 0, 2]},
             {"query": [2, 0, 4], "key": [2, 3, 4], "value": [2, 3, 2]},

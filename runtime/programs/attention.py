@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 from .. import dtypes
-from ..factories import full
 from ..geometry import broadcast_shapes
 from ..namespace import ops
 from ..tensor import Tensor
@@ -18,6 +17,8 @@ def scaled_dot_product_attention(
     _check(query, key, value, attn_mask)
     if not 0 <= dropout_p <= 1:
         raise RuntimeError(f"dropout probability has to be between 0 and 1, but got {dropout_p:g}")
+    if attn_mask is not None and is_causal:
+        raise RuntimeError("Explicit attn_mask should not be set when is_causal=True")
     if enable_gqa:
         key, value = (_for_heads(query, other) for other in (key, value))
     if scale is None:
@@ -35,16 +36,15 @@ def scaled_dot_product_attention(
 
 def _weights(scores, mask, is_causal):
     """Softmax of masked scores; 0 for a query that sees no key."""
-    hidden = None
     if is_causal:
-        hidden = ops.triu(full(scores.shape[-2:], True, dtype=dtypes.bool), 1)
-    if mask is not None:
-        closed = ops.logical_not(mask) if mask.dtype is dtypes.bool else ops.eq(mask, -math.inf)
-        hidden = closed if hidden is None else ops.logical_or(hidden, closed)
-        if mask.dtype is not dtypes.bool:
-            scores = scores + ops.masked_fill(mask, closed, 0.0)
-    if hidden is None:
+        return ops.causal_softmax(scores, True)
+    if mask is None:
         return ops.softmax(scores, -1)
+    if mask.dtype is dtypes.bool:
+        hidden = ops.logical_not(mask)
+    else:
+        hidden = ops.eq(mask, -math.inf)
+        scores = scores + ops.masked_fill(mask, hidden, 0.0)
     if hidden.ndim > scores.ndim:
         raise RuntimeError(
             f"output with shape {list(scores.shape)} doesn't match the broadcast shape "
