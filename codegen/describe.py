@@ -98,17 +98,9 @@ def _kernel_line(kernel: Kernel, key: str) -> list[str]:
 
 
 def _pointwise_lines(op: Operator) -> list[str]:
-    assert op.full and op.strided
+    assert op.full
     lines = [f"masks={_text(op.masks)},"]
     lines += _kernel_line(op.full.forward, "forward")
-    strided = op.strided
-    lines += [
-        "strided=(",
-        f"    kernels.{strided.name},",
-        f"    {_text(strided.inputs)},",
-        f"    {_text(strided.scalars)},",
-        "),",
-    ]
     return lines + _backward_lines(op.full.backward)
 
 

@@ -179,12 +179,6 @@ def _scalars(module: Module) -> list[str]:
     return sorted(used & set(SCALARS))
 
 
-def operands_read(kernel: Kernel) -> list[tuple[int, str]]:
-    """(position, name) of the operands of a strided kernel that its statements read."""
-    used = {name for line in kernel.body for name in function_text.words(line)}
-    return [(i, name) for i, name in enumerate(kernel.inputs) if name in used]
-
-
 def _parallel_call(kernel: Kernel) -> str:
     """The body of a parallel kernel's loop: the serial kernel on one part."""
     arguments = [f"{a}[low:high]" for a in kernel.inputs]
@@ -231,7 +225,6 @@ FILTERS = {
     "jvp_unpack_lines": function_text.jvp_unpack_lines,
     "label": describe.label,
     "literal": literal,
-    "operands_read": operands_read,
     "out_calls": function_text.out_calls,
     "parameters": function_text.parameters,
     "profiled_lines": function_text.profiled_lines,

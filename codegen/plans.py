@@ -18,7 +18,6 @@ class Kernel:
     outputs: tuple[str, ...]  # arrays written
     body: tuple[str, ...]  # statements of the innermost loop
     number_from: str = ""  # the array whose dtype literals get; "" when there are none
-    strided: bool = False
     parallel: bool = True
     lane: object = None  # layout of a rowwise kernel
 
@@ -98,7 +97,6 @@ class Operator:
     undefined: tuple[int, ...] = ()  # outputs whose gradient formulas take None
     forms: tuple[Form, ...] = ()  # pointwise
     full: Form | None = None  # pointwise, with parameters kept
-    strided: Kernel | None = None
     kernels: tuple[Kernel, ...] = ()
     lane: object = None  # rowwise
     cases: tuple[tuple[str, Code], ...] = ()  # composite: condition text, code

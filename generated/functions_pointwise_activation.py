@@ -88,11 +88,6 @@ SIGMOID = Pointwise(
         kernels.sigmoid_forward_parallel,
         ("self",),
     ),
-    strided=(
-        kernels.sigmoid_forward_strided,
-        ("self",),
-        (),
-    ),
     backward={
         (0,): (
             kernels.sigmoid_backward,
@@ -213,11 +208,6 @@ RELU = Pointwise(
         kernels.relu_forward,
         kernels.relu_forward_parallel,
         ("self",),
-    ),
-    strided=(
-        kernels.relu_forward_strided,
-        ("self",),
-        (),
     ),
     backward={
         (0,): (
@@ -341,11 +331,6 @@ LEAKY_RELU = Pointwise(
         kernels.leaky_relu_forward,
         kernels.leaky_relu_forward_parallel,
         ("self", "negative_slope"),
-    ),
-    strided=(
-        kernels.leaky_relu_forward_strided,
-        ("self",),
-        ("negative_slope",),
     ),
     backward={
         (0,): (
@@ -472,11 +457,6 @@ SILU = Pointwise(
         kernels.silu_forward,
         kernels.silu_forward_parallel,
         ("self",),
-    ),
-    strided=(
-        kernels.silu_forward_strided,
-        ("self",),
-        (),
     ),
     backward={
         (0,): (

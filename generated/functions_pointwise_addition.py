@@ -106,11 +106,6 @@ ADD = Pointwise(
         kernels.add_forward_general_parallel,
         ("self", "other", "alpha"),
     ),
-    strided=(
-        kernels.add_forward_strided,
-        ("self", "other"),
-        ("alpha",),
-    ),
     backward={
         (0, 1): (
             kernels.add_backward_other_general,
@@ -361,11 +356,6 @@ SUB = Pointwise(
         kernels.sub_forward_general_parallel,
         ("self", "other", "alpha"),
     ),
-    strided=(
-        kernels.sub_forward_strided,
-        ("self", "other"),
-        ("alpha",),
-    ),
     backward={
         (0, 1): (
             kernels.sub_backward_other_general,
@@ -571,11 +561,6 @@ NEG = Pointwise(
         kernels.neg_forward,
         kernels.neg_forward_parallel,
         ("self",),
-    ),
-    strided=(
-        kernels.neg_forward_strided,
-        ("self",),
-        (),
     ),
     backward={
         (0,): (

@@ -150,11 +150,6 @@ CLAMP_MIN = Pointwise(
         kernels.clamp_min_forward_parallel,
         ("self", "min"),
     ),
-    strided=(
-        kernels.clamp_min_forward_strided,
-        ("self", "min"),
-        (),
-    ),
     backward={
         (0, 1): (
             kernels.clamp_min_backward,
@@ -398,11 +393,6 @@ CLAMP_MAX = Pointwise(
         kernels.clamp_max_forward,
         kernels.clamp_max_forward_parallel,
         ("self", "max"),
-    ),
-    strided=(
-        kernels.clamp_max_forward_strided,
-        ("self", "max"),
-        (),
     ),
     backward={
         (0, 1): (

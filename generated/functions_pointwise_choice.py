@@ -118,11 +118,6 @@ WHERE = Pointwise(
         kernels.where_forward_parallel,
         ("condition", "self", "other"),
     ),
-    strided=(
-        kernels.where_forward_strided,
-        ("condition", "self", "other"),
-        (),
-    ),
     backward={
         (0, 1): (
             kernels.where_backward,
@@ -303,11 +298,6 @@ MASKED_FILL = Pointwise(
         kernels.masked_fill_forward,
         kernels.masked_fill_forward_parallel,
         ("self", "mask", "value"),
-    ),
-    strided=(
-        kernels.masked_fill_forward_strided,
-        ("self", "mask", "value"),
-        (),
     ),
     backward={
         (0, 1): (

@@ -123,11 +123,6 @@ RELATIVE_ENTROPY = Pointwise(
         kernels.relative_entropy_forward_parallel,
         ("self", "target"),
     ),
-    strided=(
-        kernels.relative_entropy_forward_strided,
-        ("self", "target"),
-        (),
-    ),
     backward={
         (0, 1): (
             kernels.relative_entropy_backward,
@@ -311,11 +306,6 @@ RELATIVE_LOG_ENTROPY = Pointwise(
         kernels.relative_log_entropy_forward,
         kernels.relative_log_entropy_forward_parallel,
         ("self", "target"),
-    ),
-    strided=(
-        kernels.relative_log_entropy_forward_strided,
-        ("self", "target"),
-        (),
     ),
     backward={
         (0, 1): (

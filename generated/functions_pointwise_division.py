@@ -172,11 +172,6 @@ DIV = Pointwise(
         kernels.div_forward_parallel,
         ("self", "other"),
     ),
-    strided=(
-        kernels.div_forward_strided,
-        ("self", "other"),
-        (),
-    ),
     backward={
         (0, 1): (
             kernels.div_backward,
@@ -477,11 +472,6 @@ TIED_QUOTIENT = Pointwise(
         kernels.tied_quotient_forward,
         kernels.tied_quotient_forward_parallel,
         ("self", "gap", "near", "noise"),
-    ),
-    strided=(
-        kernels.tied_quotient_forward_strided,
-        ("self", "gap", "near", "noise"),
-        (),
     ),
     backward={
         (0, 1): (

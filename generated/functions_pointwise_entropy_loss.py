@@ -123,11 +123,6 @@ BINARY_ENTROPY = Pointwise(
         kernels.binary_entropy_forward_parallel,
         ("self", "target"),
     ),
-    strided=(
-        kernels.binary_entropy_forward_strided,
-        ("self", "target"),
-        (),
-    ),
     backward={
         (0, 1): (
             kernels.binary_entropy_backward,
@@ -314,11 +309,6 @@ LOGITS_ENTROPY = Pointwise(
         kernels.logits_entropy_forward,
         kernels.logits_entropy_forward_parallel,
         ("self", "target"),
-    ),
-    strided=(
-        kernels.logits_entropy_forward_strided,
-        ("self", "target"),
-        (),
     ),
     backward={
         (0, 1): (

@@ -36,11 +36,6 @@ EQ = Pointwise(
         kernels.eq_forward_parallel,
         ("self", "other"),
     ),
-    strided=(
-        kernels.eq_forward_strided,
-        ("self", "other"),
-        (),
-    ),
     backward={},
 )
 
@@ -150,11 +145,6 @@ NE = Pointwise(
         kernels.ne_forward,
         kernels.ne_forward_parallel,
         ("self", "other"),
-    ),
-    strided=(
-        kernels.ne_forward_strided,
-        ("self", "other"),
-        (),
     ),
     backward={},
 )

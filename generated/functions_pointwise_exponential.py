@@ -86,11 +86,6 @@ EXP = Pointwise(
         kernels.exp_forward_parallel,
         ("self",),
     ),
-    strided=(
-        kernels.exp_forward_strided,
-        ("self",),
-        (),
-    ),
     backward={
         (0,): (
             kernels.exp_backward,
@@ -212,11 +207,6 @@ EXP2 = Pointwise(
         kernels.exp2_forward_parallel,
         ("self",),
     ),
-    strided=(
-        kernels.exp2_forward_strided,
-        ("self",),
-        (),
-    ),
     backward={
         (0,): (
             kernels.exp2_backward,
@@ -337,11 +327,6 @@ EXPM1 = Pointwise(
         kernels.expm1_forward,
         kernels.expm1_forward_parallel,
         ("self",),
-    ),
-    strided=(
-        kernels.expm1_forward_strided,
-        ("self",),
-        (),
     ),
     backward={
         (0,): (
@@ -465,11 +450,6 @@ LOG = Pointwise(
         kernels.log_forward_parallel,
         ("self",),
     ),
-    strided=(
-        kernels.log_forward_strided,
-        ("self",),
-        (),
-    ),
     backward={
         (0,): (
             kernels.log_backward,
@@ -592,11 +572,6 @@ LOG1P = Pointwise(
         kernels.log1p_forward_parallel,
         ("self",),
     ),
-    strided=(
-        kernels.log1p_forward_strided,
-        ("self",),
-        (),
-    ),
     backward={
         (0,): (
             kernels.log1p_backward,
@@ -718,11 +693,6 @@ LOG2 = Pointwise(
         kernels.log2_forward,
         kernels.log2_forward_parallel,
         ("self",),
-    ),
-    strided=(
-        kernels.log2_forward_strided,
-        ("self",),
-        (),
     ),
     backward={
         (0,): (

@@ -154,11 +154,6 @@ MAXIMUM = Pointwise(
         kernels.maximum_forward_parallel,
         ("self", "other"),
     ),
-    strided=(
-        kernels.maximum_forward_strided,
-        ("self", "other"),
-        (),
-    ),
     backward={
         (0, 1): (
             kernels.maximum_backward,
@@ -406,11 +401,6 @@ MINIMUM = Pointwise(
         kernels.minimum_forward,
         kernels.minimum_forward_parallel,
         ("self", "other"),
-    ),
-    strided=(
-        kernels.minimum_forward_strided,
-        ("self", "other"),
-        (),
     ),
     backward={
         (0, 1): (

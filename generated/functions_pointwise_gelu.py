@@ -97,11 +97,6 @@ GELU_ERF = Pointwise(
         kernels.gelu_erf_forward_parallel,
         ("self",),
     ),
-    strided=(
-        kernels.gelu_erf_forward_strided,
-        ("self",),
-        (),
-    ),
     backward={
         (0,): (
             kernels.gelu_erf_backward,
@@ -224,11 +219,6 @@ GELU_TANH = Pointwise(
         kernels.gelu_tanh_forward,
         kernels.gelu_tanh_forward_parallel,
         ("self",),
-    ),
-    strided=(
-        kernels.gelu_tanh_forward_strided,
-        ("self",),
-        (),
     ),
     backward={
         (0,): (

@@ -87,11 +87,6 @@ TANH = Pointwise(
         kernels.tanh_forward_parallel,
         ("self",),
     ),
-    strided=(
-        kernels.tanh_forward_strided,
-        ("self",),
-        (),
-    ),
     backward={
         (0,): (
             kernels.tanh_backward,
@@ -213,11 +208,6 @@ ERF = Pointwise(
         kernels.erf_forward,
         kernels.erf_forward_parallel,
         ("self",),
-    ),
-    strided=(
-        kernels.erf_forward_strided,
-        ("self",),
-        (),
     ),
     backward={
         (0,): (

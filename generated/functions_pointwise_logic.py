@@ -36,11 +36,6 @@ LOGICAL_AND = Pointwise(
         kernels.logical_and_forward_parallel,
         ("self", "other"),
     ),
-    strided=(
-        kernels.logical_and_forward_strided,
-        ("self", "other"),
-        (),
-    ),
     backward={},
 )
 
@@ -102,11 +97,6 @@ LOGICAL_OR = Pointwise(
         kernels.logical_or_forward,
         kernels.logical_or_forward_parallel,
         ("self", "other"),
-    ),
-    strided=(
-        kernels.logical_or_forward_strided,
-        ("self", "other"),
-        (),
     ),
     backward={},
 )
@@ -170,11 +160,6 @@ LOGICAL_XOR = Pointwise(
         kernels.logical_xor_forward_parallel,
         ("self", "other"),
     ),
-    strided=(
-        kernels.logical_xor_forward_strided,
-        ("self", "other"),
-        (),
-    ),
     backward={},
 )
 
@@ -236,11 +221,6 @@ LOGICAL_NOT = Pointwise(
         kernels.logical_not_forward,
         kernels.logical_not_forward_parallel,
         ("self",),
-    ),
-    strided=(
-        kernels.logical_not_forward_strided,
-        ("self",),
-        (),
     ),
     backward={},
 )

@@ -165,11 +165,6 @@ MUL = Pointwise(
         kernels.mul_forward_parallel,
         ("self", "other"),
     ),
-    strided=(
-        kernels.mul_forward_strided,
-        ("self", "other"),
-        (),
-    ),
     backward={
         (0, 1): (
             kernels.mul_backward,
@@ -390,11 +385,6 @@ SQUARE = Pointwise(
         kernels.square_forward_parallel,
         ("self",),
     ),
-    strided=(
-        kernels.square_forward_strided,
-        ("self",),
-        (),
-    ),
     backward={
         (0,): (
             kernels.square_backward,
@@ -514,11 +504,6 @@ RECIPROCAL = Pointwise(
         kernels.reciprocal_forward,
         kernels.reciprocal_forward_parallel,
         ("self",),
-    ),
-    strided=(
-        kernels.reciprocal_forward_strided,
-        ("self",),
-        (),
     ),
     backward={
         (0,): (
@@ -644,11 +629,6 @@ ADDCMUL = Pointwise(
         kernels.addcmul_forward_general,
         kernels.addcmul_forward_general_parallel,
         ("self", "tensor1", "tensor2", "value"),
-    ),
-    strided=(
-        kernels.addcmul_forward_strided,
-        ("self", "tensor1", "tensor2"),
-        ("value",),
     ),
     backward={
         (0, 1, 2): (

@@ -36,11 +36,6 @@ LT = Pointwise(
         kernels.lt_forward_parallel,
         ("self", "other"),
     ),
-    strided=(
-        kernels.lt_forward_strided,
-        ("self", "other"),
-        (),
-    ),
     backward={},
 )
 
@@ -150,11 +145,6 @@ LE = Pointwise(
         kernels.le_forward,
         kernels.le_forward_parallel,
         ("self", "other"),
-    ),
-    strided=(
-        kernels.le_forward_strided,
-        ("self", "other"),
-        (),
     ),
     backward={},
 )
@@ -266,11 +256,6 @@ GT = Pointwise(
         kernels.gt_forward_parallel,
         ("self", "other"),
     ),
-    strided=(
-        kernels.gt_forward_strided,
-        ("self", "other"),
-        (),
-    ),
     backward={},
 )
 
@@ -380,11 +365,6 @@ GE = Pointwise(
         kernels.ge_forward,
         kernels.ge_forward_parallel,
         ("self", "other"),
-    ),
-    strided=(
-        kernels.ge_forward_strided,
-        ("self", "other"),
-        (),
     ),
     backward={},
 )

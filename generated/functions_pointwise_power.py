@@ -202,11 +202,6 @@ POW = Pointwise(
         kernels.pow_forward_parallel,
         ("self", "exponent"),
     ),
-    strided=(
-        kernels.pow_forward_strided,
-        ("self", "exponent"),
-        (),
-    ),
     backward={
         (0, 1): (
             kernels.pow_backward,

@@ -36,11 +36,6 @@ ISNAN = Pointwise(
         kernels.isnan_forward_parallel,
         ("self",),
     ),
-    strided=(
-        kernels.isnan_forward_strided,
-        ("self",),
-        (),
-    ),
     backward={},
 )
 
@@ -99,11 +94,6 @@ ISINF = Pointwise(
         kernels.isinf_forward_parallel,
         ("self",),
     ),
-    strided=(
-        kernels.isinf_forward_strided,
-        ("self",),
-        (),
-    ),
     backward={},
 )
 
@@ -161,11 +151,6 @@ ISFINITE = Pointwise(
         kernels.isfinite_forward,
         kernels.isfinite_forward_parallel,
         ("self",),
-    ),
-    strided=(
-        kernels.isfinite_forward_strided,
-        ("self",),
-        (),
     ),
     backward={},
 )

@@ -126,11 +126,6 @@ SQUARED_ERROR = Pointwise(
         kernels.squared_error_forward_parallel,
         ("self", "target"),
     ),
-    strided=(
-        kernels.squared_error_forward_strided,
-        ("self", "target"),
-        (),
-    ),
     backward={
         (0, 1): (
             kernels.squared_error_backward,
@@ -316,11 +311,6 @@ ABSOLUTE_ERROR = Pointwise(
         kernels.absolute_error_forward,
         kernels.absolute_error_forward_parallel,
         ("self", "target"),
-    ),
-    strided=(
-        kernels.absolute_error_forward_strided,
-        ("self", "target"),
-        (),
     ),
     backward={
         (0, 1): (

@@ -151,11 +151,6 @@ REMAINDER = Pointwise(
         kernels.remainder_forward_parallel,
         ("self", "other"),
     ),
-    strided=(
-        kernels.remainder_forward_strided,
-        ("self", "other"),
-        (),
-    ),
     backward={
         (0, 1): (
             kernels.remainder_backward_other,
@@ -379,11 +374,6 @@ LERP = Pointwise(
         kernels.lerp_forward_parallel,
         ("self", "end", "weight"),
     ),
-    strided=(
-        kernels.lerp_forward_strided,
-        ("self", "end", "weight"),
-        (),
-    ),
     backward={
         (0, 1, 2): (
             kernels.lerp_backward,
@@ -576,11 +566,6 @@ ADDCDIV = Pointwise(
         kernels.addcdiv_forward_general,
         kernels.addcdiv_forward_general_parallel,
         ("self", "tensor1", "tensor2", "value"),
-    ),
-    strided=(
-        kernels.addcdiv_forward_strided,
-        ("self", "tensor1", "tensor2"),
-        ("value",),
     ),
     backward={
         (0, 1, 2): (

@@ -139,11 +139,6 @@ SMOOTH_ABSOLUTE_ERROR = Pointwise(
         kernels.smooth_absolute_error_forward_parallel,
         ("self", "target", "beta"),
     ),
-    strided=(
-        kernels.smooth_absolute_error_forward_strided,
-        ("self", "target"),
-        ("beta",),
-    ),
     backward={
         (0, 1): (
             kernels.smooth_absolute_error_backward,
@@ -348,11 +343,6 @@ HUBER_ERROR = Pointwise(
         kernels.huber_error_forward,
         kernels.huber_error_forward_parallel,
         ("self", "target", "delta"),
-    ),
-    strided=(
-        kernels.huber_error_forward_strided,
-        ("self", "target"),
-        ("delta",),
     ),
     backward={
         (0, 1): (

@@ -86,11 +86,6 @@ SQRT = Pointwise(
         kernels.sqrt_forward_parallel,
         ("self",),
     ),
-    strided=(
-        kernels.sqrt_forward_strided,
-        ("self",),
-        (),
-    ),
     backward={
         (0,): (
             kernels.sqrt_backward,
@@ -211,11 +206,6 @@ RSQRT = Pointwise(
         kernels.rsqrt_forward,
         kernels.rsqrt_forward_parallel,
         ("self",),
-    ),
-    strided=(
-        kernels.rsqrt_forward_strided,
-        ("self",),
-        (),
     ),
     backward={
         (0,): (

@@ -77,11 +77,6 @@ FLOOR = Pointwise(
         kernels.floor_forward_parallel,
         ("self",),
     ),
-    strided=(
-        kernels.floor_forward_strided,
-        ("self",),
-        (),
-    ),
     backward={
         (0,): (
             kernels.floor_backward,
@@ -195,11 +190,6 @@ CEIL = Pointwise(
         kernels.ceil_forward,
         kernels.ceil_forward_parallel,
         ("self",),
-    ),
-    strided=(
-        kernels.ceil_forward_strided,
-        ("self",),
-        (),
     ),
     backward={
         (0,): (
@@ -315,11 +305,6 @@ ROUND = Pointwise(
         kernels.round_forward_parallel,
         ("self",),
     ),
-    strided=(
-        kernels.round_forward_strided,
-        ("self",),
-        (),
-    ),
     backward={
         (0,): (
             kernels.round_backward,
@@ -433,11 +418,6 @@ TRUNC = Pointwise(
         kernels.trunc_forward,
         kernels.trunc_forward_parallel,
         ("self",),
-    ),
-    strided=(
-        kernels.trunc_forward_strided,
-        ("self",),
-        (),
     ),
     backward={
         (0,): (

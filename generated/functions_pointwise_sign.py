@@ -89,11 +89,6 @@ ABS = Pointwise(
         kernels.abs_forward_parallel,
         ("self",),
     ),
-    strided=(
-        kernels.abs_forward_strided,
-        ("self",),
-        (),
-    ),
     backward={
         (0,): (
             kernels.abs_backward,
@@ -210,11 +205,6 @@ SIGN = Pointwise(
         kernels.sign_forward,
         kernels.sign_forward_parallel,
         ("self",),
-    ),
-    strided=(
-        kernels.sign_forward_strided,
-        ("self",),
-        (),
     ),
     backward={
         (0,): (

@@ -88,11 +88,6 @@ SIN = Pointwise(
         kernels.sin_forward_parallel,
         ("self",),
     ),
-    strided=(
-        kernels.sin_forward_strided,
-        ("self",),
-        (),
-    ),
     backward={
         (0,): (
             kernels.sin_backward,
@@ -214,11 +209,6 @@ COS = Pointwise(
         kernels.cos_forward,
         kernels.cos_forward_parallel,
         ("self",),
-    ),
-    strided=(
-        kernels.cos_forward_strided,
-        ("self",),
-        (),
     ),
     backward={
         (0,): (

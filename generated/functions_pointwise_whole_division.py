@@ -138,11 +138,6 @@ FLOOR_DIVIDE = Pointwise(
         kernels.floor_divide_forward_parallel,
         ("self", "other"),
     ),
-    strided=(
-        kernels.floor_divide_forward_strided,
-        ("self", "other"),
-        (),
-    ),
     backward={
         (0, 1): (
             kernels.floor_divide_backward,
@@ -395,11 +390,6 @@ TRUNC_DIVIDE = Pointwise(
         kernels.trunc_divide_forward,
         kernels.trunc_divide_forward_parallel,
         ("self", "other"),
-    ),
-    strided=(
-        kernels.trunc_divide_forward_strided,
-        ("self", "other"),
-        (),
     ),
     backward={
         (0, 1): (

@@ -14,7 +14,7 @@ class AmaxBackward0(RowwiseNode):
 
     def formulas(node, grad):
         # self: grad * ties / sum(ties)
-        lanes = node.general.lanes
+        lanes = node.general.details
         self, result = unpack(node)
         result = lanes.keep(result)
         grad = lanes.keep(grad)
@@ -80,7 +80,7 @@ class AminBackward0(RowwiseNode):
 
     def formulas(node, grad):
         # self: grad * ties / sum(ties)
-        lanes = node.general.lanes
+        lanes = node.general.details
         self, result = unpack(node)
         result = lanes.keep(result)
         grad = lanes.keep(grad)
@@ -147,7 +147,7 @@ class MaxDimBackward0(RowwiseNode):
 
     def formulas(node, grad):
         # self: where(position == indices, grad, 0)
-        lanes = node.general.lanes
+        lanes = node.general.details
         (indices,) = unpack(node)
         grad = lanes.keep(grad)
         indices = lanes.keep(indices)
@@ -210,7 +210,7 @@ class MinDimBackward0(RowwiseNode):
 
     def formulas(node, grad):
         # self: where(position == indices, grad, 0)
-        lanes = node.general.lanes
+        lanes = node.general.details
         (indices,) = unpack(node)
         grad = lanes.keep(grad)
         indices = lanes.keep(indices)

@@ -15,7 +15,7 @@ class ScaledLanesBackward0(RowwiseNode):
     def formulas(node, grad):
         # input: rstd * (flow - normal * mean(flow * normal))
         # weight: grad * normal
-        lanes = node.general.lanes
+        lanes = node.general.details
         input, weight, eps = unpack(node)
         needed = node.needed()
         rstd = ops.rsqrt(ops.mean(ops.square(input), lanes.dims, True) + eps)
@@ -93,7 +93,7 @@ class StandardizedChannelsBackward0(RowwiseNode):
 
     def formulas(node, grad):
         # input: rstd * (grad - mean(grad) - normal * mean(grad * normal))
-        lanes = node.general.lanes
+        lanes = node.general.details
         input, eps, normal = unpack(node)
         needed = node.needed()
         center = ops.mean(input, lanes.dims, True)

@@ -14,7 +14,7 @@ class LogsumexpBackward0(RowwiseNode):
 
     def formulas(node, grad):
         # self: grad * exp(self - result)
-        lanes = node.general.lanes
+        lanes = node.general.details
         self, result = unpack(node)
         result = lanes.keep(result)
         grad = lanes.keep(grad)

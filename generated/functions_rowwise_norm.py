@@ -14,7 +14,7 @@ class EuclideanNormBackward0(RowwiseNode):
 
     def formulas(node, grad):
         # self: grad * where(result == 0, 0, self / divisor)
-        lanes = node.general.lanes
+        lanes = node.general.details
         self, result = unpack(node)
         result = lanes.keep(result)
         grad = lanes.keep(grad)
@@ -73,7 +73,7 @@ class PowerNormBackward0(RowwiseNode):
 
     def formulas(node, grad):
         # self: grad * where(result == 0, 0, sign(self) * ratio ** (p - 1))
-        lanes = node.general.lanes
+        lanes = node.general.details
         self, p, result = unpack(node)
         result = lanes.keep(result)
         grad = lanes.keep(grad)
@@ -135,7 +135,7 @@ class TaxicabNormBackward0(RowwiseNode):
 
     def formulas(node, grad):
         # self: grad * sign(self)
-        lanes = node.general.lanes
+        lanes = node.general.details
         (self,) = unpack(node)
         grad = lanes.keep(grad)
         needed = node.needed()
@@ -189,7 +189,7 @@ class ZeroNormBackward0(RowwiseNode):
 
     def formulas(node, grad):
         # self: 0
-        lanes = node.general.lanes
+        lanes = node.general.details
         grad = lanes.keep(grad)
         needed = node.needed()
         gradient_self = None

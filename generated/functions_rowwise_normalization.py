@@ -14,7 +14,7 @@ class SoftmaxBackward0(RowwiseNode):
 
     def formulas(node, grad):
         # self: result * (grad - sum(grad * result))
-        lanes = node.general.lanes
+        lanes = node.general.details
         (result,) = unpack(node)
         needed = node.needed()
         gradient_self = None
@@ -85,7 +85,7 @@ class LogSoftmaxBackward0(RowwiseNode):
 
     def formulas(node, grad):
         # self: grad - exp(result) * sum(grad)
-        lanes = node.general.lanes
+        lanes = node.general.details
         (result,) = unpack(node)
         needed = node.needed()
         gradient_self = None
@@ -158,7 +158,7 @@ class LayerNormBackward0(RowwiseNode):
         # input: rstd * (flow - mean(flow) - normal * mean(flow * normal))
         # weight: grad * normal
         # bias: grad
-        lanes = node.general.lanes
+        lanes = node.general.details
         input, weight, eps = unpack(node)
         needed = node.needed()
         if needed[0] or needed[1]:

@@ -14,7 +14,7 @@ class SumBackward0(RowwiseNode):
 
     def formulas(node, grad):
         # self: grad
-        lanes = node.general.lanes
+        lanes = node.general.details
         grad = lanes.keep(grad)
         needed = node.needed()
         gradient_self = None
@@ -85,7 +85,7 @@ class MeanBackward0(RowwiseNode):
 
     def formulas(node, grad):
         # self: grad / count
-        lanes = node.general.lanes
+        lanes = node.general.details
         grad = lanes.keep(grad)
         needed = node.needed()
         gradient_self = None

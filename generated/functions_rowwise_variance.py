@@ -14,7 +14,7 @@ class VarBackward0(RowwiseNode):
 
     def formulas(node, grad):
         # self: 2 * grad * (self - center) / (count - correction)
-        lanes = node.general.lanes
+        lanes = node.general.details
         self, correction = unpack(node)
         grad = lanes.keep(grad)
         needed = node.needed()
@@ -80,7 +80,7 @@ class StdBackward0(RowwiseNode):
 
     def formulas(node, grad):
         # self: where(result == 0, 0, grad * (self - center) / scale)
-        lanes = node.general.lanes
+        lanes = node.general.details
         self, correction, result = unpack(node)
         result = lanes.keep(result)
         grad = lanes.keep(grad)

@@ -364,24 +364,6 @@ def sigmoid_backward_parallel(grad, result, out):
         sigmoid_backward(grad[low:high], result[low:high], out[low:high])
 
 
-# sigmoid:
-#     sigmoid(self)
-@kernel
-def sigmoid_forward_strided(geometry, self, out):
-    size = geometry[3]
-    at = np.uint64(0)
-    step_self = geometry[7]
-    for i0 in range(geometry[0]):
-        for i1 in range(geometry[1]):
-            for i2 in range(geometry[2]):
-                from_self = i0 * geometry[4] + i1 * geometry[5]
-                from_self += i2 * geometry[6]
-                for i in range(size):
-                    at_self = from_self + i * step_self
-                    out[at + i] = sigmoid(self[at_self])
-                at += size
-
-
 # relu:
 #     maximum(self, 0)
 @kernel
@@ -416,25 +398,6 @@ def relu_backward_parallel(grad, result, out):
         low = part * CHUNK
         high = low + CHUNK if low + CHUNK < n else n
         relu_backward(grad[low:high], result[low:high], out[low:high])
-
-
-# relu:
-#     maximum(self, 0)
-@kernel
-def relu_forward_strided(geometry, self, out):
-    size = geometry[3]
-    at = np.uint64(0)
-    step_self = geometry[7]
-    number = self.dtype.type
-    for i0 in range(geometry[0]):
-        for i1 in range(geometry[1]):
-            for i2 in range(geometry[2]):
-                from_self = i0 * geometry[4] + i1 * geometry[5]
-                from_self += i2 * geometry[6]
-                for i in range(size):
-                    at_self = from_self + i * step_self
-                    out[at + i] = maximum(self[at_self], number(0))
-                at += size
 
 
 # leaky_relu:
@@ -477,27 +440,6 @@ def leaky_relu_backward_parallel(grad, self, negative_slope, out):
         leaky_relu_backward(grad[low:high], self[low:high], negative_slope, out[low:high])
 
 
-# leaky_relu:
-#     where(self > 0, self, self * negative_slope)
-@kernel
-def leaky_relu_forward_strided(geometry, self, negative_slope, out):
-    size = geometry[3]
-    at = np.uint64(0)
-    step_self = geometry[7]
-    number = self.dtype.type
-    negative_slope = number(negative_slope)
-    for i0 in range(geometry[0]):
-        for i1 in range(geometry[1]):
-            for i2 in range(geometry[2]):
-                from_self = i0 * geometry[4] + i1 * geometry[5]
-                from_self += i2 * geometry[6]
-                for i in range(size):
-                    at_self = from_self + i * step_self
-                    out_part_0 = self[at_self] * negative_slope
-                    out[at + i] = where(self[at_self] > number(0), self[at_self], out_part_0)
-                at += size
-
-
 # silu:
 #     self * sigmoid(self)
 @kernel
@@ -533,21 +475,3 @@ def silu_backward_parallel(grad, self, out):
         low = part * CHUNK
         high = low + CHUNK if low + CHUNK < n else n
         silu_backward(grad[low:high], self[low:high], out[low:high])
-
-
-# silu:
-#     self * sigmoid(self)
-@kernel
-def silu_forward_strided(geometry, self, out):
-    size = geometry[3]
-    at = np.uint64(0)
-    step_self = geometry[7]
-    for i0 in range(geometry[0]):
-        for i1 in range(geometry[1]):
-            for i2 in range(geometry[2]):
-                from_self = i0 * geometry[4] + i1 * geometry[5]
-                from_self += i2 * geometry[6]
-                for i in range(size):
-                    at_self = from_self + i * step_self
-                    out[at + i] = self[at_self] * sigmoid(self[at_self])
-                at += size

@@ -414,32 +414,6 @@ def relative_entropy_backward_target_parallel(grad, self, target, out):
         )
 
 
-# relative_entropy:
-#     own = where(target == 0, 0, target * log(target))
-#     own - target * self
-@kernel
-def relative_entropy_forward_strided(geometry, self, target, out):
-    size = geometry[3]
-    at = np.uint64(0)
-    step_self = geometry[7]
-    step_target = geometry[11]
-    number = self.dtype.type
-    for i0 in range(geometry[0]):
-        for i1 in range(geometry[1]):
-            for i2 in range(geometry[2]):
-                from_self = i0 * geometry[4] + i1 * geometry[5]
-                from_self += i2 * geometry[6]
-                from_target = i0 * geometry[8] + i1 * geometry[9]
-                from_target += i2 * geometry[10]
-                for i in range(size):
-                    at_self = from_self + i * step_self
-                    at_target = from_target + i * step_target
-                    own_part_0 = target[at_target] * log(target[at_target])
-                    own = where(target[at_target] == number(0), number(0), own_part_0)
-                    out[at + i] = own - target[at_target] * self[at_self]
-                at += size
-
-
 # relative_log_entropy:
 #     exp(target) * (target - self)
 @kernel
@@ -521,25 +495,3 @@ def relative_log_entropy_backward_target_parallel(grad, self, target, out):
             target[low:high],
             out[low:high],
         )
-
-
-# relative_log_entropy:
-#     exp(target) * (target - self)
-@kernel
-def relative_log_entropy_forward_strided(geometry, self, target, out):
-    size = geometry[3]
-    at = np.uint64(0)
-    step_self = geometry[7]
-    step_target = geometry[11]
-    for i0 in range(geometry[0]):
-        for i1 in range(geometry[1]):
-            for i2 in range(geometry[2]):
-                from_self = i0 * geometry[4] + i1 * geometry[5]
-                from_self += i2 * geometry[6]
-                from_target = i0 * geometry[8] + i1 * geometry[9]
-                from_target += i2 * geometry[10]
-                for i in range(size):
-                    at_self = from_self + i * step_self
-                    at_target = from_target + i * step_target
-                    out[at + i] = exp(target[at_target]) * (target[at_target] - self[at_self])
-                at += size

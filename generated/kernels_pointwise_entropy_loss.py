@@ -606,34 +606,6 @@ def binary_entropy_backward_target_parallel(grad, self, out):
         binary_entropy_backward_target(grad[low:high], self[low:high], out[low:high])
 
 
-# binary_entropy:
-#     yes = maximum(log(self), -100)
-#     no = maximum(log1p(-self), -100)
-#     (target - 1) * no - target * yes
-@kernel
-def binary_entropy_forward_strided(geometry, self, target, out):
-    size = geometry[3]
-    at = np.uint64(0)
-    step_self = geometry[7]
-    step_target = geometry[11]
-    number = self.dtype.type
-    for i0 in range(geometry[0]):
-        for i1 in range(geometry[1]):
-            for i2 in range(geometry[2]):
-                from_self = i0 * geometry[4] + i1 * geometry[5]
-                from_self += i2 * geometry[6]
-                from_target = i0 * geometry[8] + i1 * geometry[9]
-                from_target += i2 * geometry[10]
-                for i in range(size):
-                    at_self = from_self + i * step_self
-                    at_target = from_target + i * step_target
-                    yes = maximum(log(self[at_self]), -number(100))
-                    no = maximum(log1p(-self[at_self]), -number(100))
-                    out_part_0 = (target[at_target] - number(1)) * no
-                    out[at + i] = out_part_0 - target[at_target] * yes
-                at += size
-
-
 # logits_entropy:
 #     tail = log1p(exp(-abs(self))) + maximum(-self, 0)
 #     (1 - target) * self + tail
@@ -716,29 +688,3 @@ def logits_entropy_backward_target_parallel(grad, self, out):
         low = part * CHUNK
         high = low + CHUNK if low + CHUNK < n else n
         logits_entropy_backward_target(grad[low:high], self[low:high], out[low:high])
-
-
-# logits_entropy:
-#     tail = log1p(exp(-abs(self))) + maximum(-self, 0)
-#     (1 - target) * self + tail
-@kernel
-def logits_entropy_forward_strided(geometry, self, target, out):
-    size = geometry[3]
-    at = np.uint64(0)
-    step_self = geometry[7]
-    step_target = geometry[11]
-    number = self.dtype.type
-    for i0 in range(geometry[0]):
-        for i1 in range(geometry[1]):
-            for i2 in range(geometry[2]):
-                from_self = i0 * geometry[4] + i1 * geometry[5]
-                from_self += i2 * geometry[6]
-                from_target = i0 * geometry[8] + i1 * geometry[9]
-                from_target += i2 * geometry[10]
-                for i in range(size):
-                    at_self = from_self + i * step_self
-                    at_target = from_target + i * step_target
-                    tail_part_0 = maximum(-self[at_self], number(0))
-                    tail = log1p(exp(-abs(self[at_self]))) + tail_part_0
-                    out[at + i] = (number(1) - target[at_target]) * self[at_self] + tail
-                at += size

@@ -630,24 +630,6 @@ def exp_backward_parallel(grad, result, out):
         exp_backward(grad[low:high], result[low:high], out[low:high])
 
 
-# exp:
-#     exp(self)
-@kernel
-def exp_forward_strided(geometry, self, out):
-    size = geometry[3]
-    at = np.uint64(0)
-    step_self = geometry[7]
-    for i0 in range(geometry[0]):
-        for i1 in range(geometry[1]):
-            for i2 in range(geometry[2]):
-                from_self = i0 * geometry[4] + i1 * geometry[5]
-                from_self += i2 * geometry[6]
-                for i in range(size):
-                    at_self = from_self + i * step_self
-                    out[at + i] = exp(self[at_self])
-                at += size
-
-
 # exp2:
 #     exp2(self)
 @kernel
@@ -681,24 +663,6 @@ def exp2_backward_parallel(grad, result, out):
         low = part * CHUNK
         high = low + CHUNK if low + CHUNK < n else n
         exp2_backward(grad[low:high], result[low:high], out[low:high])
-
-
-# exp2:
-#     exp2(self)
-@kernel
-def exp2_forward_strided(geometry, self, out):
-    size = geometry[3]
-    at = np.uint64(0)
-    step_self = geometry[7]
-    for i0 in range(geometry[0]):
-        for i1 in range(geometry[1]):
-            for i2 in range(geometry[2]):
-                from_self = i0 * geometry[4] + i1 * geometry[5]
-                from_self += i2 * geometry[6]
-                for i in range(size):
-                    at_self = from_self + i * step_self
-                    out[at + i] = exp2(self[at_self])
-                at += size
 
 
 # expm1:
@@ -736,24 +700,6 @@ def expm1_backward_parallel(grad, result, out):
         expm1_backward(grad[low:high], result[low:high], out[low:high])
 
 
-# expm1:
-#     expm1(self)
-@kernel
-def expm1_forward_strided(geometry, self, out):
-    size = geometry[3]
-    at = np.uint64(0)
-    step_self = geometry[7]
-    for i0 in range(geometry[0]):
-        for i1 in range(geometry[1]):
-            for i2 in range(geometry[2]):
-                from_self = i0 * geometry[4] + i1 * geometry[5]
-                from_self += i2 * geometry[6]
-                for i in range(size):
-                    at_self = from_self + i * step_self
-                    out[at + i] = expm1(self[at_self])
-                at += size
-
-
 # log:
 #     log(self)
 @kernel
@@ -786,24 +732,6 @@ def log_backward_parallel(grad, self, out):
         low = part * CHUNK
         high = low + CHUNK if low + CHUNK < n else n
         log_backward(grad[low:high], self[low:high], out[low:high])
-
-
-# log:
-#     log(self)
-@kernel
-def log_forward_strided(geometry, self, out):
-    size = geometry[3]
-    at = np.uint64(0)
-    step_self = geometry[7]
-    for i0 in range(geometry[0]):
-        for i1 in range(geometry[1]):
-            for i2 in range(geometry[2]):
-                from_self = i0 * geometry[4] + i1 * geometry[5]
-                from_self += i2 * geometry[6]
-                for i in range(size):
-                    at_self = from_self + i * step_self
-                    out[at + i] = log(self[at_self])
-                at += size
 
 
 # log1p:
@@ -841,24 +769,6 @@ def log1p_backward_parallel(grad, self, out):
         log1p_backward(grad[low:high], self[low:high], out[low:high])
 
 
-# log1p:
-#     log1p(self)
-@kernel
-def log1p_forward_strided(geometry, self, out):
-    size = geometry[3]
-    at = np.uint64(0)
-    step_self = geometry[7]
-    for i0 in range(geometry[0]):
-        for i1 in range(geometry[1]):
-            for i2 in range(geometry[2]):
-                from_self = i0 * geometry[4] + i1 * geometry[5]
-                from_self += i2 * geometry[6]
-                for i in range(size):
-                    at_self = from_self + i * step_self
-                    out[at + i] = log1p(self[at_self])
-                at += size
-
-
 # log2:
 #     log2(self)
 @kernel
@@ -892,21 +802,3 @@ def log2_backward_parallel(grad, self, out):
         low = part * CHUNK
         high = low + CHUNK if low + CHUNK < n else n
         log2_backward(grad[low:high], self[low:high], out[low:high])
-
-
-# log2:
-#     log2(self)
-@kernel
-def log2_forward_strided(geometry, self, out):
-    size = geometry[3]
-    at = np.uint64(0)
-    step_self = geometry[7]
-    for i0 in range(geometry[0]):
-        for i1 in range(geometry[1]):
-            for i2 in range(geometry[2]):
-                from_self = i0 * geometry[4] + i1 * geometry[5]
-                from_self += i2 * geometry[6]
-                for i in range(size):
-                    at_self = from_self + i * step_self
-                    out[at + i] = log2(self[at_self])
-                at += size

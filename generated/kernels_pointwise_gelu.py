@@ -520,26 +520,6 @@ def gelu_erf_backward_parallel(grad, self, out):
         gelu_erf_backward(grad[low:high], self[low:high], out[low:high])
 
 
-# gelu_erf:
-#     0.5 * self * (1 + erf(self * 0.7071067811865476))
-@kernel
-def gelu_erf_forward_strided(geometry, self, out):
-    size = geometry[3]
-    at = np.uint64(0)
-    step_self = geometry[7]
-    number = self.dtype.type
-    for i0 in range(geometry[0]):
-        for i1 in range(geometry[1]):
-            for i2 in range(geometry[2]):
-                from_self = i0 * geometry[4] + i1 * geometry[5]
-                from_self += i2 * geometry[6]
-                for i in range(size):
-                    at_self = from_self + i * step_self
-                    out_part_0 = number(1) + erf(self[at_self] * number(0.7071067811865476))
-                    out[at + i] = number(0.5) * self[at_self] * out_part_0
-                at += size
-
-
 # gelu_tanh:
 #     inner = 0.7978845608028654 * (self + 0.044715 * self ** 3)
 #     0.5 * self * (1 + tanh(inner))
@@ -585,25 +565,3 @@ def gelu_tanh_backward_parallel(grad, self, out):
         low = part * CHUNK
         high = low + CHUNK if low + CHUNK < n else n
         gelu_tanh_backward(grad[low:high], self[low:high], out[low:high])
-
-
-# gelu_tanh:
-#     inner = 0.7978845608028654 * (self + 0.044715 * self ** 3)
-#     0.5 * self * (1 + tanh(inner))
-@kernel
-def gelu_tanh_forward_strided(geometry, self, out):
-    size = geometry[3]
-    at = np.uint64(0)
-    step_self = geometry[7]
-    number = self.dtype.type
-    for i0 in range(geometry[0]):
-        for i1 in range(geometry[1]):
-            for i2 in range(geometry[2]):
-                from_self = i0 * geometry[4] + i1 * geometry[5]
-                from_self += i2 * geometry[6]
-                for i in range(size):
-                    at_self = from_self + i * step_self
-                    inner_part_0 = number(0.044715) * (square(self[at_self]) * self[at_self])
-                    inner = number(0.7978845608028654) * (self[at_self] + inner_part_0)
-                    out[at + i] = number(0.5) * self[at_self] * (number(1) + tanh(inner))
-                at += size

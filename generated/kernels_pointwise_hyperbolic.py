@@ -496,24 +496,6 @@ def tanh_backward_parallel(grad, result, out):
         tanh_backward(grad[low:high], result[low:high], out[low:high])
 
 
-# tanh:
-#     tanh(self)
-@kernel
-def tanh_forward_strided(geometry, self, out):
-    size = geometry[3]
-    at = np.uint64(0)
-    step_self = geometry[7]
-    for i0 in range(geometry[0]):
-        for i1 in range(geometry[1]):
-            for i2 in range(geometry[2]):
-                from_self = i0 * geometry[4] + i1 * geometry[5]
-                from_self += i2 * geometry[6]
-                for i in range(size):
-                    at_self = from_self + i * step_self
-                    out[at + i] = tanh(self[at_self])
-                at += size
-
-
 # erf:
 #     erf(self)
 @kernel
@@ -548,21 +530,3 @@ def erf_backward_parallel(grad, self, out):
         low = part * CHUNK
         high = low + CHUNK if low + CHUNK < n else n
         erf_backward(grad[low:high], self[low:high], out[low:high])
-
-
-# erf:
-#     erf(self)
-@kernel
-def erf_forward_strided(geometry, self, out):
-    size = geometry[3]
-    at = np.uint64(0)
-    step_self = geometry[7]
-    for i0 in range(geometry[0]):
-        for i1 in range(geometry[1]):
-            for i2 in range(geometry[2]):
-                from_self = i0 * geometry[4] + i1 * geometry[5]
-                from_self += i2 * geometry[6]
-                for i in range(size):
-                    at_self = from_self + i * step_self
-                    out[at + i] = erf(self[at_self])
-                at += size

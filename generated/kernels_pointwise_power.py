@@ -669,25 +669,3 @@ def pow_backward_self_scalar_exponent_parallel(grad, self, exponent, out):
         low = part * CHUNK
         high = low + CHUNK if low + CHUNK < n else n
         pow_backward_self_scalar_exponent(grad[low:high], self[low:high], exponent, out[low:high])
-
-
-# pow:
-#     self ** exponent
-@kernel
-def pow_forward_strided(geometry, self, exponent, out):
-    size = geometry[3]
-    at = np.uint64(0)
-    step_self = geometry[7]
-    step_exponent = geometry[11]
-    for i0 in range(geometry[0]):
-        for i1 in range(geometry[1]):
-            for i2 in range(geometry[2]):
-                from_self = i0 * geometry[4] + i1 * geometry[5]
-                from_self += i2 * geometry[6]
-                from_exponent = i0 * geometry[8] + i1 * geometry[9]
-                from_exponent += i2 * geometry[10]
-                for i in range(size):
-                    at_self = from_self + i * step_self
-                    at_exponent = from_exponent + i * step_exponent
-                    out[at + i] = pow(self[at_self], exponent[at_exponent])
-                at += size

@@ -87,24 +87,6 @@ def isnan_forward_parallel(self, out):
         isnan_forward(self[low:high], out[low:high])
 
 
-# isnan:
-#     isnan(self)
-@kernel
-def isnan_forward_strided(geometry, self, out):
-    size = geometry[3]
-    at = np.uint64(0)
-    step_self = geometry[7]
-    for i0 in range(geometry[0]):
-        for i1 in range(geometry[1]):
-            for i2 in range(geometry[2]):
-                from_self = i0 * geometry[4] + i1 * geometry[5]
-                from_self += i2 * geometry[6]
-                for i in range(size):
-                    at_self = from_self + i * step_self
-                    out[at + i] = isnan(self[at_self])
-                at += size
-
-
 # isinf:
 #     isinf(self)
 @kernel
@@ -122,24 +104,6 @@ def isinf_forward_parallel(self, out):
         isinf_forward(self[low:high], out[low:high])
 
 
-# isinf:
-#     isinf(self)
-@kernel
-def isinf_forward_strided(geometry, self, out):
-    size = geometry[3]
-    at = np.uint64(0)
-    step_self = geometry[7]
-    for i0 in range(geometry[0]):
-        for i1 in range(geometry[1]):
-            for i2 in range(geometry[2]):
-                from_self = i0 * geometry[4] + i1 * geometry[5]
-                from_self += i2 * geometry[6]
-                for i in range(size):
-                    at_self = from_self + i * step_self
-                    out[at + i] = isinf(self[at_self])
-                at += size
-
-
 # isfinite:
 #     isfinite(self)
 @kernel
@@ -155,21 +119,3 @@ def isfinite_forward_parallel(self, out):
         low = part * CHUNK
         high = low + CHUNK if low + CHUNK < n else n
         isfinite_forward(self[low:high], out[low:high])
-
-
-# isfinite:
-#     isfinite(self)
-@kernel
-def isfinite_forward_strided(geometry, self, out):
-    size = geometry[3]
-    at = np.uint64(0)
-    step_self = geometry[7]
-    for i0 in range(geometry[0]):
-        for i1 in range(geometry[1]):
-            for i2 in range(geometry[2]):
-                from_self = i0 * geometry[4] + i1 * geometry[5]
-                from_self += i2 * geometry[6]
-                for i in range(size):
-                    at_self = from_self + i * step_self
-                    out[at + i] = isfinite(self[at_self])
-                at += size

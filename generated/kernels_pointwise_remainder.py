@@ -364,28 +364,6 @@ def remainder_forward_scalar_other_parallel(self, other, out):
         remainder_forward_scalar_other(self[low:high], other, out[low:high])
 
 
-# remainder:
-#     self % other
-@kernel
-def remainder_forward_strided(geometry, self, other, out):
-    size = geometry[3]
-    at = np.uint64(0)
-    step_self = geometry[7]
-    step_other = geometry[11]
-    for i0 in range(geometry[0]):
-        for i1 in range(geometry[1]):
-            for i2 in range(geometry[2]):
-                from_self = i0 * geometry[4] + i1 * geometry[5]
-                from_self += i2 * geometry[6]
-                from_other = i0 * geometry[8] + i1 * geometry[9]
-                from_other += i2 * geometry[10]
-                for i in range(size):
-                    at_self = from_self + i * step_self
-                    at_other = from_other + i * step_other
-                    out[at + i] = remainder(self[at_self], other[at_other])
-                at += size
-
-
 # lerp:
 #     self + weight * (end - self)
 @kernel
@@ -561,33 +539,6 @@ def lerp_backward_end_weight_parallel(grad, self, end, weight, out_end, out_weig
             out_end[low:high],
             out_weight[low:high],
         )
-
-
-# lerp:
-#     self + weight * (end - self)
-@kernel
-def lerp_forward_strided(geometry, self, end, weight, out):
-    size = geometry[3]
-    at = np.uint64(0)
-    step_self = geometry[7]
-    step_end = geometry[11]
-    step_weight = geometry[15]
-    for i0 in range(geometry[0]):
-        for i1 in range(geometry[1]):
-            for i2 in range(geometry[2]):
-                from_self = i0 * geometry[4] + i1 * geometry[5]
-                from_self += i2 * geometry[6]
-                from_end = i0 * geometry[8] + i1 * geometry[9]
-                from_end += i2 * geometry[10]
-                from_weight = i0 * geometry[12] + i1 * geometry[13]
-                from_weight += i2 * geometry[14]
-                for i in range(size):
-                    at_self = from_self + i * step_self
-                    at_end = from_end + i * step_end
-                    at_weight = from_weight + i * step_weight
-                    out_part_0 = weight[at_weight] * (end[at_end] - self[at_self])
-                    out[at + i] = self[at_self] + out_part_0
-                at += size
 
 
 # addcdiv:
@@ -766,32 +717,3 @@ def addcdiv_backward_tensor2_general_parallel(grad, tensor1, tensor2, value, out
             value,
             out[low:high],
         )
-
-
-# addcdiv:
-#     self + value * tensor1 / tensor2
-@kernel
-def addcdiv_forward_strided(geometry, self, tensor1, tensor2, value, out):
-    size = geometry[3]
-    at = np.uint64(0)
-    step_self = geometry[7]
-    step_tensor1 = geometry[11]
-    step_tensor2 = geometry[15]
-    number = self.dtype.type
-    value = number(value)
-    for i0 in range(geometry[0]):
-        for i1 in range(geometry[1]):
-            for i2 in range(geometry[2]):
-                from_self = i0 * geometry[4] + i1 * geometry[5]
-                from_self += i2 * geometry[6]
-                from_tensor1 = i0 * geometry[8] + i1 * geometry[9]
-                from_tensor1 += i2 * geometry[10]
-                from_tensor2 = i0 * geometry[12] + i1 * geometry[13]
-                from_tensor2 += i2 * geometry[14]
-                for i in range(size):
-                    at_self = from_self + i * step_self
-                    at_tensor1 = from_tensor1 + i * step_tensor1
-                    at_tensor2 = from_tensor2 + i * step_tensor2
-                    out_part_0 = value * tensor1[at_tensor1] / tensor2[at_tensor2]
-                    out[at + i] = self[at_self] + out_part_0
-                at += size

@@ -149,24 +149,6 @@ def sqrt_backward_parallel(grad, result, out):
         sqrt_backward(grad[low:high], result[low:high], out[low:high])
 
 
-# sqrt:
-#     sqrt(self)
-@kernel
-def sqrt_forward_strided(geometry, self, out):
-    size = geometry[3]
-    at = np.uint64(0)
-    step_self = geometry[7]
-    for i0 in range(geometry[0]):
-        for i1 in range(geometry[1]):
-            for i2 in range(geometry[2]):
-                from_self = i0 * geometry[4] + i1 * geometry[5]
-                from_self += i2 * geometry[6]
-                for i in range(size):
-                    at_self = from_self + i * step_self
-                    out[at + i] = sqrt(self[at_self])
-                at += size
-
-
 # rsqrt:
 #     rsqrt(self)
 @kernel
@@ -200,21 +182,3 @@ def rsqrt_backward_parallel(grad, result, out):
         low = part * CHUNK
         high = low + CHUNK if low + CHUNK < n else n
         rsqrt_backward(grad[low:high], result[low:high], out[low:high])
-
-
-# rsqrt:
-#     rsqrt(self)
-@kernel
-def rsqrt_forward_strided(geometry, self, out):
-    size = geometry[3]
-    at = np.uint64(0)
-    step_self = geometry[7]
-    for i0 in range(geometry[0]):
-        for i1 in range(geometry[1]):
-            for i2 in range(geometry[2]):
-                from_self = i0 * geometry[4] + i1 * geometry[5]
-                from_self += i2 * geometry[6]
-                for i in range(size):
-                    at_self = from_self + i * step_self
-                    out[at + i] = rsqrt(self[at_self])
-                at += size

@@ -545,26 +545,3 @@ def softplus_backward_general_parallel(grad, self, beta, threshold, out):
         low = part * CHUNK
         high = low + CHUNK if low + CHUNK < n else n
         softplus_backward_general(grad[low:high], self[low:high], beta, threshold, out[low:high])
-
-
-# softplus:
-#     where(self * beta > threshold, self, log1p(exp(self * beta)) / beta)
-@kernel
-def softplus_forward_strided(geometry, self, beta, threshold, out):
-    size = geometry[3]
-    at = np.uint64(0)
-    step_self = geometry[7]
-    number = self.dtype.type
-    beta = number(beta)
-    threshold = number(threshold)
-    for i0 in range(geometry[0]):
-        for i1 in range(geometry[1]):
-            for i2 in range(geometry[2]):
-                from_self = i0 * geometry[4] + i1 * geometry[5]
-                from_self += i2 * geometry[6]
-                for i in range(size):
-                    at_self = from_self + i * step_self
-                    out_part_0 = log1p(exp(self[at_self] * beta)) / beta
-                    out_part_1 = self[at_self] * beta > threshold
-                    out[at + i] = where(out_part_1, self[at_self], out_part_0)
-                at += size

@@ -432,24 +432,6 @@ def sin_backward_parallel(grad, self, out):
         sin_backward(grad[low:high], self[low:high], out[low:high])
 
 
-# sin:
-#     sin(self)
-@kernel
-def sin_forward_strided(geometry, self, out):
-    size = geometry[3]
-    at = np.uint64(0)
-    step_self = geometry[7]
-    for i0 in range(geometry[0]):
-        for i1 in range(geometry[1]):
-            for i2 in range(geometry[2]):
-                from_self = i0 * geometry[4] + i1 * geometry[5]
-                from_self += i2 * geometry[6]
-                for i in range(size):
-                    at_self = from_self + i * step_self
-                    out[at + i] = sin(self[at_self])
-                at += size
-
-
 # cos:
 #     cos(self)
 @kernel
@@ -482,21 +464,3 @@ def cos_backward_parallel(grad, self, out):
         low = part * CHUNK
         high = low + CHUNK if low + CHUNK < n else n
         cos_backward(grad[low:high], self[low:high], out[low:high])
-
-
-# cos:
-#     cos(self)
-@kernel
-def cos_forward_strided(geometry, self, out):
-    size = geometry[3]
-    at = np.uint64(0)
-    step_self = geometry[7]
-    for i0 in range(geometry[0]):
-        for i1 in range(geometry[1]):
-            for i2 in range(geometry[2]):
-                from_self = i0 * geometry[4] + i1 * geometry[5]
-                from_self += i2 * geometry[6]
-                for i in range(size):
-                    at_self = from_self + i * step_self
-                    out[at + i] = cos(self[at_self])
-                at += size

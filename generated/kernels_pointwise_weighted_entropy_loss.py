@@ -721,37 +721,3 @@ def logits_entropy_weighted_backward_target_pos_weight_parallel(
             out_target[low:high],
             out_pos_weight[low:high],
         )
-
-
-# logits_entropy_weighted:
-#     tail = log1p(exp(-abs(self))) + maximum(-self, 0)
-#     share = 1 + (pos_weight - 1) * target
-#     (1 - target) * self + share * tail
-@kernel
-def logits_entropy_weighted_forward_strided(geometry, self, target, pos_weight, out):
-    size = geometry[3]
-    at = np.uint64(0)
-    step_self = geometry[7]
-    step_target = geometry[11]
-    step_pos_weight = geometry[15]
-    number = self.dtype.type
-    for i0 in range(geometry[0]):
-        for i1 in range(geometry[1]):
-            for i2 in range(geometry[2]):
-                from_self = i0 * geometry[4] + i1 * geometry[5]
-                from_self += i2 * geometry[6]
-                from_target = i0 * geometry[8] + i1 * geometry[9]
-                from_target += i2 * geometry[10]
-                from_pos_weight = i0 * geometry[12] + i1 * geometry[13]
-                from_pos_weight += i2 * geometry[14]
-                for i in range(size):
-                    at_self = from_self + i * step_self
-                    at_target = from_target + i * step_target
-                    at_pos_weight = from_pos_weight + i * step_pos_weight
-                    tail_part_0 = maximum(-self[at_self], number(0))
-                    tail = log1p(exp(-abs(self[at_self]))) + tail_part_0
-                    share_part_0 = (pos_weight[at_pos_weight] - number(1)) * target[at_target]
-                    share = number(1) + share_part_0
-                    out_part_0 = (number(1) - target[at_target]) * self[at_self]
-                    out[at + i] = out_part_0 + share * tail
-                at += size

@@ -426,28 +426,6 @@ def floor_divide_backward_self_scalar_other_parallel(out):
         floor_divide_backward_self_scalar_other(out[low:high])
 
 
-# floor_divide:
-#     self // other
-@kernel
-def floor_divide_forward_strided(geometry, self, other, out):
-    size = geometry[3]
-    at = np.uint64(0)
-    step_self = geometry[7]
-    step_other = geometry[11]
-    for i0 in range(geometry[0]):
-        for i1 in range(geometry[1]):
-            for i2 in range(geometry[2]):
-                from_self = i0 * geometry[4] + i1 * geometry[5]
-                from_self += i2 * geometry[6]
-                from_other = i0 * geometry[8] + i1 * geometry[9]
-                from_other += i2 * geometry[10]
-                for i in range(size):
-                    at_self = from_self + i * step_self
-                    at_other = from_other + i * step_other
-                    out[at + i] = floor_divide(self[at_self], other[at_other])
-                at += size
-
-
 # trunc_divide:
 #     trunc(self / other)
 @kernel
@@ -556,25 +534,3 @@ def trunc_divide_backward_self_scalar_other_parallel(out):
         low = part * CHUNK
         high = low + CHUNK if low + CHUNK < n else n
         trunc_divide_backward_self_scalar_other(out[low:high])
-
-
-# trunc_divide:
-#     trunc(self / other)
-@kernel
-def trunc_divide_forward_strided(geometry, self, other, out):
-    size = geometry[3]
-    at = np.uint64(0)
-    step_self = geometry[7]
-    step_other = geometry[11]
-    for i0 in range(geometry[0]):
-        for i1 in range(geometry[1]):
-            for i2 in range(geometry[2]):
-                from_self = i0 * geometry[4] + i1 * geometry[5]
-                from_self += i2 * geometry[6]
-                from_other = i0 * geometry[8] + i1 * geometry[9]
-                from_other += i2 * geometry[10]
-                for i in range(size):
-                    at_self = from_self + i * step_self
-                    at_other = from_other + i * step_other
-                    out[at + i] = trunc(self[at_self] / other[at_other])
-                at += size

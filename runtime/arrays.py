@@ -12,8 +12,9 @@ from .dispatch import dispatch
 from .geometry import Size
 from .graph import Nowhere
 from .modes import modes
-from .operator import Operator, TensorNode, as_tensor, tie
+from .operator import Operator, as_tensor
 from .operator import public_name as _public
+from .operator_nodes import TensorNode, tie
 from .tensor import Tensor, from_array, view_of
 from .view_marks import INFERENCE, MANY, NO_GRAD
 
@@ -257,7 +258,7 @@ class ViewNode(TensorNode):
     __slots__ = ()
 
     def apply_differentiable(self, grad):
-        recipe = self.general.lanes
+        recipe = self.general.details
         return _placed(grad if recipe.index is None else [grad], recipe)
 
 
@@ -298,7 +299,7 @@ class PlaceBackward0(TensorNode):
     __slots__ = ()
 
     def apply_differentiable(self, grad):
-        recipe = self.general.lanes
+        recipe = self.general.details
         if recipe.index is not None:
             return recipe.view(grad)
         return tuple(dispatch(recipe.op, grad, *recipe.args))

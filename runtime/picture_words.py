@@ -181,7 +181,7 @@ def node_lines(node, length):
             if kind in ("value", "shape", "dtype"):
                 attributes[name] = node.saved[3 * index]
     # how the node was called, where it does not save that
-    recipe = None if node.general is None else getattr(node.general, "lanes", None)
+    recipe = None if node.general is None else getattr(node.general, "details", None)
     if isinstance(recipe, Recipe):
         attributes |= dict(zip(recipe.op.arguments[1:], recipe.args, strict=False))
     elif isinstance(recipe, Lanes):

@@ -4,64 +4,114 @@ from __future__ import annotations
 
 import numpy as np
 
-from . import dtypes
-from .geometry import Size
-from .operator import Operator, OperatorNode, fit, numel
-from .plan import broadcast_plan
+from . import dtypes, graph
+from .blocks import Folded, Laid, operand, run, sum_to
+from .geometry import Size, broadcast_shapes, contiguous_strides
+from .operator import Operator, as_tensor, numel
+from .operator_nodes import OperatorNode, expired, fit
+from .plan import folding, layout
 from .tensor import Tensor, from_flat
-from .threads import threads
 
 NUMBERS = (bool, int, float, np.number, np.bool_)
+PLANS = 1024  # kept for each operator
+
+ndarray = np.ndarray
+empty = np.empty
+
+FLAT, LAID, NUMBER, CONVERTED, PARAMETER = range(5)
+
+
+class Plan:
+    """What a call comes to, whatever the values of its operands: found once, then looked up.
+
+    `sources` says for each argument of the kernel where it comes from: (what to do, position,
+    layout of a strided operand).
+    """
+
+    __slots__ = ("kind", "kinds", "n", "shape", "sources")
+
+    def __init__(self, kind, kinds, shape, sources):
+        self.kind = kind
+        self.kinds = kinds
+        self.shape = shape
+        self.n = numel(shape)
+        self.sources = sources
 
 
 class Pointwise(Operator):
-    """A pointwise operator: flat kernels for dense operands, a strided one for the rest."""
+    """A pointwise operator: flat kernels, to which any other operands are brought by blocks."""
 
-    def __init__(self, *, forward, strided, backward, masks, **common):
+    def __init__(self, *, forward, backward, masks, **common):
         super().__init__(**common)
         self.forward, self.forward_parallel, self.forward_arguments = forward
-        self.strided, self.strided_inputs, self.strided_scalars = strided
         self.backward = backward
         self.masks = masks
+        self.plans = {}
 
     def call(self, *args):
         """Compute on any operands and record the node."""
-        args = self._checked(args)
-        kind, result_kind = self._kinds(args)
-        values = {}
-        for name, value in zip(self.arguments, args, strict=True):
-            values[name] = self._operand(name, value, kind)
-        operands = [values[t] for t in self.tensors]
-        shape, geometry = broadcast_plan(
-            tuple(t.shape for t in operands), tuple(t._strides for t in operands)
-        )
-        flats = [t._flat if t.shape == shape else None for t in operands]
-        n = numel(shape)
-        outs = [np.empty(n, k.numpy) for k in self._output_kinds(result_kind)]
-        dense = all(f is not None for f in flats)
-        if not dense and (geometry is None or n == 0):
-            flats = [_spread(t, shape) for t in operands]
-            dense = True
-        if dense:
-            arrays = dict(zip(self.tensors, flats, strict=True))
-            run = self.forward if n < threads.minimum else self.forward_parallel
-            run(*(self._pick(a, arrays, values) for a in self.forward_arguments), *outs)
-        else:
-            sources = {t: v._data[v._offset :] for t, v in zip(self.tensors, operands, strict=True)}
-            inputs = [sources[name] for name in self.strided_inputs]
-            scalars = [values[name] for name in self.strided_scalars]
-            self.strided(geometry, *inputs, *scalars, *outs)
-        results = [from_flat(out, shape, dtypes.from_numpy_dtype(out.dtype)) for out in outs]
+        key = [dtypes.default.dtype]
+        for value in args:
+            if isinstance(value, Tensor):
+                key += (value.shape, value._strides, value.dtype)
+            else:
+                key.append(type(value))
+        plan = self.plans.get(key := tuple(key))
+        if plan is None:
+            checked = self._checked(args)
+            if any(a is not b for a, b in zip(args, checked, strict=True)):
+                return self.call(*checked)
+            plan = self._plan(args)
+            if len(self.plans) >= PLANS:
+                self.plans.clear()
+            self.plans[key] = plan
+        given = [self._given(plan, args, *source) for source in plan.sources]
+        outs = [empty(plan.n, kind.numpy) for kind in plan.kinds]
+        run(self.forward, self.forward_parallel, given, outs, plan.n)
+        results = [
+            from_flat(out, plan.shape, kind) for out, kind in zip(outs, plan.kinds, strict=True)
+        ]
         if self.needs_graph(args):
             self.record(args, results)
         return results[0] if self.result_type is None else self.result_type(results)
 
-    @staticmethod
-    def _pick(name, arrays, values):
-        return arrays[name] if name in arrays else values[name]
+    def _plan(self, args):
+        kind, result_kind = self._kinds(args)
+        for position, name in enumerate(self.arguments):
+            self._operand(name, args[position], kind)
+        shapes = [args[p].shape for p in self.tensor_positions if isinstance(args[p], Tensor)]
+        shape = broadcast_shapes(*shapes)
+        sources = [self._source(name, args, kind, shape) for name in self.forward_arguments]
+        return Plan(kind, [result_kind] * len(self.outputs), shape, sources)
 
-    def _output_kinds(self, kind):
-        return [kind] * len(self.outputs)
+    def _source(self, name, args, kind, shape):
+        position = self.positions[name]
+        value = args[position]
+        if name not in self.tensors:
+            return PARAMETER, position, None
+        if not isinstance(value, Tensor):
+            return NUMBER, position, None
+        if value.dtype is not (dtypes.bool if name in self.masks else kind):
+            return CONVERTED, position, None
+        if value._flat is not None and value.shape == shape:
+            return FLAT, position, None
+        found = layout(value.shape, value._strides, shape)
+        return (CONVERTED, position, None) if found is None else (LAID, position, found)
+
+    def _given(self, plan, args, what, position, found):
+        """An argument of the kernel, as `run` takes it."""
+        value = args[position]
+        if what == FLAT:
+            return value._flat
+        if what == LAID:
+            return Laid(value._data, value._offset, found)
+        name = self.arguments[position]
+        if what == PARAMETER:
+            return self._operand(name, value, plan.kind)
+        if what == NUMBER:
+            kind = dtypes.bool if name in self.masks else plan.kind
+            return operand_of_number(value, kind.numpy)
+        return operand(self._operand(name, value, plan.kind), plan.shape)
 
     def _checked(self, args):
         """Operands as tensors or numbers; anything else is an error that names the argument."""
@@ -134,8 +184,7 @@ class Pointwise(Operator):
         if name in self.tensors:
             wanted = dtypes.bool if name in self.masks else kind
             if not isinstance(value, Tensor):
-                flat = np.full(1, value, wanted.numpy)
-                return from_flat(flat, Size(()), wanted)
+                return from_flat(np.full(1, value, wanted.numpy), Size(()), wanted)
             if value.dtype is wanted:
                 return value
             if name in self.masks:
@@ -156,93 +205,108 @@ class Pointwise(Operator):
         return int(value)
 
 
-def _spread(tensor, shape):
-    """The elements of `tensor` broadcast to `shape`, dense."""
-    return np.ascontiguousarray(np.broadcast_to(tensor._nd(), shape)).reshape(-1)
+# one element, however many are asked for
+ONE = np.array([1, 1, 1, 1 << 62, 0, 0, 0, 0]), 1
+
+
+def operand_of_number(value, dtype):
+    """A number in the place of a tensor."""
+    return Laid(np.full(1, value, dtype), 0, ONE)
 
 
 def backward(node, grad):
-    """Gradients of the general path: dense operands, flat kernels, then the implied reduction."""
+    """Gradients of the general path, added up where an input was broadcast."""
     op = node.op
-    if not node.op.backward or _formula_only(node):
+    if not op.backward or op.result_type is not None:
         return node.by_formulas(grad)
-    if type(grad) is not np.ndarray:
-        grad = grad._dense()
-    from . import graph
-    from .operator import expired
-
-    saved = node.saved
-    if saved is None and op.saved:
+    if node.saved is None and op.saved:
         graph.freed(node)
-    shape = node.shape
-    arrays = {"grad": grad}
-    kind = dtypes.from_numpy_dtype(grad.dtype)
-    for index, (name, kind_of, _, _) in enumerate(op.saved):
-        value, counter, version = saved[3 * index : 3 * index + 3]
-        if value is not None and counter is not None and counter[0] != version:
-            expired(node)
-        if kind_of in ("input", "output") and value is not None:
-            value = _array(value, shape, dtypes.bool if name in op.masks else kind)
-        arrays[name] = value
-    wanted = tuple(i for i, edge in enumerate(node.edges[::2]) if edge is not None)
-    gradients = _run(op, wanted, arrays, grad)
-    results = [None if g is None else _reduced(g, node, i) for i, g in enumerate(gradients)]
-    return tuple(results) if len(results) > 1 else results[0]
-
-
-def _formula_only(node):
-    """Integer computations and several outputs go through the formulas."""
-    return node.op.result_type is not None
-
-
-def _array(value, shape, kind):
-    """A saved value as a dense flat array of the result's shape."""
-    if isinstance(value, NUMBERS):
-        return np.full(numel(shape), value, kind.numpy)
-    if type(value) is np.ndarray:
-        return value
-    flat = value._flat if value.shape == shape and value._flat is not None else None
-    if flat is None:
-        flat = _spread(value, shape)
-    return flat if value.dtype is kind else flat.astype(kind.numpy)
-
-
-def _run(op, wanted, arrays, grad):
-    """Run the kernels for the wanted positions; the incoming gradient passes where it may."""
+    edges = node.edges
+    wanted = tuple(i for i in range(len(edges) // 2) if edges[2 * i] is not None)
+    groups = (wanted,) if wanted in op.backward else [(i,) for i in wanted]
     gradients = [None] * len(op.differentiable)
-    entry = op.backward.get(wanted, False)
-    groups = [wanted] if entry is not False else [(i,) for i in wanted]
+    dense = grad if type(grad) is ndarray else None
     for group in groups:
-        plan = op.backward[group]
+        found = op.backward[group]
         computed = ()
-        if plan is not None:
-            kernel, parallel, names, computed = plan
-            outs = [np.empty(len(grad), grad.dtype) for _ in computed]
-            run = kernel if len(grad) < threads.minimum else parallel
-            run(*(_plain(op, name, arrays[name]) for name in names), *outs)
-            for position, out in zip(computed, outs, strict=True):
-                gradients[position] = out
-        for position in group:
-            if position not in computed:
-                gradients[position] = grad
-    return gradients
+        if found is not None:
+            kernel, parallel, names, computed = found
+            kind = grad.dtype if dense is not None else grad.dtype.numpy
+            sources = _sources(node, grad, kind)
+            n = numel(node.shape)
+            outs = [_gradient(node, i, kind, n) for i in computed]
+            run(kernel, parallel, [sources(name) for name in names], outs, n)
+            for i, out in zip(computed, outs, strict=True):
+                gradients[i] = _finished(out, node, i)
+        for i in group:
+            if i not in computed:
+                gradients[i] = _passed(grad, node, i)
+    return tuple(gradients) if len(gradients) > 1 else gradients[0]
 
 
-def _plain(op, name, value):
-    """Kernel scalars are floats: an integer would compile the kernel once more."""
-    return float(value) if name not in op.tensors and isinstance(value, int) else value
+def _sources(node, grad, kind):
+    """A function from the name of a kernel's argument to what `run` takes for it."""
+    op, saved, shape = node.op, node.saved, node.shape
+    places = op.places
+
+    def source(name):
+        if name == "grad":
+            return grad if type(grad) is ndarray else operand(grad, shape)
+        at = places[name]
+        value, counter, version = saved[at : at + 3]
+        if counter is not None and counter[0] != version:
+            expired(node)
+        if isinstance(value, Tensor):
+            wanted = dtypes.bool.numpy if name in op.masks else kind
+            if value.dtype.numpy is not wanted:
+                flat = value._dense().astype(wanted)
+                value = from_flat(flat, value.shape, dtypes.from_numpy_dtype(wanted))
+            return operand(value, shape)
+        if type(value) is ndarray:
+            return value
+        if name in op.tensors:
+            return operand_of_number(value, dtypes.bool.numpy if name in op.masks else kind)
+        # an integer would compile the kernel once more
+        return float(value) if isinstance(value, int) else value
+
+    return source
 
 
-def _reduced(gradient, node, index):
-    """The implied reduction to the shape and dtype of an input."""
+def _gradient(node, index, kind, n):
+    """Where the kernel writes a gradient: an array, or sums of the shape of a broadcast input."""
+    shape = node.general.input_shapes[index] if node.general is not None else None
+    if shape is None or shape == node.shape:
+        return empty(n, kind)
+    found = folding(node.shape, contiguous_strides(node.shape), shape)
+    return empty(n, kind) if found is None else Folded(kind, shape.numel(), found)
+
+
+def _finished(out, node, index):
+    """A gradient that a kernel wrote, in the shape and dtype of the input."""
     general = node.general
     if general is None:
-        return gradient
+        return out
+    dtype = general.input_dtypes[index]
+    if type(out) is Folded:
+        return out.total(dtype.numpy)
+    if general.input_shapes[index] == node.shape:
+        return out if out.dtype == dtype.numpy else out.astype(dtype.numpy)
+    return fit(as_tensor(out, node.shape), general.input_shapes[index], dtype)
+
+
+def _passed(grad, node, index):
+    """The incoming gradient, unchanged but for the shape and dtype of the input."""
+    general = node.general
+    if general is None:
+        return grad
     shape, dtype = general.input_shapes[index], general.input_dtypes[index]
-    if shape == node.shape and gradient.dtype == dtype.numpy:
-        return gradient
-    tensor = from_flat(gradient, node.shape, dtypes.from_numpy_dtype(gradient.dtype))
-    return fit(tensor, shape, dtype)
+    if shape == node.shape and grad.dtype is (dtype if isinstance(grad, Tensor) else dtype.numpy):
+        return grad
+    grad = grad if isinstance(grad, Tensor) else as_tensor(grad, node.shape)
+    total = sum_to(grad, shape) if shape != node.shape else None
+    if total is None:
+        return fit(grad, shape, dtype)
+    return total if total.dtype == dtype.numpy else total.astype(dtype.numpy)
 
 
 class PointwiseNode(OperatorNode):

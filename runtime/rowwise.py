@@ -6,7 +6,8 @@ import numpy as np
 
 from . import dtypes, graph
 from .geometry import Size, normalize_dims
-from .operator import Operator, OperatorNode, as_tensor, expired, numel
+from .operator import Operator, as_tensor, numel
+from .operator_nodes import OperatorNode, expired
 from .tensor import Tensor, from_flat
 from .threads import threads
 
@@ -214,7 +215,7 @@ def _number(value):
 def backward(node, grad):
     """Gradients by the generated kernels, for one incoming gradient."""
     op = node.op
-    lanes = node.general.lanes
+    lanes = node.general.details
     if node.saved is None and op.saved:
         graph.freed(node)
     lane = op.lane_outputs[op.differentiable_outputs[0]]

@@ -16,6 +16,8 @@ from .geometry import Size, contiguous_strides, is_contiguous, normalize_dim, st
 
 _new = object.__new__
 
+_LARGE = 4096  # elements from which on a strided copy is worth a kernel
+
 _NOT_A_LEAF = (
     "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad "
     "attribute won't be populated during autograd.backward(). If you indeed want the .grad field "
@@ -167,6 +169,10 @@ class Tensor:
         flat = self._flat
         if flat is not None:
             return flat
+        if prod(self.shape) >= _LARGE:
+            from .blocks import dense_copy
+
+            return dense_copy(self)
         return strided_array(self._data, self.shape, self._strides, self._offset).ravel()
 
     # --- the graph -------------------------------------------------------------------------
