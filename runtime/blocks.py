@@ -32,6 +32,10 @@ class Laid:
         self.layout, self.period = found
         self.held = None
 
+    def whole(self, n):
+        """All `n` elements."""
+        return gather(self.data, self.offset, self.layout, 0, empty(n, self.data.dtype))
+
     def part(self, low, high, block):
         held = self.held
         if held is None:
@@ -65,15 +69,25 @@ class Folded:
         return self.sums.astype(dtype)
 
 
-def operand(tensor, shape):
-    """A tensor as what `run` takes: a dense array, or a Laid where it is broadcast or strided."""
+def operand(tensor, shape, n):
+    """A tensor as what `run` takes for `n` elements of a shape: an array, or a Laid if long."""
     flat = tensor._flat
     if flat is not None and tensor.shape == shape:
         return flat
     found = layout(tensor.shape, tensor._strides, shape)
     if found is None:
         return np.ascontiguousarray(np.broadcast_to(tensor._nd(), shape)).reshape(-1)
-    return Laid(tensor._data, tensor._offset, found)
+    laid = Laid(tensor._data, tensor._offset, found)
+    return laid if n > BLOCK else laid.whole(n)
+
+
+# one element, however many are asked for
+ONE = np.array([1, 1, 1, 1 << 62, 0, 0, 0, 0]), 1
+
+
+def number_operand(value, dtype, n):
+    """A number in the place of a tensor."""
+    return Laid(np.full(1, value, dtype), 0, ONE) if n > BLOCK else np.full(n, value, dtype)
 
 
 def dense_copy(tensor):
@@ -99,11 +113,13 @@ def sum_to(tensor, shape):
 
 
 def run(kernel, parallel, arguments, outs, n):
-    """Call a flat kernel for all `n` elements: arguments are arrays, Laid or numbers."""
+    """Call a flat kernel for all `n` elements: arguments are arrays, Laid or numbers.
+
+    outs: arrays, or Folded where what the kernel writes is added up.
+    """
     if n <= BLOCK:
-        given = [a.part(0, n, n) if type(a) is Laid else a for a in arguments]
         taken = [o.part(0, n, n) if type(o) is Folded else o for o in outs]
-        (kernel if n < threads.minimum else parallel)(*given, *taken)
+        (kernel if n < threads.minimum else parallel)(*arguments, *taken)
         for out, values in zip(outs, taken, strict=True):
             if out is not values and n:
                 out.add(values, 0)

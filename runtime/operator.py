@@ -15,6 +15,7 @@ from .modes import modes
 from .tensor import Tensor, from_flat
 
 new = object.__new__
+next_sequence = graph.next_sequence
 
 
 class General:
@@ -126,36 +127,29 @@ class Operator:
                         return True
         return False
 
-    def _inputs(self, args):
-        """The differentiable inputs of a call one by one, a list of tensors unrolled."""
-        found = []
-        for position in self.differentiable_positions:
-            value = args[position]
-            if self.arguments[position] in self.many:
-                found += value
-            else:
-                found.append(value)
-        return found
-
     def record(self, args, results, rows=None, details=None):
         """Make the node of a call and tie `results` (tensors) to it."""
         node = new(self.node)
-        node.sequence = graph.next_sequence()
+        node.sequence = next_sequence()
         node.hooks = None
         if modes.anomaly is not None:
             graph.begin(node)
         edges, shapes, kinds = [], [], []
-        for item in self._inputs(args):
-            if isinstance(item, Tensor):
-                shapes.append(item.shape)
-                kinds.append(item.dtype)
-                if item._requires_grad:
-                    edges += (item._grad_fn or item, item._output_nr)
-                    continue
-            else:
-                shapes.append(None)
-                kinds.append(None)
-            edges += (None, 0)
+        for position in self.differentiable_positions:
+            value = args[position]
+            for item in value if self.many and self.arguments[position] in self.many else (value,):
+                if isinstance(item, Tensor):
+                    shapes.append(item.shape)
+                    kinds.append(item.dtype)
+                    if item._requires_grad:
+                        edges.append(item._grad_fn or item)
+                        edges.append(item._output_nr)
+                        continue
+                else:
+                    shapes.append(None)
+                    kinds.append(None)
+                edges.append(None)
+                edges.append(0)
         node.edges = tuple(edges)
         attach = results
         if not self.listed and len(results) > 1:
@@ -179,7 +173,7 @@ class Operator:
                 value = args[source]
                 if not isinstance(value, Tensor):
                     saved += (value, None, 0)
-                elif needed_by is None or any(edges[i] is not None for i in needed_by):
+                elif needed_by is None or [i for i in needed_by if edges[i] is not None]:
                     saved += kept(value)
                 else:
                     saved += (None, None, 0)

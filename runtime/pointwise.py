@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from . import dtypes, graph
-from .blocks import Folded, Laid, operand, run, sum_to
+from .blocks import BLOCK, Folded, Laid, number_operand, operand, run, sum_to
 from .geometry import Size, broadcast_shapes, contiguous_strides
 from .operator import Operator, as_tensor, numel
 from .operator_nodes import OperatorNode, expired, fit
 from .plan import folding, layout
 from .tensor import Tensor, from_flat
+from .threads import threads
 
 NUMBERS = (bool, int, float, np.number, np.bool_)
 PLANS = 1024  # kept for each operator
@@ -28,7 +29,7 @@ class Plan:
     layout of a strided operand).
     """
 
-    __slots__ = ("kind", "kinds", "n", "shape", "sources")
+    __slots__ = ("groups", "kind", "kinds", "n", "shape", "sources")
 
     def __init__(self, kind, kinds, shape, sources):
         self.kind = kind
@@ -36,6 +37,7 @@ class Plan:
         self.shape = shape
         self.n = numel(shape)
         self.sources = sources
+        self.groups = {}  # of the backward pass, by the inputs that want a gradient
 
 
 class Pointwise(Operator):
@@ -47,6 +49,8 @@ class Pointwise(Operator):
         self.backward = backward
         self.masks = masks
         self.plans = {}
+        self.groups = {}  # of nodes whose operands are all dense and of one shape
+        self.inputs = range(len(self.differentiable))
 
     def call(self, *args):
         """Compute on any operands and record the node."""
@@ -65,14 +69,27 @@ class Pointwise(Operator):
             if len(self.plans) >= PLANS:
                 self.plans.clear()
             self.plans[key] = plan
-        given = [self._given(plan, args, *source) for source in plan.sources]
-        outs = [empty(plan.n, kind.numpy) for kind in plan.kinds]
-        run(self.forward, self.forward_parallel, given, outs, plan.n)
+        n = plan.n
+        outs = [empty(n, kind.numpy) for kind in plan.kinds]
+        given = []
+        for what, position, found in plan.sources:
+            value = args[position]
+            if what == FLAT:
+                given.append(value._flat)
+            elif what == LAID:
+                laid = Laid(value._data, value._offset, found)
+                given.append(laid if n > BLOCK else laid.whole(n))
+            else:
+                given.append(self._given(plan, what, position, value))
+        if n < threads.minimum:
+            self.forward(*given, *outs)
+        else:
+            run(self.forward, self.forward_parallel, given, outs, n)
         results = [
             from_flat(out, plan.shape, kind) for out, kind in zip(outs, plan.kinds, strict=True)
         ]
         if self.needs_graph(args):
-            self.record(args, results)
+            self.record(args, results, None, plan)
         return results[0] if self.result_type is None else self.result_type(results)
 
     def _plan(self, args):
@@ -98,20 +115,15 @@ class Pointwise(Operator):
         found = layout(value.shape, value._strides, shape)
         return (CONVERTED, position, None) if found is None else (LAID, position, found)
 
-    def _given(self, plan, args, what, position, found):
-        """An argument of the kernel, as `run` takes it."""
-        value = args[position]
-        if what == FLAT:
-            return value._flat
-        if what == LAID:
-            return Laid(value._data, value._offset, found)
+    def _given(self, plan, what, position, value):
+        """An argument of the kernel, as `run` takes it, that has to be made."""
         name = self.arguments[position]
         if what == PARAMETER:
             return self._operand(name, value, plan.kind)
         if what == NUMBER:
             kind = dtypes.bool if name in self.masks else plan.kind
-            return operand_of_number(value, kind.numpy)
-        return operand(self._operand(name, value, plan.kind), plan.shape)
+            return number_operand(value, kind.numpy, plan.n)
+        return operand(self._operand(name, value, plan.kind), plan.shape, plan.n)
 
     def _checked(self, args):
         """Operands as tensors or numbers; anything else is an error that names the argument."""
@@ -205,13 +217,32 @@ class Pointwise(Operator):
         return int(value)
 
 
-# one element, however many are asked for
-ONE = np.array([1, 1, 1, 1 << 62, 0, 0, 0, 0]), 1
+class Group:
+    """How the gradients of some inputs come about: by a kernel, or as the incoming one.
 
+    `reads` has for each argument of the kernel the place among the saved values (-1: the
+    gradient), and the dtype if it is not that of the gradient. `outs` has for each gradient that
+    the kernel writes its position and, where it adds up, the size and layouts of the sums.
+    """
 
-def operand_of_number(value, dtype):
-    """A number in the place of a tensor."""
-    return Laid(np.full(1, value, dtype), 0, ONE)
+    __slots__ = ("kernel", "outs", "parallel", "passed", "reads")
+
+    def __init__(self, op, wanted, shape, general):
+        found = op.backward[wanted]
+        self.kernel, self.parallel, names, computed = found or (None, None, (), ())
+        self.reads = []
+        for name in names:
+            place = -1 if name == "grad" else op.places[name]
+            kind = np.dtype(bool) if name in op.masks else None
+            self.reads.append((place, kind, name in op.tensors))
+        self.outs = []
+        for i in computed:
+            own = shape if general is None else general.input_shapes[i]
+            found = None
+            if own != shape:
+                found = folding(shape, contiguous_strides(shape), own)
+            self.outs.append((i, found, own.numel()))
+        self.passed = [i for i in wanted if i not in computed]
 
 
 def backward(node, grad):
@@ -221,88 +252,79 @@ def backward(node, grad):
         return node.by_formulas(grad)
     if node.saved is None and op.saved:
         graph.freed(node)
+    general = node.general
     edges = node.edges
-    wanted = tuple(i for i in range(len(edges) // 2) if edges[2 * i] is not None)
-    groups = (wanted,) if wanted in op.backward else [(i,) for i in wanted]
-    gradients = [None] * len(op.differentiable)
-    dense = grad if type(grad) is ndarray else None
+    wanted = tuple([i for i in op.inputs if edges[2 * i] is not None])
+    known = op.groups if general is None or general.details is None else general.details.groups
+    groups = known.get(wanted)
+    if groups is None:
+        parts = (wanted,) if wanted in op.backward else [(i,) for i in wanted]
+        groups = known[wanted] = [Group(op, part, node.shape, general) for part in parts]
+    gradients = [None] * len(op.inputs)
     for group in groups:
-        found = op.backward[group]
-        computed = ()
-        if found is not None:
-            kernel, parallel, names, computed = found
-            kind = grad.dtype if dense is not None else grad.dtype.numpy
-            sources = _sources(node, grad, kind)
-            n = numel(node.shape)
-            outs = [_gradient(node, i, kind, n) for i in computed]
-            run(kernel, parallel, [sources(name) for name in names], outs, n)
-            for i, out in zip(computed, outs, strict=True):
-                gradients[i] = _finished(out, node, i)
-        for i in group:
-            if i not in computed:
-                gradients[i] = _passed(grad, node, i)
+        if group.kernel is not None:
+            _compute(node, group, grad, gradients)
+        for i in group.passed:
+            gradients[i] = grad if general is None else _passed(grad, node, i)
     return tuple(gradients) if len(gradients) > 1 else gradients[0]
 
 
-def _sources(node, grad, kind):
-    """A function from the name of a kernel's argument to what `run` takes for it."""
-    op, saved, shape = node.op, node.saved, node.shape
-    places = op.places
-
-    def source(name):
-        if name == "grad":
-            return grad if type(grad) is ndarray else operand(grad, shape)
-        at = places[name]
-        value, counter, version = saved[at : at + 3]
-        if counter is not None and counter[0] != version:
-            expired(node)
-        if isinstance(value, Tensor):
-            wanted = dtypes.bool.numpy if name in op.masks else kind
-            if value.dtype.numpy is not wanted:
-                flat = value._dense().astype(wanted)
-                value = from_flat(flat, value.shape, dtypes.from_numpy_dtype(wanted))
-            return operand(value, shape)
-        if type(value) is ndarray:
-            return value
-        if name in op.tensors:
-            return operand_of_number(value, dtypes.bool.numpy if name in op.masks else kind)
-        # an integer would compile the kernel once more
-        return float(value) if isinstance(value, int) else value
-
-    return source
-
-
-def _gradient(node, index, kind, n):
-    """Where the kernel writes a gradient: an array, or sums of the shape of a broadcast input."""
-    shape = node.general.input_shapes[index] if node.general is not None else None
-    if shape is None or shape == node.shape:
-        return empty(n, kind)
-    found = folding(node.shape, contiguous_strides(node.shape), shape)
-    return empty(n, kind) if found is None else Folded(kind, shape.numel(), found)
-
-
-def _finished(out, node, index):
-    """A gradient that a kernel wrote, in the shape and dtype of the input."""
+def _compute(node, group, grad, gradients):
+    """Run the kernel of a group and put its gradients in their places."""
+    shape = node.shape
+    n = numel(shape)
+    arrived = grad if type(grad) is ndarray else operand(grad, shape, n)
+    kind = grad.dtype if type(grad) is ndarray else grad.dtype.numpy
+    given = [
+        arrived if place < 0 else _read(node, place, wanted or kind, tensor, n)
+        for place, wanted, tensor in group.reads
+    ]
+    outs = [
+        empty(n, kind) if found is None else Folded(kind, size, found)
+        for _, found, size in group.outs
+    ]
+    run(group.kernel, group.parallel, given, outs, n)
     general = node.general
-    if general is None:
-        return out
-    dtype = general.input_dtypes[index]
-    if type(out) is Folded:
-        return out.total(dtype.numpy)
-    if general.input_shapes[index] == node.shape:
-        return out if out.dtype == dtype.numpy else out.astype(dtype.numpy)
-    return fit(as_tensor(out, node.shape), general.input_shapes[index], dtype)
+    for (i, _, _), out in zip(group.outs, outs, strict=True):
+        if general is None:
+            gradients[i] = out
+            continue
+        dtype = general.input_dtypes[i]
+        if type(out) is Folded:
+            gradients[i] = out.total(dtype.numpy)
+        elif general.input_shapes[i] == shape:
+            gradients[i] = out if out.dtype == dtype.numpy else out.astype(dtype.numpy)
+        else:
+            gradients[i] = fit(as_tensor(out, shape), general.input_shapes[i], dtype)
+
+
+def _read(node, place, kind, tensor, n):
+    """A saved value as `run` takes it."""
+    value, counter, version = node.saved[place : place + 3]
+    if counter is not None and counter[0] != version:
+        expired(node)
+    if isinstance(value, Tensor):
+        if value.dtype.numpy is not kind:
+            flat = value._dense().astype(kind)
+            value = from_flat(flat, value.shape, dtypes.from_numpy_dtype(kind))
+        return operand(value, node.shape, n)
+    if type(value) is ndarray:
+        return value
+    if tensor:
+        return number_operand(value, kind, n)
+    # an integer would compile the kernel once more
+    return float(value) if isinstance(value, int) else value
 
 
 def _passed(grad, node, index):
     """The incoming gradient, unchanged but for the shape and dtype of the input."""
     general = node.general
-    if general is None:
-        return grad
     shape, dtype = general.input_shapes[index], general.input_dtypes[index]
-    if shape == node.shape and grad.dtype is (dtype if isinstance(grad, Tensor) else dtype.numpy):
+    own = grad.dtype if isinstance(grad, Tensor) else None
+    if shape == node.shape and (own is dtype or grad.dtype is dtype.numpy):
         return grad
-    grad = grad if isinstance(grad, Tensor) else as_tensor(grad, node.shape)
+    if own is None:
+        grad = as_tensor(grad, node.shape)
     total = sum_to(grad, shape) if shape != node.shape else None
     if total is None:
         return fit(grad, shape, dtype)

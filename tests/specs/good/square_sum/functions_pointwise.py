@@ -121,11 +121,6 @@ MUL = Pointwise(
         kernels.mul_forward_parallel,
         ("self", "other"),
     ),
-    strided=(
-        kernels.mul_forward_strided,
-        ("self", "other"),
-        (),
-    ),
     backward={
         (0, 1): (
             kernels.mul_backward,

@@ -14,7 +14,7 @@ class EnergyBackward0(RowwiseNode):
 
     def formulas(node, grad):
         # self: grad * self
-        lanes = node.general.lanes
+        lanes = node.general.details
         (self,) = unpack(node)
         grad = lanes.keep(grad)
         needed = node.needed()
