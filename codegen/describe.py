@@ -133,6 +133,8 @@ def _rowwise_lines(op: Operator) -> list[str]:
         f"saved_rows={_text(plan.saved_rows)},",
         f"nonempty={plan.nonempty},",
         f"rules={literal(plan.rules)},",
+        f"total={literal(plan.total)},",
+        f"even={literal(plan.even)},",
         *_kernel_line(plan.forward, "forward"),
         *_backward_lines(plan.backward),
     ]

@@ -46,6 +46,8 @@ AMAX = Rowwise(
     saved_rows=(),
     nonempty=True,
     rules=("promote",),
+    total="",
+    even=(False,),
     forward=(
         kernels.amax_forward,
         kernels.amax_forward_parallel,
@@ -112,6 +114,8 @@ AMIN = Rowwise(
     saved_rows=(),
     nonempty=True,
     rules=("promote",),
+    total="",
+    even=(False,),
     forward=(
         kernels.amin_forward,
         kernels.amin_forward_parallel,
@@ -175,6 +179,8 @@ MAX_DIM = Rowwise(
     saved_rows=(),
     nonempty=True,
     rules=("promote", "index"),
+    total="",
+    even=(False,),
     forward=(
         kernels.max_dim_forward,
         kernels.max_dim_forward_parallel,
@@ -238,6 +244,8 @@ MIN_DIM = Rowwise(
     saved_rows=(),
     nonempty=True,
     rules=("promote", "index"),
+    total="",
+    even=(False,),
     forward=(
         kernels.min_dim_forward,
         kernels.min_dim_forward_parallel,

@@ -54,6 +54,8 @@ SCALED_LANES = Rowwise(
     saved_rows=("rstd",),
     nonempty=False,
     rules=("floating",),
+    total="",
+    even=(False, False),
     forward=(
         kernels.scaled_lanes_forward,
         kernels.scaled_lanes_forward_parallel,
@@ -129,6 +131,8 @@ STANDARDIZED_CHANNELS = Rowwise(
     saved_rows=("center", "variance"),
     nonempty=False,
     rules=("floating", "floating", "floating"),
+    total="",
+    even=(False,),
     forward=(
         kernels.standardized_channels_forward,
         kernels.standardized_channels_forward_parallel,

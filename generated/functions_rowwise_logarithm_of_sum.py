@@ -45,6 +45,8 @@ LOGSUMEXP = Rowwise(
     saved_rows=(),
     nonempty=True,
     rules=("float",),
+    total="",
+    even=(False,),
     forward=(
         kernels.logsumexp_forward,
         kernels.logsumexp_forward_parallel,

@@ -46,6 +46,8 @@ EUCLIDEAN_NORM = Rowwise(
     saved_rows=(),
     nonempty=False,
     rules=("floating",),
+    total="",
+    even=(False,),
     forward=(
         kernels.euclidean_norm_forward,
         kernels.euclidean_norm_forward_parallel,
@@ -108,6 +110,8 @@ POWER_NORM = Rowwise(
     saved_rows=(),
     nonempty=False,
     rules=("floating",),
+    total="",
+    even=(False,),
     forward=(
         kernels.power_norm_forward,
         kernels.power_norm_forward_parallel,
@@ -162,6 +166,8 @@ TAXICAB_NORM = Rowwise(
     saved_rows=(),
     nonempty=False,
     rules=("sum",),
+    total="",
+    even=(False,),
     forward=(
         kernels.taxicab_norm_forward,
         kernels.taxicab_norm_forward_parallel,
@@ -215,6 +221,8 @@ ZERO_NORM = Rowwise(
     saved_rows=(),
     nonempty=False,
     rules=("sum",),
+    total="",
+    even=(True,),
     forward=(
         kernels.zero_norm_forward,
         kernels.zero_norm_forward_parallel,

@@ -51,6 +51,8 @@ SOFTMAX = Rowwise(
     saved_rows=(),
     nonempty=True,
     rules=("floating",),
+    total="",
+    even=(False,),
     forward=(
         kernels.softmax_forward,
         kernels.softmax_forward_parallel,
@@ -122,6 +124,8 @@ LOG_SOFTMAX = Rowwise(
     saved_rows=(),
     nonempty=True,
     rules=("floating",),
+    total="",
+    even=(False,),
     forward=(
         kernels.log_softmax_forward,
         kernels.log_softmax_forward_parallel,
@@ -205,6 +209,8 @@ LAYER_NORM = Rowwise(
     saved_rows=("center", "rstd"),
     nonempty=False,
     rules=("floating",),
+    total="",
+    even=(False, False, False),
     forward=(
         kernels.layer_norm_forward,
         kernels.layer_norm_forward_parallel,

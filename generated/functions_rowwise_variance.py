@@ -46,6 +46,8 @@ VAR = Rowwise(
     saved_rows=("center",),
     nonempty=False,
     rules=("floating",),
+    total="",
+    even=(False,),
     forward=(
         kernels.var_forward,
         kernels.var_forward_parallel,
@@ -115,6 +117,8 @@ STD = Rowwise(
     saved_rows=("center",),
     nonempty=False,
     rules=("floating",),
+    total="",
+    even=(False,),
     forward=(
         kernels.std_forward,
         kernels.std_forward_parallel,

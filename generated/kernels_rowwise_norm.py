@@ -738,11 +738,7 @@ def zero_norm_forward_parallel(self, rows, n, out):
 def zero_norm_backward(rows, n, out):
     number = out.dtype.type
     for row in range(rows):
-        start = row * n
-        stop = start + n
-        out_lane = out[start:stop]
-        for i in range(out_lane.shape[0]):
-            out_lane[i] = number(0)
+        out[row] = number(0)
 
 
 @parallel_kernel
@@ -752,4 +748,4 @@ def zero_norm_backward_parallel(rows, n, out):
     for part in prange(parts):
         low = part * block
         high = low + block if low + block < rows else rows
-        zero_norm_backward(high - low, n, out[low * n : high * n])
+        zero_norm_backward(high - low, n, out[low:high])

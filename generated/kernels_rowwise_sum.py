@@ -133,28 +133,6 @@ def sum_forward_parallel(self, rows, n, out):
         sum_forward(self[low * n : high * n], high - low, n, out[low:high])
 
 
-# sum, gradient of self:
-#     grad
-@kernel
-def sum_backward(grad, rows, n, out):
-    for row in range(rows):
-        start = row * n
-        stop = start + n
-        out_lane = out[start:stop]
-        for i in range(out_lane.shape[0]):
-            out_lane[i] = grad[row]
-
-
-@parallel_kernel
-def sum_backward_parallel(grad, rows, n, out):
-    block = CHUNK // n if 0 < n < CHUNK else 1
-    parts = (rows + block - 1) // block
-    for part in prange(parts):
-        low = part * block
-        high = low + block if low + block < rows else rows
-        sum_backward(grad[low:high], high - low, n, out[low * n : high * n])
-
-
 # mean:
 #     mean(self)
 @kernel
@@ -187,11 +165,7 @@ def mean_forward_parallel(self, rows, n, out):
 def mean_backward(grad, rows, n, out):
     number = grad.dtype.type
     for row in range(rows):
-        start = row * n
-        stop = start + n
-        out_lane = out[start:stop]
-        for i in range(out_lane.shape[0]):
-            out_lane[i] = grad[row] / number(n)
+        out[row] = grad[row] / number(n)
 
 
 @parallel_kernel
@@ -201,7 +175,7 @@ def mean_backward_parallel(grad, rows, n, out):
     for part in prange(parts):
         low = part * block
         high = low + block if low + block < rows else rows
-        mean_backward(grad[low:high], high - low, n, out[low * n : high * n])
+        mean_backward(grad[low:high], high - low, n, out[low:high])
 
 
 # any:

@@ -11,62 +11,77 @@ import numpy as np
 
 from .kernels.gathering import fold, gather
 from .plan import folding, layout
+from .strips import share_out
 from .threads import threads
 
 ndarray = np.ndarray
 empty = np.empty
 
-# Elements of a block: few enough for the second cache with three operands, enough for each of a
-# few threads to be worth starting.
-BLOCK = 131072
+# Elements of a block: few enough for the second cache with three operands, many enough that what
+# each block costs in Python does not matter.
+BLOCK = 65536
+# Into how many strips of blocks the elements are split at most. Sums are made strip by strip, so
+# that they do not depend on the number of threads.
+STRIPS = 8
 
 
 class Laid:
-    """An operand with a layout: `part(low, high)` are its elements, dense."""
+    """An operand with a layout."""
 
-    __slots__ = ("data", "held", "layout", "offset", "period")
+    __slots__ = ("data", "layout", "offset", "period")
 
     def __init__(self, data, offset, found):
         self.data = data
         self.offset = offset
         self.layout, self.period = found
-        self.held = None
 
     def whole(self, n):
-        """All `n` elements."""
-        return gather(self.data, self.offset, self.layout, 0, empty(n, self.data.dtype))
+        """All `n` elements, dense."""
+        out = empty(n, self.data.dtype)
+        gather(self.data, self.offset, self.layout, 0, out)
+        return out
 
-    def part(self, low, high, block):
-        held = self.held
-        if held is None:
-            held = self.held = empty(block, self.data.dtype)
-        elif not block % self.period:
+    def parts(self, block):
+        """A function that brings the elements from `low` to `high` into memory of its own."""
+        held = empty(block, self.data.dtype)
+        known = False
+
+        def part(low, high):
+            nonlocal known
+            if not known:
+                gather(self.data, self.offset, self.layout, low, held[: high - low])
+                # blocks of whole periods are all the same
+                known = not block % self.period
             return held[: high - low]
-        return gather(self.data, self.offset, self.layout, low, held[: high - low])
+
+        return part
 
 
 class Folded:
     """A result that is added up: `total(dtype)` are the sums, once all parts were added."""
 
-    __slots__ = ("dtype", "held", "strides", "sums", "target")
+    __slots__ = ("dtype", "size", "strides", "sums", "target")
 
     def __init__(self, dtype, size, found):
         self.dtype = dtype
-        self.sums = np.zeros(size)
+        self.size = size
         self.strides, self.target = found
-        self.held = None
+        self.sums = {}  # by strip
 
-    def part(self, low, high, block):
-        if self.held is None:
-            self.held = empty(block, self.dtype)
-        return self.held[: high - low]
-
-    def add(self, values, low):
+    def add(self, values, low, strip):
+        sums = self.sums.get(strip)
+        if sums is None:
+            sums = self.sums[strip] = np.zeros(self.size)
         # a part is dense in itself, wherever it comes from
-        fold(values, -low, self.strides, self.target, low, len(values), self.sums)
+        fold(values, -low, self.strides, self.target, low, len(values), sums)
 
     def total(self, dtype):
-        return self.sums.astype(dtype)
+        if len(self.sums) == 1:
+            return self.sums[0].astype(dtype)
+        total = np.zeros(self.size)
+        for strip in sorted(self.sums):
+            total += self.sums[strip]
+        return total.astype(dtype)
 
 
 def operand(tensor, shape, n):
@@ -95,21 +110,42 @@ def dense_copy(tensor):
     found = layout(tensor.shape, tensor._strides, tensor.shape)
     if found is None:
         return tensor._nd().ravel()
-    out = empty(tensor.shape.numel(), tensor.dtype.numpy)
-    return gather(tensor._data, tensor._offset, found[0], 0, out)
+    n = tensor.shape.numel()
+    out = empty(n, tensor.dtype.numpy)
+    block = _whole_blocks([16 * int(found[0][3])])
+
+    def work(piece):
+        low = piece * block
+        part = out[low : low + block]
+        gather(tensor._data, tensor._offset, found[0], low, part)
+
+    share_out(work, -(-n // block))
+    return out
 
 
-def sum_to(tensor, shape):
-    """The sum of a floating tensor over what was broadcast from `shape`; None if too ragged."""
+def sum_to(tensor, shape, divisor=1):
+    """The sum of a floating tensor over what was broadcast from `shape`; None if too ragged.
+
+    divisor: what the sums are divided by before they are rounded to the tensor's dtype.
+    """
     found = folding(tensor.shape, tensor._strides, shape)
     if found is None:
         return None
     strides, target = found
-    sums = np.zeros(shape.numel())
-    count = tensor.shape.numel()
+    count, size = tensor.shape.numel(), shape.numel()
+    each = max(BLOCK, -(-count // STRIPS), 4 * size)
+    strips = max(1, -(-count // each))
+    sums = np.zeros((strips, size))
+
+    def work(strip):
+        low = strip * each
+        many = min(each, count - low)
+        fold(tensor._data, tensor._offset, strides, target, low, many, sums[strip])
+
     if count:
-        fold(tensor._data, tensor._offset, strides, target, 0, count, sums)
-    return sums.astype(tensor.dtype.numpy)
+        share_out(work, strips)
+    sums = sums.sum(0) if strips > 1 else sums[0]
+    return (sums if divisor == 1 else sums / divisor).astype(tensor.dtype.numpy)
 
 
 def run(kernel, parallel, arguments, outs, n):
@@ -117,38 +153,60 @@ def run(kernel, parallel, arguments, outs, n):
 
     outs: arrays, or Folded where what the kernel writes is added up.
     """
-    if n <= BLOCK:
-        taken = [o.part(0, n, n) if type(o) is Folded else o for o in outs]
-        (kernel if n < threads.minimum else parallel)(*arguments, *taken)
-        for out, values in zip(outs, taken, strict=True):
-            if out is not values and n:
-                out.add(values, 0)
-        return
-    block = _block(arguments, outs, n)
-    chosen = kernel if block < threads.minimum else parallel
-    for low in range(0, n, block):
-        high = min(low + block, n)
-        given = [_part(a, low, high, block) for a in arguments]
-        taken = [_part(o, low, high, block) for o in outs]
-        chosen(*given, *taken)
+    folded = [o for o in outs if type(o) is Folded]
+    laid = [a for a in arguments if type(a) is Laid]
+    if not folded and not laid:
+        (kernel if n < threads.minimum else parallel)(*arguments, *outs)
+    elif n <= BLOCK:
+        taken = [empty(n, o.dtype) if type(o) is Folded else o for o in outs]
+        kernel(*arguments, *taken)
         for out, values in zip(outs, taken, strict=True):
             if type(out) is Folded:
-                out.add(values, low)
+                out.add(values, 0, 0)
+    else:
+        _by_strips(kernel, arguments, outs, n, _block(laid), folded)
 
 
-def _part(value, low, high, block):
+def _by_strips(kernel, arguments, outs, n, block, folded):
+    blocks = -(-n // block)
+    # sums of their own are worth it where they are few
+    strips = min([STRIPS, blocks, *(max(1, n // (4 * o.size)) for o in folded)])
+    each = -(-blocks // strips) * block
+
+    def work(strip):
+        takers = [_taker(a, block) for a in (*arguments, *outs)]
+        end = min((strip + 1) * each, n)
+        for low in range(strip * each, end, block):
+            high = min(low + block, end)
+            values = [take(low, high) for take in takers]
+            kernel(*values)
+            for out, written in zip(outs, values[len(arguments) :], strict=True):
+                if type(out) is Folded:
+                    out.add(written, low, strip)
+
+    share_out(work, strips)
+
+
+def _taker(value, block):
+    """A function from the bounds of a block to the kernel's argument for it."""
     if type(value) is ndarray:
-        return value[low:high]
-    return value.part(low, high, block) if type(value) in (Laid, Folded) else value
+        return lambda low, high: value[low:high]
+    if type(value) is Laid:
+        return value.parts(block)
+    if type(value) is Folded:
+        held = empty(block, value.dtype)
+        return lambda low, high: held[: high - low]
+    return lambda low, high: value
 
 
-def _block(arguments, outs, n):
-    """All at once where everything is dense; otherwise whole periods, or whole rows."""
-    laid = [a for a in arguments if type(a) is Laid]
-    if not laid and not any(type(o) is Folded for o in outs):
-        return n
+def _block(laid):
+    """Whole periods, and whole bands of rows."""
+    return _whole_blocks([a.period for a in laid] + [16 * int(a.layout[3]) for a in laid])
+
+
+def _whole_blocks(sizes):
     block = BLOCK
-    for size in sorted({a.period for a in laid} | {16 * int(a.layout[3]) for a in laid}):
+    for size in sorted(set(sizes)):
         if size <= BLOCK:
             block = BLOCK // size * size
     return block

@@ -10,7 +10,7 @@ import numpy as np
 from . import dtypes
 from .arrays import Recipe
 from .autograd.function import FunctionCtx
-from .rowwise import Lanes
+from .lanes import Lanes
 from .saved_values import Packed
 from .tensor import Tensor
 from .view_history import Region

@@ -81,7 +81,7 @@ class Pointwise(Operator):
                 given.append(laid if n > BLOCK else laid.whole(n))
             else:
                 given.append(self._given(plan, what, position, value))
-        if n < threads.minimum:
+        if n <= BLOCK and n < threads.minimum:
             self.forward(*given, *outs)
         else:
             run(self.forward, self.forward_parallel, given, outs, n)

@@ -8,11 +8,8 @@ Any part of the range can be asked for, so that callers go by blocks that fit th
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
-from ..threads import threads
-
-CHUNK = 16384
 TILE = 4
 BAND = 16
 
@@ -36,7 +33,8 @@ def _banded(layout):
 
 
 @njit(**_options)
-def _gather(source, offset, layout, low, out):
+def gather(source, offset, layout, low, out):
+    """`out` filled with the elements of a layout of `source`, from number `low` on."""
     size, step = layout[3], layout[7]
     banded = _banded(layout)
     row, i = low // size, low % size
@@ -80,16 +78,9 @@ def _turn(span, step, size, out):
             out[np.uint64(r * size + k)] = span[np.uint64(k * step + r)]
 
 
-@njit(parallel=True, **_options)
-def _gather_parallel(source, offset, layout, low, out, chunk):
-    n = out.shape[0]
-    for part in prange((n + chunk - 1) // chunk):
-        first = part * chunk
-        _gather(source, offset, layout, low + first, out[first : min(first + chunk, n)])
-
-
 @njit(**_options)
-def _scatter(values, target, offset, layout, low):
+def scatter(values, target, offset, layout, low):
+    """`values` written to where a layout of `target` has them, from number `low` on."""
     size, step = layout[3], layout[7]
     banded = _banded(layout)
     row, i = low // size, low % size
@@ -131,17 +122,9 @@ def _turn_back(values, size, step, span):
             span[np.uint64(k * step + r)] = values[np.uint64(r * size + k)]
 
 
-@njit(parallel=True, **_options)
-def _scatter_parallel(values, target, offset, layout, low, chunk):
-    n = values.shape[0]
-    for part in prange((n + chunk - 1) // chunk):
-        first = part * chunk
-        _scatter(values[first : min(first + chunk, n)], target, offset, layout, low + first)
-
-
 @njit(fastmath={"contract", "nsz", "reassoc"}, **_options)
-def _fold(values, offset, strides, layout, low, count, totals):
-    """Add the elements from `low` on to the totals: where a layout puts them, sums add up.
+def fold(values, offset, strides, layout, low, count, totals):
+    """Add `count` elements from number `low` on to totals (float64), each where `layout` has it.
 
     `strides` is the layout of the values themselves; it need not be dense.
     """
@@ -168,51 +151,3 @@ def _fold(values, offset, strides, layout, low, count, totals):
                 totals[goal + k * step] += values[start + k * own]
         row, i = row + 1, 0
         at += many
-
-
-@njit(parallel=True, **_options)
-def _fold_parallel(values, offset, strides, layout, low, count, totals, parts):
-    share = (count + parts - 1) // parts
-    partial = np.zeros((parts, totals.shape[0]))
-    for part in prange(parts):
-        first = part * share
-        many = min(share, count - first)
-        if many > 0:
-            _fold(values, offset, strides, layout, low + first, many, partial[part])
-    for part in range(parts):
-        for k in range(totals.shape[0]):
-            totals[k] += partial[part, k]
-
-
-def _chunk(layout):
-    """How many elements one turn of a parallel loop takes: whole bands of rows, if there are."""
-    band = BAND * int(layout[3])
-    return max(1, CHUNK // band) * band if band <= 16 * CHUNK else CHUNK
-
-
-def gather(source, offset, layout, low, out):
-    """`out` filled with the elements of a layout of `source`, from number `low` on."""
-    if len(out) < threads.minimum:
-        _gather(source, offset, layout, low, out)
-    else:
-        _gather_parallel(source, offset, layout, low, out, _chunk(layout))
-    return out
-
-
-def scatter(values, target, offset, layout, low):
-    """`values` written to where a layout of `target` has them, from number `low` on."""
-    if len(values) < threads.minimum:
-        _scatter(values, target, offset, layout, low)
-    else:
-        _scatter_parallel(values, target, offset, layout, low, _chunk(layout))
-
-
-PARTS = 8
-
-
-def fold(values, offset, strides, layout, low, count, totals):
-    """Add elements to `totals` (float64), each where `layout` has it; see `_fold`."""
-    if count < threads.minimum or PARTS * len(totals) > count:
-        _fold(values, offset, strides, layout, low, count, totals)
-    else:
-        _fold_parallel(values, offset, strides, layout, low, count, totals, PARTS)
