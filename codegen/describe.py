@@ -100,7 +100,9 @@ def _kernel_line(kernel: Kernel, key: str) -> list[str]:
 def _pointwise_lines(op: Operator) -> list[str]:
     assert op.full
     lines = [f"masks={_text(op.masks)},"]
-    lines += _kernel_line(op.full.forward, "forward")
+    kernel = op.full.forward
+    lines += _kernel_line(kernel, "forward")
+    lines.append(f"rows=kernels.{kernel.name}_rows," if kernel.rows else "rows=None,")
     return lines + _backward_lines(op.full.backward)
 
 

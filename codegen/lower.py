@@ -119,6 +119,9 @@ class _Lowering:
 
     def _pointwise(self, base: Operator) -> Operator:
         forms, full = lower_forms(self.entry, self.context, self.differentiable)
+        with_rows = replace(full.forward, rows=bool(full.forward.inputs))
+        forms = tuple(replace(f, forward=with_rows) if f is full else f for f in forms)
+        full = replace(full, forward=with_rows)
         kernels: dict[str, Kernel] = {}
         for form in (*forms, full):
             for kernel in (form.forward, *(b.kernel for b in form.backward if b.kernel)):

@@ -19,6 +19,7 @@ class Kernel:
     body: tuple[str, ...]  # statements of the innermost loop
     number_from: str = ""  # the array whose dtype literals get; "" when there are none
     parallel: bool = True
+    rows: bool = False  # also called for rows of operands that are broadcast or strided
     lane: object = None  # layout of a rowwise kernel
 
     @property

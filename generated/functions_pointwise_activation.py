@@ -88,6 +88,7 @@ SIGMOID = Pointwise(
         kernels.sigmoid_forward_parallel,
         ("self",),
     ),
+    rows=kernels.sigmoid_forward_rows,
     backward={
         (0,): (
             kernels.sigmoid_backward,
@@ -209,6 +210,7 @@ RELU = Pointwise(
         kernels.relu_forward_parallel,
         ("self",),
     ),
+    rows=kernels.relu_forward_rows,
     backward={
         (0,): (
             kernels.relu_backward,
@@ -332,6 +334,7 @@ LEAKY_RELU = Pointwise(
         kernels.leaky_relu_forward_parallel,
         ("self", "negative_slope"),
     ),
+    rows=kernels.leaky_relu_forward_rows,
     backward={
         (0,): (
             kernels.leaky_relu_backward,
@@ -458,6 +461,7 @@ SILU = Pointwise(
         kernels.silu_forward_parallel,
         ("self",),
     ),
+    rows=kernels.silu_forward_rows,
     backward={
         (0,): (
             kernels.silu_backward,

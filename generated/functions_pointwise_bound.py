@@ -150,6 +150,7 @@ CLAMP_MIN = Pointwise(
         kernels.clamp_min_forward_parallel,
         ("self", "min"),
     ),
+    rows=kernels.clamp_min_forward_rows,
     backward={
         (0, 1): (
             kernels.clamp_min_backward,
@@ -394,6 +395,7 @@ CLAMP_MAX = Pointwise(
         kernels.clamp_max_forward_parallel,
         ("self", "max"),
     ),
+    rows=kernels.clamp_max_forward_rows,
     backward={
         (0, 1): (
             kernels.clamp_max_backward,

@@ -172,6 +172,7 @@ DIV = Pointwise(
         kernels.div_forward_parallel,
         ("self", "other"),
     ),
+    rows=kernels.div_forward_rows,
     backward={
         (0, 1): (
             kernels.div_backward,
@@ -473,6 +474,7 @@ TIED_QUOTIENT = Pointwise(
         kernels.tied_quotient_forward_parallel,
         ("self", "gap", "near", "noise"),
     ),
+    rows=kernels.tied_quotient_forward_rows,
     backward={
         (0, 1): (
             kernels.tied_quotient_backward,

@@ -123,6 +123,7 @@ BINARY_ENTROPY = Pointwise(
         kernels.binary_entropy_forward_parallel,
         ("self", "target"),
     ),
+    rows=kernels.binary_entropy_forward_rows,
     backward={
         (0, 1): (
             kernels.binary_entropy_backward,
@@ -310,6 +311,7 @@ LOGITS_ENTROPY = Pointwise(
         kernels.logits_entropy_forward_parallel,
         ("self", "target"),
     ),
+    rows=kernels.logits_entropy_forward_rows,
     backward={
         (0, 1): (
             kernels.logits_entropy_backward,

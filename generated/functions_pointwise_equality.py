@@ -36,6 +36,7 @@ EQ = Pointwise(
         kernels.eq_forward_parallel,
         ("self", "other"),
     ),
+    rows=kernels.eq_forward_rows,
     backward={},
 )
 
@@ -146,6 +147,7 @@ NE = Pointwise(
         kernels.ne_forward_parallel,
         ("self", "other"),
     ),
+    rows=kernels.ne_forward_rows,
     backward={},
 )
 

@@ -154,6 +154,7 @@ MAXIMUM = Pointwise(
         kernels.maximum_forward_parallel,
         ("self", "other"),
     ),
+    rows=kernels.maximum_forward_rows,
     backward={
         (0, 1): (
             kernels.maximum_backward,
@@ -402,6 +403,7 @@ MINIMUM = Pointwise(
         kernels.minimum_forward_parallel,
         ("self", "other"),
     ),
+    rows=kernels.minimum_forward_rows,
     backward={
         (0, 1): (
             kernels.minimum_backward,

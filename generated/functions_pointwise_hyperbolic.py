@@ -87,6 +87,7 @@ TANH = Pointwise(
         kernels.tanh_forward_parallel,
         ("self",),
     ),
+    rows=kernels.tanh_forward_rows,
     backward={
         (0,): (
             kernels.tanh_backward,
@@ -209,6 +210,7 @@ ERF = Pointwise(
         kernels.erf_forward_parallel,
         ("self",),
     ),
+    rows=kernels.erf_forward_rows,
     backward={
         (0,): (
             kernels.erf_backward,

@@ -36,6 +36,7 @@ LOGICAL_AND = Pointwise(
         kernels.logical_and_forward_parallel,
         ("self", "other"),
     ),
+    rows=kernels.logical_and_forward_rows,
     backward={},
 )
 
@@ -98,6 +99,7 @@ LOGICAL_OR = Pointwise(
         kernels.logical_or_forward_parallel,
         ("self", "other"),
     ),
+    rows=kernels.logical_or_forward_rows,
     backward={},
 )
 
@@ -160,6 +162,7 @@ LOGICAL_XOR = Pointwise(
         kernels.logical_xor_forward_parallel,
         ("self", "other"),
     ),
+    rows=kernels.logical_xor_forward_rows,
     backward={},
 )
 
@@ -222,6 +225,7 @@ LOGICAL_NOT = Pointwise(
         kernels.logical_not_forward_parallel,
         ("self",),
     ),
+    rows=kernels.logical_not_forward_rows,
     backward={},
 )
 

@@ -165,6 +165,7 @@ MUL = Pointwise(
         kernels.mul_forward_parallel,
         ("self", "other"),
     ),
+    rows=kernels.mul_forward_rows,
     backward={
         (0, 1): (
             kernels.mul_backward,
@@ -385,6 +386,7 @@ SQUARE = Pointwise(
         kernels.square_forward_parallel,
         ("self",),
     ),
+    rows=kernels.square_forward_rows,
     backward={
         (0,): (
             kernels.square_backward,
@@ -505,6 +507,7 @@ RECIPROCAL = Pointwise(
         kernels.reciprocal_forward_parallel,
         ("self",),
     ),
+    rows=kernels.reciprocal_forward_rows,
     backward={
         (0,): (
             kernels.reciprocal_backward,
@@ -630,6 +633,7 @@ ADDCMUL = Pointwise(
         kernels.addcmul_forward_general_parallel,
         ("self", "tensor1", "tensor2", "value"),
     ),
+    rows=kernels.addcmul_forward_general_rows,
     backward={
         (0, 1, 2): (
             kernels.addcmul_backward_general,

@@ -36,6 +36,7 @@ LT = Pointwise(
         kernels.lt_forward_parallel,
         ("self", "other"),
     ),
+    rows=kernels.lt_forward_rows,
     backward={},
 )
 
@@ -146,6 +147,7 @@ LE = Pointwise(
         kernels.le_forward_parallel,
         ("self", "other"),
     ),
+    rows=kernels.le_forward_rows,
     backward={},
 )
 
@@ -256,6 +258,7 @@ GT = Pointwise(
         kernels.gt_forward_parallel,
         ("self", "other"),
     ),
+    rows=kernels.gt_forward_rows,
     backward={},
 )
 
@@ -366,6 +369,7 @@ GE = Pointwise(
         kernels.ge_forward_parallel,
         ("self", "other"),
     ),
+    rows=kernels.ge_forward_rows,
     backward={},
 )
 

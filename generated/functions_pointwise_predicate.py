@@ -36,6 +36,7 @@ ISNAN = Pointwise(
         kernels.isnan_forward_parallel,
         ("self",),
     ),
+    rows=kernels.isnan_forward_rows,
     backward={},
 )
 
@@ -94,6 +95,7 @@ ISINF = Pointwise(
         kernels.isinf_forward_parallel,
         ("self",),
     ),
+    rows=kernels.isinf_forward_rows,
     backward={},
 )
 
@@ -152,6 +154,7 @@ ISFINITE = Pointwise(
         kernels.isfinite_forward_parallel,
         ("self",),
     ),
+    rows=kernels.isfinite_forward_rows,
     backward={},
 )
 

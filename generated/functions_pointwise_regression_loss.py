@@ -126,6 +126,7 @@ SQUARED_ERROR = Pointwise(
         kernels.squared_error_forward_parallel,
         ("self", "target"),
     ),
+    rows=kernels.squared_error_forward_rows,
     backward={
         (0, 1): (
             kernels.squared_error_backward,
@@ -312,6 +313,7 @@ ABSOLUTE_ERROR = Pointwise(
         kernels.absolute_error_forward_parallel,
         ("self", "target"),
     ),
+    rows=kernels.absolute_error_forward_rows,
     backward={
         (0, 1): (
             kernels.absolute_error_backward,

@@ -86,6 +86,7 @@ SQRT = Pointwise(
         kernels.sqrt_forward_parallel,
         ("self",),
     ),
+    rows=kernels.sqrt_forward_rows,
     backward={
         (0,): (
             kernels.sqrt_backward,
@@ -207,6 +208,7 @@ RSQRT = Pointwise(
         kernels.rsqrt_forward_parallel,
         ("self",),
     ),
+    rows=kernels.rsqrt_forward_rows,
     backward={
         (0,): (
             kernels.rsqrt_backward,

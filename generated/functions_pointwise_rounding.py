@@ -77,6 +77,7 @@ FLOOR = Pointwise(
         kernels.floor_forward_parallel,
         ("self",),
     ),
+    rows=kernels.floor_forward_rows,
     backward={
         (0,): (
             kernels.floor_backward,
@@ -191,6 +192,7 @@ CEIL = Pointwise(
         kernels.ceil_forward_parallel,
         ("self",),
     ),
+    rows=kernels.ceil_forward_rows,
     backward={
         (0,): (
             kernels.ceil_backward,
@@ -305,6 +307,7 @@ ROUND = Pointwise(
         kernels.round_forward_parallel,
         ("self",),
     ),
+    rows=kernels.round_forward_rows,
     backward={
         (0,): (
             kernels.round_backward,
@@ -419,6 +422,7 @@ TRUNC = Pointwise(
         kernels.trunc_forward_parallel,
         ("self",),
     ),
+    rows=kernels.trunc_forward_rows,
     backward={
         (0,): (
             kernels.trunc_backward,

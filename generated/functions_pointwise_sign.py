@@ -89,6 +89,7 @@ ABS = Pointwise(
         kernels.abs_forward_parallel,
         ("self",),
     ),
+    rows=kernels.abs_forward_rows,
     backward={
         (0,): (
             kernels.abs_backward,
@@ -206,6 +207,7 @@ SIGN = Pointwise(
         kernels.sign_forward_parallel,
         ("self",),
     ),
+    rows=kernels.sign_forward_rows,
     backward={
         (0,): (
             kernels.sign_backward,

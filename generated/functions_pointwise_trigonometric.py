@@ -88,6 +88,7 @@ SIN = Pointwise(
         kernels.sin_forward_parallel,
         ("self",),
     ),
+    rows=kernels.sin_forward_rows,
     backward={
         (0,): (
             kernels.sin_backward,
@@ -210,6 +211,7 @@ COS = Pointwise(
         kernels.cos_forward_parallel,
         ("self",),
     ),
+    rows=kernels.cos_forward_rows,
     backward={
         (0,): (
             kernels.cos_backward,

@@ -138,6 +138,7 @@ FLOOR_DIVIDE = Pointwise(
         kernels.floor_divide_forward_parallel,
         ("self", "other"),
     ),
+    rows=kernels.floor_divide_forward_rows,
     backward={
         (0, 1): (
             kernels.floor_divide_backward,
@@ -391,6 +392,7 @@ TRUNC_DIVIDE = Pointwise(
         kernels.trunc_divide_forward_parallel,
         ("self", "other"),
     ),
+    rows=kernels.trunc_divide_forward_rows,
     backward={
         (0, 1): (
             kernels.trunc_divide_backward,

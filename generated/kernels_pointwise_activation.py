@@ -329,6 +329,36 @@ def where_overload(condition, x, y):
     return where_any
 
 
+SPAN = 2048
+
+
+@register_jitable
+def end_of_row(at, size, high):
+    """Where the elements from `at` on cease to lie in one row, or become too many."""
+    return min(at + size - at % size, at + SPAN, high)
+
+
+@register_jitable
+def part_of_row(source, offset, layout, at, end, spare):
+    """Elements of one row: where they are if they lie side by side, else brought to `spare`."""
+    size, step = layout[3], layout[7]
+    row = at // size
+    inner = row // layout[2]
+    start = offset + (at % size) * step + (row % layout[2]) * layout[6]
+    start += (inner % layout[1]) * layout[5] + (inner // layout[1]) * layout[4]
+    if step == 1:
+        return source[start : start + end - at]
+    part = spare[: end - at]
+    if step == 0:
+        value = source[start]
+        for i in range(part.shape[0]):
+            part[i] = value
+    else:
+        for i in range(part.shape[0]):
+            part[i] = source[np.uint64(start + i * step)]
+    return part
+
+
 # sigmoid:
 #     sigmoid(self)
 @kernel
@@ -344,6 +374,18 @@ def sigmoid_forward_parallel(self, out):
         low = part * CHUNK
         high = low + CHUNK if low + CHUNK < n else n
         sigmoid_forward(self[low:high], out[low:high])
+
+
+@kernel
+def sigmoid_forward_rows(layouts, offsets, low, high, self, out):
+    size = layouts[0, 3]
+    spare_self = np.empty(SPAN, self.dtype)
+    begin_part = low
+    while begin_part < high:
+        end_part = end_of_row(begin_part, size, high)
+        part_self = part_of_row(self, offsets[0], layouts[0], begin_part, end_part, spare_self)
+        sigmoid_forward(part_self, out[begin_part:end_part])
+        begin_part = end_part
 
 
 # sigmoid, gradient of self:
@@ -380,6 +422,18 @@ def relu_forward_parallel(self, out):
         low = part * CHUNK
         high = low + CHUNK if low + CHUNK < n else n
         relu_forward(self[low:high], out[low:high])
+
+
+@kernel
+def relu_forward_rows(layouts, offsets, low, high, self, out):
+    size = layouts[0, 3]
+    spare_self = np.empty(SPAN, self.dtype)
+    begin_part = low
+    while begin_part < high:
+        end_part = end_of_row(begin_part, size, high)
+        part_self = part_of_row(self, offsets[0], layouts[0], begin_part, end_part, spare_self)
+        relu_forward(part_self, out[begin_part:end_part])
+        begin_part = end_part
 
 
 # relu, gradient of self:
@@ -420,6 +474,18 @@ def leaky_relu_forward_parallel(self, negative_slope, out):
         leaky_relu_forward(self[low:high], negative_slope, out[low:high])
 
 
+@kernel
+def leaky_relu_forward_rows(layouts, offsets, low, high, self, negative_slope, out):
+    size = layouts[0, 3]
+    spare_self = np.empty(SPAN, self.dtype)
+    begin_part = low
+    while begin_part < high:
+        end_part = end_of_row(begin_part, size, high)
+        part_self = part_of_row(self, offsets[0], layouts[0], begin_part, end_part, spare_self)
+        leaky_relu_forward(part_self, negative_slope, out[begin_part:end_part])
+        begin_part = end_part
+
+
 # leaky_relu, gradient of self:
 #     where(self > 0, grad, grad * negative_slope)
 @kernel
@@ -455,6 +521,18 @@ def silu_forward_parallel(self, out):
         low = part * CHUNK
         high = low + CHUNK if low + CHUNK < n else n
         silu_forward(self[low:high], out[low:high])
+
+
+@kernel
+def silu_forward_rows(layouts, offsets, low, high, self, out):
+    size = layouts[0, 3]
+    spare_self = np.empty(SPAN, self.dtype)
+    begin_part = low
+    while begin_part < high:
+        end_part = end_of_row(begin_part, size, high)
+        part_self = part_of_row(self, offsets[0], layouts[0], begin_part, end_part, spare_self)
+        silu_forward(part_self, out[begin_part:end_part])
+        begin_part = end_part
 
 
 # silu, gradient of self:

@@ -596,6 +596,36 @@ def log2_overload(x):
     return {types.float32: log2_float32, types.float64: log2_float64}.get(x)
 
 
+SPAN = 2048
+
+
+@register_jitable
+def end_of_row(at, size, high):
+    """Where the elements from `at` on cease to lie in one row, or become too many."""
+    return min(at + size - at % size, at + SPAN, high)
+
+
+@register_jitable
+def part_of_row(source, offset, layout, at, end, spare):
+    """Elements of one row: where they are if they lie side by side, else brought to `spare`."""
+    size, step = layout[3], layout[7]
+    row = at // size
+    inner = row // layout[2]
+    start = offset + (at % size) * step + (row % layout[2]) * layout[6]
+    start += (inner % layout[1]) * layout[5] + (inner // layout[1]) * layout[4]
+    if step == 1:
+        return source[start : start + end - at]
+    part = spare[: end - at]
+    if step == 0:
+        value = source[start]
+        for i in range(part.shape[0]):
+            part[i] = value
+    else:
+        for i in range(part.shape[0]):
+            part[i] = source[np.uint64(start + i * step)]
+    return part
+
+
 # exp:
 #     exp(self)
 @kernel
@@ -611,6 +641,18 @@ def exp_forward_parallel(self, out):
         low = part * CHUNK
         high = low + CHUNK if low + CHUNK < n else n
         exp_forward(self[low:high], out[low:high])
+
+
+@kernel
+def exp_forward_rows(layouts, offsets, low, high, self, out):
+    size = layouts[0, 3]
+    spare_self = np.empty(SPAN, self.dtype)
+    begin_part = low
+    while begin_part < high:
+        end_part = end_of_row(begin_part, size, high)
+        part_self = part_of_row(self, offsets[0], layouts[0], begin_part, end_part, spare_self)
+        exp_forward(part_self, out[begin_part:end_part])
+        begin_part = end_part
 
 
 # exp, gradient of self:
@@ -645,6 +687,18 @@ def exp2_forward_parallel(self, out):
         low = part * CHUNK
         high = low + CHUNK if low + CHUNK < n else n
         exp2_forward(self[low:high], out[low:high])
+
+
+@kernel
+def exp2_forward_rows(layouts, offsets, low, high, self, out):
+    size = layouts[0, 3]
+    spare_self = np.empty(SPAN, self.dtype)
+    begin_part = low
+    while begin_part < high:
+        end_part = end_of_row(begin_part, size, high)
+        part_self = part_of_row(self, offsets[0], layouts[0], begin_part, end_part, spare_self)
+        exp2_forward(part_self, out[begin_part:end_part])
+        begin_part = end_part
 
 
 # exp2, gradient of self:
@@ -682,6 +736,18 @@ def expm1_forward_parallel(self, out):
         expm1_forward(self[low:high], out[low:high])
 
 
+@kernel
+def expm1_forward_rows(layouts, offsets, low, high, self, out):
+    size = layouts[0, 3]
+    spare_self = np.empty(SPAN, self.dtype)
+    begin_part = low
+    while begin_part < high:
+        end_part = end_of_row(begin_part, size, high)
+        part_self = part_of_row(self, offsets[0], layouts[0], begin_part, end_part, spare_self)
+        expm1_forward(part_self, out[begin_part:end_part])
+        begin_part = end_part
+
+
 # expm1, gradient of self:
 #     grad * (result + 1)
 @kernel
@@ -715,6 +781,18 @@ def log_forward_parallel(self, out):
         low = part * CHUNK
         high = low + CHUNK if low + CHUNK < n else n
         log_forward(self[low:high], out[low:high])
+
+
+@kernel
+def log_forward_rows(layouts, offsets, low, high, self, out):
+    size = layouts[0, 3]
+    spare_self = np.empty(SPAN, self.dtype)
+    begin_part = low
+    while begin_part < high:
+        end_part = end_of_row(begin_part, size, high)
+        part_self = part_of_row(self, offsets[0], layouts[0], begin_part, end_part, spare_self)
+        log_forward(part_self, out[begin_part:end_part])
+        begin_part = end_part
 
 
 # log, gradient of self:
@@ -751,6 +829,18 @@ def log1p_forward_parallel(self, out):
         log1p_forward(self[low:high], out[low:high])
 
 
+@kernel
+def log1p_forward_rows(layouts, offsets, low, high, self, out):
+    size = layouts[0, 3]
+    spare_self = np.empty(SPAN, self.dtype)
+    begin_part = low
+    while begin_part < high:
+        end_part = end_of_row(begin_part, size, high)
+        part_self = part_of_row(self, offsets[0], layouts[0], begin_part, end_part, spare_self)
+        log1p_forward(part_self, out[begin_part:end_part])
+        begin_part = end_part
+
+
 # log1p, gradient of self:
 #     grad / (self + 1)
 @kernel
@@ -784,6 +874,18 @@ def log2_forward_parallel(self, out):
         low = part * CHUNK
         high = low + CHUNK if low + CHUNK < n else n
         log2_forward(self[low:high], out[low:high])
+
+
+@kernel
+def log2_forward_rows(layouts, offsets, low, high, self, out):
+    size = layouts[0, 3]
+    spare_self = np.empty(SPAN, self.dtype)
+    begin_part = low
+    while begin_part < high:
+        end_part = end_of_row(begin_part, size, high)
+        part_self = part_of_row(self, offsets[0], layouts[0], begin_part, end_part, spare_self)
+        log2_forward(part_self, out[begin_part:end_part])
+        begin_part = end_part
 
 
 # log2, gradient of self:

@@ -273,6 +273,36 @@ def remainder_overload(x, y):
     return {types.float32: remainder_float32, types.float64: remainder_float64}.get(x)
 
 
+SPAN = 2048
+
+
+@register_jitable
+def end_of_row(at, size, high):
+    """Where the elements from `at` on cease to lie in one row, or become too many."""
+    return min(at + size - at % size, at + SPAN, high)
+
+
+@register_jitable
+def part_of_row(source, offset, layout, at, end, spare):
+    """Elements of one row: where they are if they lie side by side, else brought to `spare`."""
+    size, step = layout[3], layout[7]
+    row = at // size
+    inner = row // layout[2]
+    start = offset + (at % size) * step + (row % layout[2]) * layout[6]
+    start += (inner % layout[1]) * layout[5] + (inner // layout[1]) * layout[4]
+    if step == 1:
+        return source[start : start + end - at]
+    part = spare[: end - at]
+    if step == 0:
+        value = source[start]
+        for i in range(part.shape[0]):
+            part[i] = value
+    else:
+        for i in range(part.shape[0]):
+            part[i] = source[np.uint64(start + i * step)]
+    return part
+
+
 # remainder:
 #     self % other
 @kernel
@@ -288,6 +318,20 @@ def remainder_forward_parallel(self, other, out):
         low = part * CHUNK
         high = low + CHUNK if low + CHUNK < n else n
         remainder_forward(self[low:high], other[low:high], out[low:high])
+
+
+@kernel
+def remainder_forward_rows(layouts, offsets, low, high, self, other, out):
+    size = layouts[0, 3]
+    spare_self = np.empty(SPAN, self.dtype)
+    spare_other = np.empty(SPAN, other.dtype)
+    begin_part = low
+    while begin_part < high:
+        end_part = end_of_row(begin_part, size, high)
+        part_self = part_of_row(self, offsets[0], layouts[0], begin_part, end_part, spare_self)
+        part_other = part_of_row(other, offsets[1], layouts[1], begin_part, end_part, spare_other)
+        remainder_forward(part_self, part_other, out[begin_part:end_part])
+        begin_part = end_part
 
 
 # remainder, gradient of other:
@@ -379,6 +423,29 @@ def lerp_forward_parallel(self, end, weight, out):
         low = part * CHUNK
         high = low + CHUNK if low + CHUNK < n else n
         lerp_forward(self[low:high], end[low:high], weight[low:high], out[low:high])
+
+
+@kernel
+def lerp_forward_rows(layouts, offsets, low, high, self, end, weight, out):
+    size = layouts[0, 3]
+    spare_self = np.empty(SPAN, self.dtype)
+    spare_end = np.empty(SPAN, end.dtype)
+    spare_weight = np.empty(SPAN, weight.dtype)
+    begin_part = low
+    while begin_part < high:
+        end_part = end_of_row(begin_part, size, high)
+        part_self = part_of_row(self, offsets[0], layouts[0], begin_part, end_part, spare_self)
+        part_end = part_of_row(end, offsets[1], layouts[1], begin_part, end_part, spare_end)
+        part_weight = part_of_row(
+            weight,
+            offsets[2],
+            layouts[2],
+            begin_part,
+            end_part,
+            spare_weight,
+        )
+        lerp_forward(part_self, part_end, part_weight, out[begin_part:end_part])
+        begin_part = end_part
 
 
 # lerp, gradient of self, end, weight:
@@ -645,6 +712,42 @@ def addcdiv_forward_general_parallel(self, tensor1, tensor2, value, out):
             value,
             out[low:high],
         )
+
+
+@kernel
+def addcdiv_forward_general_rows(layouts, offsets, low, high, self, tensor1, tensor2, value, out):
+    size = layouts[0, 3]
+    spare_self = np.empty(SPAN, self.dtype)
+    spare_tensor1 = np.empty(SPAN, tensor1.dtype)
+    spare_tensor2 = np.empty(SPAN, tensor2.dtype)
+    begin_part = low
+    while begin_part < high:
+        end_part = end_of_row(begin_part, size, high)
+        part_self = part_of_row(self, offsets[0], layouts[0], begin_part, end_part, spare_self)
+        part_tensor1 = part_of_row(
+            tensor1,
+            offsets[1],
+            layouts[1],
+            begin_part,
+            end_part,
+            spare_tensor1,
+        )
+        part_tensor2 = part_of_row(
+            tensor2,
+            offsets[2],
+            layouts[2],
+            begin_part,
+            end_part,
+            spare_tensor2,
+        )
+        addcdiv_forward_general(
+            part_self,
+            part_tensor1,
+            part_tensor2,
+            value,
+            out[begin_part:end_part],
+        )
+        begin_part = end_part
 
 
 # addcdiv, gradient of tensor1, tensor2:

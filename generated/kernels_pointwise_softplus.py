@@ -468,6 +468,36 @@ def where_overload(condition, x, y):
     return where_any
 
 
+SPAN = 2048
+
+
+@register_jitable
+def end_of_row(at, size, high):
+    """Where the elements from `at` on cease to lie in one row, or become too many."""
+    return min(at + size - at % size, at + SPAN, high)
+
+
+@register_jitable
+def part_of_row(source, offset, layout, at, end, spare):
+    """Elements of one row: where they are if they lie side by side, else brought to `spare`."""
+    size, step = layout[3], layout[7]
+    row = at // size
+    inner = row // layout[2]
+    start = offset + (at % size) * step + (row % layout[2]) * layout[6]
+    start += (inner % layout[1]) * layout[5] + (inner // layout[1]) * layout[4]
+    if step == 1:
+        return source[start : start + end - at]
+    part = spare[: end - at]
+    if step == 0:
+        value = source[start]
+        for i in range(part.shape[0]):
+            part[i] = value
+    else:
+        for i in range(part.shape[0]):
+            part[i] = source[np.uint64(start + i * step)]
+    return part
+
+
 # softplus:
 #     where(self * beta > threshold, self, log1p(exp(self * beta)) / beta)
 @kernel
@@ -524,6 +554,18 @@ def softplus_forward_general_parallel(self, beta, threshold, out):
         low = part * CHUNK
         high = low + CHUNK if low + CHUNK < n else n
         softplus_forward_general(self[low:high], beta, threshold, out[low:high])
+
+
+@kernel
+def softplus_forward_general_rows(layouts, offsets, low, high, self, beta, threshold, out):
+    size = layouts[0, 3]
+    spare_self = np.empty(SPAN, self.dtype)
+    begin_part = low
+    while begin_part < high:
+        end_part = end_of_row(begin_part, size, high)
+        part_self = part_of_row(self, offsets[0], layouts[0], begin_part, end_part, spare_self)
+        softplus_forward_general(part_self, beta, threshold, out[begin_part:end_part])
+        begin_part = end_part
 
 
 # softplus, gradient of self:

@@ -398,6 +398,36 @@ def sin_overload(x):
     return {types.float32: sin_float32, types.float64: sin_float64}.get(x)
 
 
+SPAN = 2048
+
+
+@register_jitable
+def end_of_row(at, size, high):
+    """Where the elements from `at` on cease to lie in one row, or become too many."""
+    return min(at + size - at % size, at + SPAN, high)
+
+
+@register_jitable
+def part_of_row(source, offset, layout, at, end, spare):
+    """Elements of one row: where they are if they lie side by side, else brought to `spare`."""
+    size, step = layout[3], layout[7]
+    row = at // size
+    inner = row // layout[2]
+    start = offset + (at % size) * step + (row % layout[2]) * layout[6]
+    start += (inner % layout[1]) * layout[5] + (inner // layout[1]) * layout[4]
+    if step == 1:
+        return source[start : start + end - at]
+    part = spare[: end - at]
+    if step == 0:
+        value = source[start]
+        for i in range(part.shape[0]):
+            part[i] = value
+    else:
+        for i in range(part.shape[0]):
+            part[i] = source[np.uint64(start + i * step)]
+    return part
+
+
 # sin:
 #     sin(self)
 @kernel
@@ -413,6 +443,18 @@ def sin_forward_parallel(self, out):
         low = part * CHUNK
         high = low + CHUNK if low + CHUNK < n else n
         sin_forward(self[low:high], out[low:high])
+
+
+@kernel
+def sin_forward_rows(layouts, offsets, low, high, self, out):
+    size = layouts[0, 3]
+    spare_self = np.empty(SPAN, self.dtype)
+    begin_part = low
+    while begin_part < high:
+        end_part = end_of_row(begin_part, size, high)
+        part_self = part_of_row(self, offsets[0], layouts[0], begin_part, end_part, spare_self)
+        sin_forward(part_self, out[begin_part:end_part])
+        begin_part = end_part
 
 
 # sin, gradient of self:
@@ -447,6 +489,18 @@ def cos_forward_parallel(self, out):
         low = part * CHUNK
         high = low + CHUNK if low + CHUNK < n else n
         cos_forward(self[low:high], out[low:high])
+
+
+@kernel
+def cos_forward_rows(layouts, offsets, low, high, self, out):
+    size = layouts[0, 3]
+    spare_self = np.empty(SPAN, self.dtype)
+    begin_part = low
+    while begin_part < high:
+        end_part = end_of_row(begin_part, size, high)
+        part_self = part_of_row(self, offsets[0], layouts[0], begin_part, end_part, spare_self)
+        cos_forward(part_self, out[begin_part:end_part])
+        begin_part = end_part
 
 
 # cos, gradient of self:

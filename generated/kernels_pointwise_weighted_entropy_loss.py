@@ -485,6 +485,36 @@ def sigmoid_overload(x):
     return {types.float32: sigmoid_float32, types.float64: sigmoid_float64}.get(x)
 
 
+SPAN = 2048
+
+
+@register_jitable
+def end_of_row(at, size, high):
+    """Where the elements from `at` on cease to lie in one row, or become too many."""
+    return min(at + size - at % size, at + SPAN, high)
+
+
+@register_jitable
+def part_of_row(source, offset, layout, at, end, spare):
+    """Elements of one row: where they are if they lie side by side, else brought to `spare`."""
+    size, step = layout[3], layout[7]
+    row = at // size
+    inner = row // layout[2]
+    start = offset + (at % size) * step + (row % layout[2]) * layout[6]
+    start += (inner % layout[1]) * layout[5] + (inner // layout[1]) * layout[4]
+    if step == 1:
+        return source[start : start + end - at]
+    part = spare[: end - at]
+    if step == 0:
+        value = source[start]
+        for i in range(part.shape[0]):
+            part[i] = value
+    else:
+        for i in range(part.shape[0]):
+            part[i] = source[np.uint64(start + i * step)]
+    return part
+
+
 # logits_entropy_weighted:
 #     tail = log1p(exp(-abs(self))) + maximum(-self, 0)
 #     share = 1 + (pos_weight - 1) * target
@@ -510,6 +540,43 @@ def logits_entropy_weighted_forward_parallel(self, target, pos_weight, out):
             pos_weight[low:high],
             out[low:high],
         )
+
+
+@kernel
+def logits_entropy_weighted_forward_rows(
+    layouts, offsets, low, high, self, target, pos_weight, out
+):
+    size = layouts[0, 3]
+    spare_self = np.empty(SPAN, self.dtype)
+    spare_target = np.empty(SPAN, target.dtype)
+    spare_pos_weight = np.empty(SPAN, pos_weight.dtype)
+    begin_part = low
+    while begin_part < high:
+        end_part = end_of_row(begin_part, size, high)
+        part_self = part_of_row(self, offsets[0], layouts[0], begin_part, end_part, spare_self)
+        part_target = part_of_row(
+            target,
+            offsets[1],
+            layouts[1],
+            begin_part,
+            end_part,
+            spare_target,
+        )
+        part_pos_weight = part_of_row(
+            pos_weight,
+            offsets[2],
+            layouts[2],
+            begin_part,
+            end_part,
+            spare_pos_weight,
+        )
+        logits_entropy_weighted_forward(
+            part_self,
+            part_target,
+            part_pos_weight,
+            out[begin_part:end_part],
+        )
+        begin_part = end_part
 
 
 # logits_entropy_weighted, gradient of self, target, pos_weight:

@@ -279,6 +279,36 @@ def trunc_overload(x):
     return trunc_any
 
 
+SPAN = 2048
+
+
+@register_jitable
+def end_of_row(at, size, high):
+    """Where the elements from `at` on cease to lie in one row, or become too many."""
+    return min(at + size - at % size, at + SPAN, high)
+
+
+@register_jitable
+def part_of_row(source, offset, layout, at, end, spare):
+    """Elements of one row: where they are if they lie side by side, else brought to `spare`."""
+    size, step = layout[3], layout[7]
+    row = at // size
+    inner = row // layout[2]
+    start = offset + (at % size) * step + (row % layout[2]) * layout[6]
+    start += (inner % layout[1]) * layout[5] + (inner // layout[1]) * layout[4]
+    if step == 1:
+        return source[start : start + end - at]
+    part = spare[: end - at]
+    if step == 0:
+        value = source[start]
+        for i in range(part.shape[0]):
+            part[i] = value
+    else:
+        for i in range(part.shape[0]):
+            part[i] = source[np.uint64(start + i * step)]
+    return part
+
+
 # floor_divide:
 #     self // other
 @kernel
@@ -294,6 +324,20 @@ def floor_divide_forward_parallel(self, other, out):
         low = part * CHUNK
         high = low + CHUNK if low + CHUNK < n else n
         floor_divide_forward(self[low:high], other[low:high], out[low:high])
+
+
+@kernel
+def floor_divide_forward_rows(layouts, offsets, low, high, self, other, out):
+    size = layouts[0, 3]
+    spare_self = np.empty(SPAN, self.dtype)
+    spare_other = np.empty(SPAN, other.dtype)
+    begin_part = low
+    while begin_part < high:
+        end_part = end_of_row(begin_part, size, high)
+        part_self = part_of_row(self, offsets[0], layouts[0], begin_part, end_part, spare_self)
+        part_other = part_of_row(other, offsets[1], layouts[1], begin_part, end_part, spare_other)
+        floor_divide_forward(part_self, part_other, out[begin_part:end_part])
+        begin_part = end_part
 
 
 # floor_divide, gradient of self, other:
@@ -441,6 +485,20 @@ def trunc_divide_forward_parallel(self, other, out):
         low = part * CHUNK
         high = low + CHUNK if low + CHUNK < n else n
         trunc_divide_forward(self[low:high], other[low:high], out[low:high])
+
+
+@kernel
+def trunc_divide_forward_rows(layouts, offsets, low, high, self, other, out):
+    size = layouts[0, 3]
+    spare_self = np.empty(SPAN, self.dtype)
+    spare_other = np.empty(SPAN, other.dtype)
+    begin_part = low
+    while begin_part < high:
+        end_part = end_of_row(begin_part, size, high)
+        part_self = part_of_row(self, offsets[0], layouts[0], begin_part, end_part, spare_self)
+        part_other = part_of_row(other, offsets[1], layouts[1], begin_part, end_part, spare_other)
+        trunc_divide_forward(part_self, part_other, out[begin_part:end_part])
+        begin_part = end_part
 
 
 # trunc_divide, gradient of self, other:

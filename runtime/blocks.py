@@ -167,6 +167,20 @@ def run(kernel, parallel, arguments, outs, n):
         _by_strips(kernel, arguments, outs, n, _block(laid), folded)
 
 
+def run_rows(kernel, layouts, tensors, numbers, outs, n):
+    """Call the form of a kernel that finds the rows of its operands by itself."""
+    offsets = np.array([t._offset for t in tensors])
+    data = [t._data for t in tensors]
+    strips = min(STRIPS, n // BLOCK)
+    each = -(-n // strips)
+
+    def work(strip):
+        low = strip * each
+        kernel(layouts, offsets, low, min(low + each, n), *data, *numbers, *outs)
+
+    share_out(work, strips)
+
+
 def _by_strips(kernel, arguments, outs, n, block, folded):
     blocks = -(-n // block)
     # sums of their own are worth it where they are few

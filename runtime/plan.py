@@ -12,6 +12,7 @@ import numpy as np
 from .geometry import broadcast_strides, coalesce, contiguous_strides
 
 LIMIT = 4
+SHORT = 64
 
 
 @lru_cache(maxsize=4096)
@@ -29,6 +30,23 @@ def layout(shape, strides, to):
     for size, _ in loops[changing.index(True) if True in changing else len(loops) :]:
         period *= size
     return _array(loops, 0), period
+
+
+@lru_cache(maxsize=4096)
+def rows(operands, to):
+    """The layouts of operands, (shape, strides) pairs, for kernels that go row by row.
+
+    None where other ways are better: rows are short, or an operand is transposed.
+    """
+    strides = [broadcast_strides(shape, steps, to) for shape, steps in operands]
+    loops = coalesce(to, strides)
+    if not 0 < len(loops) <= LIMIT or loops[-1][0] < SHORT:
+        return None
+    for number in range(len(operands)):
+        steps = [steps[number] for _, steps in loops]
+        if 1 in steps[:-1] and steps[-1] > 1:
+            return None
+    return np.stack([_array(loops, number) for number in range(len(operands))])
 
 
 @lru_cache(maxsize=4096)

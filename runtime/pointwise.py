@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from . import dtypes, graph
-from .blocks import BLOCK, Folded, Laid, number_operand, operand, run, sum_to
+from .blocks import BLOCK, Folded, Laid, number_operand, operand, run, run_rows, sum_to
 from .geometry import Size, broadcast_shapes, contiguous_strides
 from .operator import Operator, as_tensor, numel
 from .operator_nodes import OperatorNode, expired, fit
-from .plan import folding, layout
+from .plan import folding, layout, rows
 from .tensor import Tensor, from_flat
 from .threads import threads
 
@@ -29,7 +29,7 @@ class Plan:
     layout of a strided operand).
     """
 
-    __slots__ = ("groups", "kind", "kinds", "n", "shape", "sources")
+    __slots__ = ("groups", "kind", "kinds", "n", "rows", "shape", "sources")
 
     def __init__(self, kind, kinds, shape, sources):
         self.kind = kind
@@ -38,13 +38,15 @@ class Plan:
         self.n = numel(shape)
         self.sources = sources
         self.groups = {}  # of the backward pass, by the inputs that want a gradient
+        self.rows = None  # layouts by which the kernel goes row by row, for many elements
 
 
 class Pointwise(Operator):
     """A pointwise operator: flat kernels, to which any other operands are brought by blocks."""
 
-    def __init__(self, *, forward, backward, masks, **common):
+    def __init__(self, *, forward, rows, backward, masks, **common):
         super().__init__(**common)
+        self.rows = rows
         self.forward, self.forward_parallel, self.forward_arguments = forward
         self.backward = backward
         self.masks = masks
@@ -69,8 +71,20 @@ class Pointwise(Operator):
             if len(self.plans) >= PLANS:
                 self.plans.clear()
             self.plans[key] = plan
+        outs = [empty(plan.n, kind.numpy) for kind in plan.kinds]
+        if plan.rows is None:
+            self._run(plan, args, outs)
+        else:
+            self._run_rows(plan, args, outs)
+        results = [
+            from_flat(out, plan.shape, kind) for out, kind in zip(outs, plan.kinds, strict=True)
+        ]
+        if self.needs_graph(args):
+            self.record(args, results, None, plan)
+        return results[0] if self.result_type is None else self.result_type(results)
+
+    def _run(self, plan, args, outs):
         n = plan.n
-        outs = [empty(n, kind.numpy) for kind in plan.kinds]
         given = []
         for what, position, found in plan.sources:
             value = args[position]
@@ -85,12 +99,15 @@ class Pointwise(Operator):
             self.forward(*given, *outs)
         else:
             run(self.forward, self.forward_parallel, given, outs, n)
-        results = [
-            from_flat(out, plan.shape, kind) for out, kind in zip(outs, plan.kinds, strict=True)
-        ]
-        if self.needs_graph(args):
-            self.record(args, results, None, plan)
-        return results[0] if self.result_type is None else self.result_type(results)
+
+    def _run_rows(self, plan, args, outs):
+        tensors, numbers = [], []
+        for what, position, _ in plan.sources:
+            value = args[position]
+            if what not in (FLAT, LAID):
+                value = self._operand(self.arguments[position], value, plan.kind)
+            (numbers if what == PARAMETER else tensors).append(value)
+        run_rows(self.rows, plan.rows, tensors, numbers, outs, plan.n)
 
     def _plan(self, args):
         kind, result_kind = self._kinds(args)
@@ -99,7 +116,19 @@ class Pointwise(Operator):
         shapes = [args[p].shape for p in self.tensor_positions if isinstance(args[p], Tensor)]
         shape = broadcast_shapes(*shapes)
         sources = [self._source(name, args, kind, shape) for name in self.forward_arguments]
-        return Plan(kind, [result_kind] * len(self.outputs), shape, sources)
+        plan = Plan(kind, [result_kind] * len(self.outputs), shape, sources)
+        if plan.n > BLOCK and any(what in (LAID, CONVERTED, NUMBER) for what, _, _ in sources):
+            plan.rows = rows(tuple(self._geometries(plan, args)), shape)
+        return plan
+
+    def _geometries(self, plan, args):
+        """(shape, strides) of each tensor that the kernel reads, as `_run_rows` hands it on."""
+        for what, position, _ in plan.sources:
+            if what != PARAMETER:
+                value = args[position]
+                if what not in (FLAT, LAID):
+                    value = self._operand(self.arguments[position], value, plan.kind)
+                yield value.shape, value._strides
 
     def _source(self, name, args, kind, shape):
         position = self.positions[name]
