@@ -33,7 +33,7 @@ def emit(specification: Specification, modules: Sequence[Module]) -> dict[str, s
     )
     environment.filters.update(FILTERS)
     environment.globals.update(call=_parallel_call, row_call=_row_call)
-    environment.globals.update(call_for_rows=_call_for_rows, part_of_row=_part_of_row)
+    environment.globals.update(call_for_rows=_call_for_rows)
     source = Path(specification.path).name
     files: dict[str, str] = {}
     for module in modules:
@@ -193,12 +193,6 @@ def _call_for_rows(kernel: Kernel) -> str:
     arguments = [f"part_{a}" for a in kernel.inputs]
     arguments += [*kernel.scalars, *(f"{a}[begin_part:end_part]" for a in kernel.outputs)]
     return "\n".join(call(kernel.name, arguments, indent=" " * 8))
-
-
-def _part_of_row(name: str, place: int) -> str:
-    """How a kernel for rows finds the part of an operand that it works on."""
-    arguments = [name, f"offsets[{place}]", f"layouts[{place}]", "begin_part", "end_part"]
-    return "\n".join(call(f"part_{name} = part_of_row", [*arguments, f"spare_{name}"], " " * 8))
 
 
 def _row_call(kernel: Kernel) -> str:

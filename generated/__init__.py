@@ -208,6 +208,7 @@ INTERFACE = (
     ("fold_repeats", "fold_repeats", ("internal",), (), False, ""),
     ("shift", "shift", ("internal",), (), False, ""),
     ("cumsum", "cumsum", ("torch",), (), True, ""),
+    ("reverse_cumsum", "reverse_cumsum", ("internal",), (), False, ""),
     ("cumprod", "cumprod", ("torch",), (), True, ""),
     ("linear_recurrence", "linear_recurrence", ("internal",), (), False, ""),
     ("reverse_recurrence", "reverse_recurrence", ("internal",), (), False, ""),

@@ -46,22 +46,8 @@ SPAN = 2048
 
 
 @register_jitable
-def end_of_row(at, size, high):
-    """Where the elements from `at` on cease to lie in one row, or become too many."""
-    return min(at + size - at % size, at + SPAN, high)
-
-
-@register_jitable
-def part_of_row(source, offset, layout, at, end, spare):
-    """Elements of one row: where they are if they lie side by side, else brought to `spare`."""
-    size, step = layout[3], layout[7]
-    row = at // size
-    inner = row // layout[2]
-    start = offset + (at % size) * step + (row % layout[2]) * layout[6]
-    start += (inner % layout[1]) * layout[5] + (inner // layout[1]) * layout[4]
-    if step == 1:
-        return source[start : start + end - at]
-    part = spare[: end - at]
+def bring(source, start, step, part):
+    """Elements that do not lie side by side, put so."""
     if step == 0:
         value = source[start]
         for i in range(part.shape[0]):
@@ -69,7 +55,6 @@ def part_of_row(source, offset, layout, at, end, spare):
     else:
         for i in range(part.shape[0]):
             part[i] = source[np.uint64(start + i * step)]
-    return part
 
 
 # where:
@@ -92,22 +77,57 @@ def where_forward_parallel(condition, self, other, out):
 @kernel
 def where_forward_rows(layouts, offsets, low, high, condition, self, other, out):
     size = layouts[0, 3]
-    spare_condition = np.empty(SPAN, condition.dtype)
-    spare_self = np.empty(SPAN, self.dtype)
-    spare_other = np.empty(SPAN, other.dtype)
+    step_condition = layouts[0, 7]
+    spare_condition = np.empty(0 if step_condition == 1 else SPAN, condition.dtype)
+    held_condition = -1
+    step_self = layouts[1, 7]
+    spare_self = np.empty(0 if step_self == 1 else SPAN, self.dtype)
+    held_self = -1
+    step_other = layouts[2, 7]
+    spare_other = np.empty(0 if step_other == 1 else SPAN, other.dtype)
+    held_other = -1
     begin_part = low
     while begin_part < high:
-        end_part = end_of_row(begin_part, size, high)
-        part_condition = part_of_row(
-            condition,
-            offsets[0],
-            layouts[0],
-            begin_part,
-            end_part,
-            spare_condition,
-        )
-        part_self = part_of_row(self, offsets[1], layouts[1], begin_part, end_part, spare_self)
-        part_other = part_of_row(other, offsets[2], layouts[2], begin_part, end_part, spare_other)
+        row = begin_part // size
+        column = begin_part - row * size
+        end_part = min(begin_part + size - column, begin_part + SPAN, high)
+        i1 = row // layouts[0, 2]
+        i2 = row - i1 * layouts[0, 2]
+        i0 = i1 // layouts[0, 1]
+        i1 -= i0 * layouts[0, 1]
+        start = offsets[0] + i0 * layouts[0, 4] + i1 * layouts[0, 5]
+        start += i2 * layouts[0, 6] + column * step_condition
+        if step_condition == 1:
+            part_condition = condition[start : start + end_part - begin_part]
+        else:
+            part_condition = spare_condition[: end_part - begin_part]
+            if step_condition != 0:
+                bring(condition, start, step_condition, part_condition)
+            elif start != held_condition:
+                bring(condition, start, 0, spare_condition[: min(size, SPAN)])
+            held_condition = start
+        start = offsets[1] + i0 * layouts[1, 4] + i1 * layouts[1, 5]
+        start += i2 * layouts[1, 6] + column * step_self
+        if step_self == 1:
+            part_self = self[start : start + end_part - begin_part]
+        else:
+            part_self = spare_self[: end_part - begin_part]
+            if step_self != 0:
+                bring(self, start, step_self, part_self)
+            elif start != held_self:
+                bring(self, start, 0, spare_self[: min(size, SPAN)])
+            held_self = start
+        start = offsets[2] + i0 * layouts[2, 4] + i1 * layouts[2, 5]
+        start += i2 * layouts[2, 6] + column * step_other
+        if step_other == 1:
+            part_other = other[start : start + end_part - begin_part]
+        else:
+            part_other = spare_other[: end_part - begin_part]
+            if step_other != 0:
+                bring(other, start, step_other, part_other)
+            elif start != held_other:
+                bring(other, start, 0, spare_other[: min(size, SPAN)])
+            held_other = start
         where_forward(part_condition, part_self, part_other, out[begin_part:end_part])
         begin_part = end_part
 
@@ -188,15 +208,57 @@ def masked_fill_forward_parallel(self, mask, value, out):
 @kernel
 def masked_fill_forward_rows(layouts, offsets, low, high, self, mask, value, out):
     size = layouts[0, 3]
-    spare_self = np.empty(SPAN, self.dtype)
-    spare_mask = np.empty(SPAN, mask.dtype)
-    spare_value = np.empty(SPAN, value.dtype)
+    step_self = layouts[0, 7]
+    spare_self = np.empty(0 if step_self == 1 else SPAN, self.dtype)
+    held_self = -1
+    step_mask = layouts[1, 7]
+    spare_mask = np.empty(0 if step_mask == 1 else SPAN, mask.dtype)
+    held_mask = -1
+    step_value = layouts[2, 7]
+    spare_value = np.empty(0 if step_value == 1 else SPAN, value.dtype)
+    held_value = -1
     begin_part = low
     while begin_part < high:
-        end_part = end_of_row(begin_part, size, high)
-        part_self = part_of_row(self, offsets[0], layouts[0], begin_part, end_part, spare_self)
-        part_mask = part_of_row(mask, offsets[1], layouts[1], begin_part, end_part, spare_mask)
-        part_value = part_of_row(value, offsets[2], layouts[2], begin_part, end_part, spare_value)
+        row = begin_part // size
+        column = begin_part - row * size
+        end_part = min(begin_part + size - column, begin_part + SPAN, high)
+        i1 = row // layouts[0, 2]
+        i2 = row - i1 * layouts[0, 2]
+        i0 = i1 // layouts[0, 1]
+        i1 -= i0 * layouts[0, 1]
+        start = offsets[0] + i0 * layouts[0, 4] + i1 * layouts[0, 5]
+        start += i2 * layouts[0, 6] + column * step_self
+        if step_self == 1:
+            part_self = self[start : start + end_part - begin_part]
+        else:
+            part_self = spare_self[: end_part - begin_part]
+            if step_self != 0:
+                bring(self, start, step_self, part_self)
+            elif start != held_self:
+                bring(self, start, 0, spare_self[: min(size, SPAN)])
+            held_self = start
+        start = offsets[1] + i0 * layouts[1, 4] + i1 * layouts[1, 5]
+        start += i2 * layouts[1, 6] + column * step_mask
+        if step_mask == 1:
+            part_mask = mask[start : start + end_part - begin_part]
+        else:
+            part_mask = spare_mask[: end_part - begin_part]
+            if step_mask != 0:
+                bring(mask, start, step_mask, part_mask)
+            elif start != held_mask:
+                bring(mask, start, 0, spare_mask[: min(size, SPAN)])
+            held_mask = start
+        start = offsets[2] + i0 * layouts[2, 4] + i1 * layouts[2, 5]
+        start += i2 * layouts[2, 6] + column * step_value
+        if step_value == 1:
+            part_value = value[start : start + end_part - begin_part]
+        else:
+            part_value = spare_value[: end_part - begin_part]
+            if step_value != 0:
+                bring(value, start, step_value, part_value)
+            elif start != held_value:
+                bring(value, start, 0, spare_value[: min(size, SPAN)])
+            held_value = start
         masked_fill_forward(part_self, part_mask, part_value, out[begin_part:end_part])
         begin_part = end_part
 

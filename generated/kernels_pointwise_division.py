@@ -80,22 +80,8 @@ SPAN = 2048
 
 
 @register_jitable
-def end_of_row(at, size, high):
-    """Where the elements from `at` on cease to lie in one row, or become too many."""
-    return min(at + size - at % size, at + SPAN, high)
-
-
-@register_jitable
-def part_of_row(source, offset, layout, at, end, spare):
-    """Elements of one row: where they are if they lie side by side, else brought to `spare`."""
-    size, step = layout[3], layout[7]
-    row = at // size
-    inner = row // layout[2]
-    start = offset + (at % size) * step + (row % layout[2]) * layout[6]
-    start += (inner % layout[1]) * layout[5] + (inner // layout[1]) * layout[4]
-    if step == 1:
-        return source[start : start + end - at]
-    part = spare[: end - at]
+def bring(source, start, step, part):
+    """Elements that do not lie side by side, put so."""
     if step == 0:
         value = source[start]
         for i in range(part.shape[0]):
@@ -103,7 +89,6 @@ def part_of_row(source, offset, layout, at, end, spare):
     else:
         for i in range(part.shape[0]):
             part[i] = source[np.uint64(start + i * step)]
-    return part
 
 
 # div:
@@ -126,13 +111,43 @@ def div_forward_parallel(self, other, out):
 @kernel
 def div_forward_rows(layouts, offsets, low, high, self, other, out):
     size = layouts[0, 3]
-    spare_self = np.empty(SPAN, self.dtype)
-    spare_other = np.empty(SPAN, other.dtype)
+    step_self = layouts[0, 7]
+    spare_self = np.empty(0 if step_self == 1 else SPAN, self.dtype)
+    held_self = -1
+    step_other = layouts[1, 7]
+    spare_other = np.empty(0 if step_other == 1 else SPAN, other.dtype)
+    held_other = -1
     begin_part = low
     while begin_part < high:
-        end_part = end_of_row(begin_part, size, high)
-        part_self = part_of_row(self, offsets[0], layouts[0], begin_part, end_part, spare_self)
-        part_other = part_of_row(other, offsets[1], layouts[1], begin_part, end_part, spare_other)
+        row = begin_part // size
+        column = begin_part - row * size
+        end_part = min(begin_part + size - column, begin_part + SPAN, high)
+        i1 = row // layouts[0, 2]
+        i2 = row - i1 * layouts[0, 2]
+        i0 = i1 // layouts[0, 1]
+        i1 -= i0 * layouts[0, 1]
+        start = offsets[0] + i0 * layouts[0, 4] + i1 * layouts[0, 5]
+        start += i2 * layouts[0, 6] + column * step_self
+        if step_self == 1:
+            part_self = self[start : start + end_part - begin_part]
+        else:
+            part_self = spare_self[: end_part - begin_part]
+            if step_self != 0:
+                bring(self, start, step_self, part_self)
+            elif start != held_self:
+                bring(self, start, 0, spare_self[: min(size, SPAN)])
+            held_self = start
+        start = offsets[1] + i0 * layouts[1, 4] + i1 * layouts[1, 5]
+        start += i2 * layouts[1, 6] + column * step_other
+        if step_other == 1:
+            part_other = other[start : start + end_part - begin_part]
+        else:
+            part_other = spare_other[: end_part - begin_part]
+            if step_other != 0:
+                bring(other, start, step_other, part_other)
+            elif start != held_other:
+                bring(other, start, 0, spare_other[: min(size, SPAN)])
+            held_other = start
         div_forward(part_self, part_other, out[begin_part:end_part])
         begin_part = end_part
 
@@ -306,17 +321,71 @@ def tied_quotient_forward_parallel(self, gap, near, noise, out):
 @kernel
 def tied_quotient_forward_rows(layouts, offsets, low, high, self, gap, near, noise, out):
     size = layouts[0, 3]
-    spare_self = np.empty(SPAN, self.dtype)
-    spare_gap = np.empty(SPAN, gap.dtype)
-    spare_near = np.empty(SPAN, near.dtype)
-    spare_noise = np.empty(SPAN, noise.dtype)
+    step_self = layouts[0, 7]
+    spare_self = np.empty(0 if step_self == 1 else SPAN, self.dtype)
+    held_self = -1
+    step_gap = layouts[1, 7]
+    spare_gap = np.empty(0 if step_gap == 1 else SPAN, gap.dtype)
+    held_gap = -1
+    step_near = layouts[2, 7]
+    spare_near = np.empty(0 if step_near == 1 else SPAN, near.dtype)
+    held_near = -1
+    step_noise = layouts[3, 7]
+    spare_noise = np.empty(0 if step_noise == 1 else SPAN, noise.dtype)
+    held_noise = -1
     begin_part = low
     while begin_part < high:
-        end_part = end_of_row(begin_part, size, high)
-        part_self = part_of_row(self, offsets[0], layouts[0], begin_part, end_part, spare_self)
-        part_gap = part_of_row(gap, offsets[1], layouts[1], begin_part, end_part, spare_gap)
-        part_near = part_of_row(near, offsets[2], layouts[2], begin_part, end_part, spare_near)
-        part_noise = part_of_row(noise, offsets[3], layouts[3], begin_part, end_part, spare_noise)
+        row = begin_part // size
+        column = begin_part - row * size
+        end_part = min(begin_part + size - column, begin_part + SPAN, high)
+        i1 = row // layouts[0, 2]
+        i2 = row - i1 * layouts[0, 2]
+        i0 = i1 // layouts[0, 1]
+        i1 -= i0 * layouts[0, 1]
+        start = offsets[0] + i0 * layouts[0, 4] + i1 * layouts[0, 5]
+        start += i2 * layouts[0, 6] + column * step_self
+        if step_self == 1:
+            part_self = self[start : start + end_part - begin_part]
+        else:
+            part_self = spare_self[: end_part - begin_part]
+            if step_self != 0:
+                bring(self, start, step_self, part_self)
+            elif start != held_self:
+                bring(self, start, 0, spare_self[: min(size, SPAN)])
+            held_self = start
+        start = offsets[1] + i0 * layouts[1, 4] + i1 * layouts[1, 5]
+        start += i2 * layouts[1, 6] + column * step_gap
+        if step_gap == 1:
+            part_gap = gap[start : start + end_part - begin_part]
+        else:
+            part_gap = spare_gap[: end_part - begin_part]
+            if step_gap != 0:
+                bring(gap, start, step_gap, part_gap)
+            elif start != held_gap:
+                bring(gap, start, 0, spare_gap[: min(size, SPAN)])
+            held_gap = start
+        start = offsets[2] + i0 * layouts[2, 4] + i1 * layouts[2, 5]
+        start += i2 * layouts[2, 6] + column * step_near
+        if step_near == 1:
+            part_near = near[start : start + end_part - begin_part]
+        else:
+            part_near = spare_near[: end_part - begin_part]
+            if step_near != 0:
+                bring(near, start, step_near, part_near)
+            elif start != held_near:
+                bring(near, start, 0, spare_near[: min(size, SPAN)])
+            held_near = start
+        start = offsets[3] + i0 * layouts[3, 4] + i1 * layouts[3, 5]
+        start += i2 * layouts[3, 6] + column * step_noise
+        if step_noise == 1:
+            part_noise = noise[start : start + end_part - begin_part]
+        else:
+            part_noise = spare_noise[: end_part - begin_part]
+            if step_noise != 0:
+                bring(noise, start, step_noise, part_noise)
+            elif start != held_noise:
+                bring(noise, start, 0, spare_noise[: min(size, SPAN)])
+            held_noise = start
         tied_quotient_forward(part_self, part_gap, part_near, part_noise, out[begin_part:end_part])
         begin_part = end_part
 

@@ -496,22 +496,8 @@ SPAN = 2048
 
 
 @register_jitable
-def end_of_row(at, size, high):
-    """Where the elements from `at` on cease to lie in one row, or become too many."""
-    return min(at + size - at % size, at + SPAN, high)
-
-
-@register_jitable
-def part_of_row(source, offset, layout, at, end, spare):
-    """Elements of one row: where they are if they lie side by side, else brought to `spare`."""
-    size, step = layout[3], layout[7]
-    row = at // size
-    inner = row // layout[2]
-    start = offset + (at % size) * step + (row % layout[2]) * layout[6]
-    start += (inner % layout[1]) * layout[5] + (inner // layout[1]) * layout[4]
-    if step == 1:
-        return source[start : start + end - at]
-    part = spare[: end - at]
+def bring(source, start, step, part):
+    """Elements that do not lie side by side, put so."""
     if step == 0:
         value = source[start]
         for i in range(part.shape[0]):
@@ -519,7 +505,6 @@ def part_of_row(source, offset, layout, at, end, spare):
     else:
         for i in range(part.shape[0]):
             part[i] = source[np.uint64(start + i * step)]
-    return part
 
 
 # pow:
@@ -542,20 +527,43 @@ def pow_forward_parallel(self, exponent, out):
 @kernel
 def pow_forward_rows(layouts, offsets, low, high, self, exponent, out):
     size = layouts[0, 3]
-    spare_self = np.empty(SPAN, self.dtype)
-    spare_exponent = np.empty(SPAN, exponent.dtype)
+    step_self = layouts[0, 7]
+    spare_self = np.empty(0 if step_self == 1 else SPAN, self.dtype)
+    held_self = -1
+    step_exponent = layouts[1, 7]
+    spare_exponent = np.empty(0 if step_exponent == 1 else SPAN, exponent.dtype)
+    held_exponent = -1
     begin_part = low
     while begin_part < high:
-        end_part = end_of_row(begin_part, size, high)
-        part_self = part_of_row(self, offsets[0], layouts[0], begin_part, end_part, spare_self)
-        part_exponent = part_of_row(
-            exponent,
-            offsets[1],
-            layouts[1],
-            begin_part,
-            end_part,
-            spare_exponent,
-        )
+        row = begin_part // size
+        column = begin_part - row * size
+        end_part = min(begin_part + size - column, begin_part + SPAN, high)
+        i1 = row // layouts[0, 2]
+        i2 = row - i1 * layouts[0, 2]
+        i0 = i1 // layouts[0, 1]
+        i1 -= i0 * layouts[0, 1]
+        start = offsets[0] + i0 * layouts[0, 4] + i1 * layouts[0, 5]
+        start += i2 * layouts[0, 6] + column * step_self
+        if step_self == 1:
+            part_self = self[start : start + end_part - begin_part]
+        else:
+            part_self = spare_self[: end_part - begin_part]
+            if step_self != 0:
+                bring(self, start, step_self, part_self)
+            elif start != held_self:
+                bring(self, start, 0, spare_self[: min(size, SPAN)])
+            held_self = start
+        start = offsets[1] + i0 * layouts[1, 4] + i1 * layouts[1, 5]
+        start += i2 * layouts[1, 6] + column * step_exponent
+        if step_exponent == 1:
+            part_exponent = exponent[start : start + end_part - begin_part]
+        else:
+            part_exponent = spare_exponent[: end_part - begin_part]
+            if step_exponent != 0:
+                bring(exponent, start, step_exponent, part_exponent)
+            elif start != held_exponent:
+                bring(exponent, start, 0, spare_exponent[: min(size, SPAN)])
+            held_exponent = start
         pow_forward(part_self, part_exponent, out[begin_part:end_part])
         begin_part = end_part
 

@@ -277,22 +277,8 @@ SPAN = 2048
 
 
 @register_jitable
-def end_of_row(at, size, high):
-    """Where the elements from `at` on cease to lie in one row, or become too many."""
-    return min(at + size - at % size, at + SPAN, high)
-
-
-@register_jitable
-def part_of_row(source, offset, layout, at, end, spare):
-    """Elements of one row: where they are if they lie side by side, else brought to `spare`."""
-    size, step = layout[3], layout[7]
-    row = at // size
-    inner = row // layout[2]
-    start = offset + (at % size) * step + (row % layout[2]) * layout[6]
-    start += (inner % layout[1]) * layout[5] + (inner // layout[1]) * layout[4]
-    if step == 1:
-        return source[start : start + end - at]
-    part = spare[: end - at]
+def bring(source, start, step, part):
+    """Elements that do not lie side by side, put so."""
     if step == 0:
         value = source[start]
         for i in range(part.shape[0]):
@@ -300,7 +286,6 @@ def part_of_row(source, offset, layout, at, end, spare):
     else:
         for i in range(part.shape[0]):
             part[i] = source[np.uint64(start + i * step)]
-    return part
 
 
 # remainder:
@@ -323,13 +308,43 @@ def remainder_forward_parallel(self, other, out):
 @kernel
 def remainder_forward_rows(layouts, offsets, low, high, self, other, out):
     size = layouts[0, 3]
-    spare_self = np.empty(SPAN, self.dtype)
-    spare_other = np.empty(SPAN, other.dtype)
+    step_self = layouts[0, 7]
+    spare_self = np.empty(0 if step_self == 1 else SPAN, self.dtype)
+    held_self = -1
+    step_other = layouts[1, 7]
+    spare_other = np.empty(0 if step_other == 1 else SPAN, other.dtype)
+    held_other = -1
     begin_part = low
     while begin_part < high:
-        end_part = end_of_row(begin_part, size, high)
-        part_self = part_of_row(self, offsets[0], layouts[0], begin_part, end_part, spare_self)
-        part_other = part_of_row(other, offsets[1], layouts[1], begin_part, end_part, spare_other)
+        row = begin_part // size
+        column = begin_part - row * size
+        end_part = min(begin_part + size - column, begin_part + SPAN, high)
+        i1 = row // layouts[0, 2]
+        i2 = row - i1 * layouts[0, 2]
+        i0 = i1 // layouts[0, 1]
+        i1 -= i0 * layouts[0, 1]
+        start = offsets[0] + i0 * layouts[0, 4] + i1 * layouts[0, 5]
+        start += i2 * layouts[0, 6] + column * step_self
+        if step_self == 1:
+            part_self = self[start : start + end_part - begin_part]
+        else:
+            part_self = spare_self[: end_part - begin_part]
+            if step_self != 0:
+                bring(self, start, step_self, part_self)
+            elif start != held_self:
+                bring(self, start, 0, spare_self[: min(size, SPAN)])
+            held_self = start
+        start = offsets[1] + i0 * layouts[1, 4] + i1 * layouts[1, 5]
+        start += i2 * layouts[1, 6] + column * step_other
+        if step_other == 1:
+            part_other = other[start : start + end_part - begin_part]
+        else:
+            part_other = spare_other[: end_part - begin_part]
+            if step_other != 0:
+                bring(other, start, step_other, part_other)
+            elif start != held_other:
+                bring(other, start, 0, spare_other[: min(size, SPAN)])
+            held_other = start
         remainder_forward(part_self, part_other, out[begin_part:end_part])
         begin_part = end_part
 
@@ -428,22 +443,57 @@ def lerp_forward_parallel(self, end, weight, out):
 @kernel
 def lerp_forward_rows(layouts, offsets, low, high, self, end, weight, out):
     size = layouts[0, 3]
-    spare_self = np.empty(SPAN, self.dtype)
-    spare_end = np.empty(SPAN, end.dtype)
-    spare_weight = np.empty(SPAN, weight.dtype)
+    step_self = layouts[0, 7]
+    spare_self = np.empty(0 if step_self == 1 else SPAN, self.dtype)
+    held_self = -1
+    step_end = layouts[1, 7]
+    spare_end = np.empty(0 if step_end == 1 else SPAN, end.dtype)
+    held_end = -1
+    step_weight = layouts[2, 7]
+    spare_weight = np.empty(0 if step_weight == 1 else SPAN, weight.dtype)
+    held_weight = -1
     begin_part = low
     while begin_part < high:
-        end_part = end_of_row(begin_part, size, high)
-        part_self = part_of_row(self, offsets[0], layouts[0], begin_part, end_part, spare_self)
-        part_end = part_of_row(end, offsets[1], layouts[1], begin_part, end_part, spare_end)
-        part_weight = part_of_row(
-            weight,
-            offsets[2],
-            layouts[2],
-            begin_part,
-            end_part,
-            spare_weight,
-        )
+        row = begin_part // size
+        column = begin_part - row * size
+        end_part = min(begin_part + size - column, begin_part + SPAN, high)
+        i1 = row // layouts[0, 2]
+        i2 = row - i1 * layouts[0, 2]
+        i0 = i1 // layouts[0, 1]
+        i1 -= i0 * layouts[0, 1]
+        start = offsets[0] + i0 * layouts[0, 4] + i1 * layouts[0, 5]
+        start += i2 * layouts[0, 6] + column * step_self
+        if step_self == 1:
+            part_self = self[start : start + end_part - begin_part]
+        else:
+            part_self = spare_self[: end_part - begin_part]
+            if step_self != 0:
+                bring(self, start, step_self, part_self)
+            elif start != held_self:
+                bring(self, start, 0, spare_self[: min(size, SPAN)])
+            held_self = start
+        start = offsets[1] + i0 * layouts[1, 4] + i1 * layouts[1, 5]
+        start += i2 * layouts[1, 6] + column * step_end
+        if step_end == 1:
+            part_end = end[start : start + end_part - begin_part]
+        else:
+            part_end = spare_end[: end_part - begin_part]
+            if step_end != 0:
+                bring(end, start, step_end, part_end)
+            elif start != held_end:
+                bring(end, start, 0, spare_end[: min(size, SPAN)])
+            held_end = start
+        start = offsets[2] + i0 * layouts[2, 4] + i1 * layouts[2, 5]
+        start += i2 * layouts[2, 6] + column * step_weight
+        if step_weight == 1:
+            part_weight = weight[start : start + end_part - begin_part]
+        else:
+            part_weight = spare_weight[: end_part - begin_part]
+            if step_weight != 0:
+                bring(weight, start, step_weight, part_weight)
+            elif start != held_weight:
+                bring(weight, start, 0, spare_weight[: min(size, SPAN)])
+            held_weight = start
         lerp_forward(part_self, part_end, part_weight, out[begin_part:end_part])
         begin_part = end_part
 
@@ -717,29 +767,57 @@ def addcdiv_forward_general_parallel(self, tensor1, tensor2, value, out):
 @kernel
 def addcdiv_forward_general_rows(layouts, offsets, low, high, self, tensor1, tensor2, value, out):
     size = layouts[0, 3]
-    spare_self = np.empty(SPAN, self.dtype)
-    spare_tensor1 = np.empty(SPAN, tensor1.dtype)
-    spare_tensor2 = np.empty(SPAN, tensor2.dtype)
+    step_self = layouts[0, 7]
+    spare_self = np.empty(0 if step_self == 1 else SPAN, self.dtype)
+    held_self = -1
+    step_tensor1 = layouts[1, 7]
+    spare_tensor1 = np.empty(0 if step_tensor1 == 1 else SPAN, tensor1.dtype)
+    held_tensor1 = -1
+    step_tensor2 = layouts[2, 7]
+    spare_tensor2 = np.empty(0 if step_tensor2 == 1 else SPAN, tensor2.dtype)
+    held_tensor2 = -1
     begin_part = low
     while begin_part < high:
-        end_part = end_of_row(begin_part, size, high)
-        part_self = part_of_row(self, offsets[0], layouts[0], begin_part, end_part, spare_self)
-        part_tensor1 = part_of_row(
-            tensor1,
-            offsets[1],
-            layouts[1],
-            begin_part,
-            end_part,
-            spare_tensor1,
-        )
-        part_tensor2 = part_of_row(
-            tensor2,
-            offsets[2],
-            layouts[2],
-            begin_part,
-            end_part,
-            spare_tensor2,
-        )
+        row = begin_part // size
+        column = begin_part - row * size
+        end_part = min(begin_part + size - column, begin_part + SPAN, high)
+        i1 = row // layouts[0, 2]
+        i2 = row - i1 * layouts[0, 2]
+        i0 = i1 // layouts[0, 1]
+        i1 -= i0 * layouts[0, 1]
+        start = offsets[0] + i0 * layouts[0, 4] + i1 * layouts[0, 5]
+        start += i2 * layouts[0, 6] + column * step_self
+        if step_self == 1:
+            part_self = self[start : start + end_part - begin_part]
+        else:
+            part_self = spare_self[: end_part - begin_part]
+            if step_self != 0:
+                bring(self, start, step_self, part_self)
+            elif start != held_self:
+                bring(self, start, 0, spare_self[: min(size, SPAN)])
+            held_self = start
+        start = offsets[1] + i0 * layouts[1, 4] + i1 * layouts[1, 5]
+        start += i2 * layouts[1, 6] + column * step_tensor1
+        if step_tensor1 == 1:
+            part_tensor1 = tensor1[start : start + end_part - begin_part]
+        else:
+            part_tensor1 = spare_tensor1[: end_part - begin_part]
+            if step_tensor1 != 0:
+                bring(tensor1, start, step_tensor1, part_tensor1)
+            elif start != held_tensor1:
+                bring(tensor1, start, 0, spare_tensor1[: min(size, SPAN)])
+            held_tensor1 = start
+        start = offsets[2] + i0 * layouts[2, 4] + i1 * layouts[2, 5]
+        start += i2 * layouts[2, 6] + column * step_tensor2
+        if step_tensor2 == 1:
+            part_tensor2 = tensor2[start : start + end_part - begin_part]
+        else:
+            part_tensor2 = spare_tensor2[: end_part - begin_part]
+            if step_tensor2 != 0:
+                bring(tensor2, start, step_tensor2, part_tensor2)
+            elif start != held_tensor2:
+                bring(tensor2, start, 0, spare_tensor2[: min(size, SPAN)])
+            held_tensor2 = start
         addcdiv_forward_general(
             part_self,
             part_tensor1,

@@ -5,7 +5,18 @@ can say does not belong here.
 """
 
 from .. import kernel_cache
-from . import averaging, convolving, dropout, indexing, pooling, scan, sorting, tiles, weighing
+from . import (
+    averaging,
+    convolving,
+    dropout,
+    gathering,
+    indexing,
+    pooling,
+    scan,
+    sorting,
+    tiles,
+    weighing,
+)
 from .averaging import (
     adaptive_avg_pool2d,
     adaptive_avg_pool2d_backward,
@@ -54,12 +65,12 @@ from .matrices import (
 from .padding import constant_pad_nd, extend, fold_padding
 from .pooling import max_pool2d_with_indices, pool_gather, pool_scatter
 from .products import addmm, linear
-from .scan import cumprod, cumsum, linear_recurrence, prod
+from .scan import cumprod, cumsum, linear_recurrence, prod, reverse_cumsum
 from .sorting import nonzero, one_hot, sort, topk
 from .triangular import linalg_solve_triangular
 from .weighing import convolution_weight
 
-for module in (averaging, dropout, indexing, pooling, scan, sorting):
+for module in (averaging, dropout, gathering, indexing, pooling, scan, sorting):
     kernel_cache.separate(module)
 kernel_cache.separate(convolving, tiles)
 kernel_cache.separate(weighing, convolving, tiles)
@@ -114,6 +125,7 @@ __all__ = [
     "pool_scatter",
     "prod",
     "repeat",
+    "reverse_cumsum",
     "scatter",
     "scatter_add",
     "scatter_fill",
