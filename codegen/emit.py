@@ -141,9 +141,10 @@ def _kernel_imports(text: str, scalars: Sequence[str]) -> str:
     """The imports that a kernels file uses: Numba's decorators and what scalar functions need."""
     used = {node.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name)}
     grouped: dict[str, set[str]] = {
+        "llvmlite": {"ir"},
         "numba": {"njit", "prange"},
         "numba.core": {"types"},
-        "numba.extending": {"overload", "register_jitable"},
+        "numba.extending": {"intrinsic", "overload", "register_jitable"},
     }
     plain = {"import numpy as np"}
     for line in scalar_preamble(scalars).splitlines():

@@ -216,6 +216,7 @@ INTERFACE = (
     ("prod", "prod", ("torch",), (), True, ""),
     ("prod_dim", "prod", ("torch",), (), True, ""),
     ("gather", "gather", ("torch",), (), True, ""),
+    ("gathered_back", "gathered_back", ("internal",), (), False, ""),
     ("scatter_add", "scatter_add", ("torch",), (), True, ""),
     ("scatter_add_src", "scatter_add", ("internal",), (), False, ""),
     ("index_select", "index_select", ("torch",), (), True, ""),

@@ -66,7 +66,6 @@ OPERATORS = [
         calls=[
             {"self": [3, 4], "dim": 1},
             {"self": [6, 4], "dim": 0},
-            {"self": [], "dim": 0},
         ],
         reference="numpy.flip(numpy.cumsum(numpy.flip(self, dim), axis=dim), dim)",
     ),

@@ -401,9 +401,9 @@ def from_array(array):
     It is copied if a stride is negative or not a whole number of elements, and if the memory is
     read-only or unaligned: kernels are compiled for aligned, writable arrays.
     """
-    dtype = dtypes.from_numpy_dtype(array.dtype)
     if type(array) is not np.ndarray:
         array = np.asarray(array)
+    dtype = dtypes.from_numpy_dtype(array.dtype)
     flags = array.flags
     if not flags.writeable or not flags.aligned:
         array = array.copy(order="C")

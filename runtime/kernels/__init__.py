@@ -40,6 +40,7 @@ from .dropout import keyed_dropout
 from .embedding import embedding_dense_backward, embedding_rows, embedding_shared_rows
 from .indexing import (
     gather,
+    gathered_back,
     index,
     index_add,
     index_put_add,
@@ -100,6 +101,7 @@ __all__ = [
     "fold_padding",
     "fold_repeats",
     "gather",
+    "gathered_back",
     "index",
     "index_add",
     "index_put_add",
