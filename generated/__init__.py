@@ -247,6 +247,7 @@ INTERFACE = (
     ("matmul", "matmul", ("torch",), ("linalg.matmul",), True, "@"),
     ("addmm", "addmm", ("torch",), (), True, ""),
     ("linear", "linear", ("nn.functional",), (), False, ""),
+    ("product_over_rows", "product_over_rows", ("internal",), (), False, ""),
     ("matrix_diagonal", "matrix_diagonal", ("internal",), (), False, ""),
     ("trace", "trace", ("torch",), (), True, ""),
     ("einsum", "einsum", ("torch",), (), False, ""),

@@ -6,7 +6,9 @@ import numpy as np
 
 from . import dtypes, graph
 from .accumulation import tensor_of
+from .blocks import sum_to
 from .graph import Node, begin
+from .modes import modes
 from .operator import General, shell
 from .tensor import Tensor, from_flat
 
@@ -120,10 +122,19 @@ def fit(gradient, shape, dtype):
 
         return full(shape, gradient, dtype=dtype)
     if gradient.shape != shape:
-        gradient = sum_to_size(gradient, shape)
+        gradient = _summed(gradient, shape)
     if gradient.dtype is not dtype:
         gradient = ops.to(gradient, dtype)
     return gradient
+
+
+def _summed(gradient, shape):
+    """`sum_to_size`, without operators where nobody follows what is computed."""
+    if not (modes.grad or modes.active or modes.openings) and gradient.dtype.is_floating_point:
+        total = sum_to(gradient, shape) if gradient.ndim >= len(shape) else None
+        if total is not None:
+            return from_flat(total, shape, gradient.dtype)
+    return sum_to_size(gradient, shape)
 
 
 def sum_to_size(tensor, shape):

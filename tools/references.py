@@ -441,3 +441,8 @@ def kl_div(input: np.ndarray, target: np.ndarray, reduction: Any, log_target: bo
     if reduction == "batchmean":
         return losses.sum() / len(input)
     return loss(losses, None, reduction, False)
+
+
+def product_over_rows(self, other):
+    rows = [array.reshape(-1, array.shape[-1]) for array in (self, other)]
+    return np.einsum("ri,rj->ij", *rows)

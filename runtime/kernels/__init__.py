@@ -65,7 +65,7 @@ from .matrices import (
 )
 from .padding import constant_pad_nd, extend, fold_padding
 from .pooling import max_pool2d_with_indices, pool_gather, pool_scatter
-from .products import addmm, linear
+from .products import addmm, linear, product_over_rows
 from .scan import cumprod, cumsum, linear_recurrence, prod, reverse_cumsum
 from .sorting import nonzero, one_hot, sort, topk
 from .triangular import linalg_solve_triangular
@@ -126,6 +126,7 @@ __all__ = [
     "pool_gather",
     "pool_scatter",
     "prod",
+    "product_over_rows",
     "repeat",
     "reverse_cumsum",
     "scatter",
