@@ -30,6 +30,7 @@ __all__ = [
     "nonzero",
     "one_hot",
     "pad",
+    "product_over_rows",
     "rms_norm",
     "scatter",
     "smooth_l1_loss",
@@ -443,6 +444,6 @@ def kl_div(input: np.ndarray, target: np.ndarray, reduction: Any, log_target: bo
     return loss(losses, None, reduction, False)
 
 
-def product_over_rows(self, other):
+def product_over_rows(self: np.ndarray, other: np.ndarray) -> np.ndarray:
     rows = [array.reshape(-1, array.shape[-1]) for array in (self, other)]
     return np.einsum("ri,rj->ij", *rows)
