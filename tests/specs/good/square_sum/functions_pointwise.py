@@ -121,6 +121,7 @@ MUL = Pointwise(
         kernels.mul_forward_parallel,
         ("self", "other"),
     ),
+    rows=kernels.mul_forward_rows,
     backward={
         (0, 1): (
             kernels.mul_backward,

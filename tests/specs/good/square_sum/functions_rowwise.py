@@ -41,6 +41,8 @@ ENERGY = Rowwise(
     saved_rows=(),
     nonempty=False,
     rules=("floating",),
+    total="",
+    even=(False,),
     forward=(
         kernels.energy_forward,
         kernels.energy_forward_parallel,
