@@ -179,11 +179,16 @@ def unpack_lines(op: Operator) -> list[str]:
     elif names:
         lines += unpacking(names, "unpack(node)")
     if len(op.differentiable_outputs) > 1:
-        parts = [f"grad_{op.entry.signature.outputs[i].name}" for i in op.differentiable_outputs]
-        text = (*op.prelude, *(line for g in op.gradients for line in g.lines))
-        used = {name for line in text for name in words(line)}
-        lines += unpacking([name if name in used else "_" for name in parts], "grad")
+        lines += unpacking(_incoming(op), "grad")
     return lines
+
+
+def _incoming(op: Operator) -> list[str]:
+    """The gradients of the outputs, "_" for those that no formula reads."""
+    read = {name for line in op.prelude for name in words(line)}
+    read |= {name for gradient in op.gradients for line in gradient.lines for name in words(line)}
+    names = [f"grad_{op.entry.signature.outputs[i].name}" for i in op.differentiable_outputs]
+    return [name if name in read else "_" for name in names]
 
 
 def jvp_unpack_lines(op: Operator) -> list[str]:

@@ -60,18 +60,20 @@ def nll_loss(input, target, weight=None, ignore_index=-100, reduction="mean"):
         queries.wrong_type("nll_loss", "target", target)
     if reduction == "mean":
         dim = queries.class_dim(input)
-        wanted = target != ignore_index
-        safe = ops.where(wanted, target, 0)
+        index = queries.class_target(target, input, weight)
+        wanted = queries.wanted_classes(index, input, ignore_index)
+        safe = ops.where(wanted, index, 0)
         picked = ops.squeeze(ops.gather(input, dim, ops.unsqueeze(safe, dim)), dim)
         share = ops.class_weight(input, weight, safe, wanted)
-        losses = -picked * share
+        losses = -ops.where(wanted, picked, 0) * share
         return ops.sum(losses) / ops.sum(share)
     dim = queries.class_dim(input)
-    wanted = target != ignore_index
-    safe = ops.where(wanted, target, 0)
+    index = queries.class_target(target, input, weight)
+    wanted = queries.wanted_classes(index, input, ignore_index)
+    safe = ops.where(wanted, index, 0)
     picked = ops.squeeze(ops.gather(input, dim, ops.unsqueeze(safe, dim)), dim)
     share = ops.class_weight(input, weight, safe, wanted)
-    return ops.reduce_loss(-picked * share, reduction)
+    return ops.reduce_loss(-ops.where(wanted, picked, 0) * share, reduction)
 
 
 def class_weight(input, weight, target, wanted):
@@ -116,7 +118,8 @@ def cross_entropy(
     if label_smoothing == 0:
         scores = ops.log_softmax(input, queries.class_dim(input))
         return ops.nll_loss(scores, target, weight, ignore_index, reduction)
-    return ops.smooth_cross_entropy(input, target, weight, ignore_index, reduction, label_smoothing)
+    part_0 = queries.smoothing(label_smoothing)
+    return ops.smooth_cross_entropy(input, target, weight, ignore_index, reduction, part_0)
 
 
 def soft_cross_entropy(input, target, weight, reduction, label_smoothing):
@@ -178,8 +181,9 @@ def smooth_cross_entropy(input, target, weight, ignore_index, reduction, label_s
     if reduction == "mean":
         dim = queries.class_dim(input)
         scores = ops.log_softmax(input, dim)
-        wanted = target != ignore_index
-        safe = ops.where(wanted, target, 0)
+        index = queries.class_target(target, input, weight)
+        wanted = queries.wanted_classes(index, input, ignore_index)
+        safe = ops.where(wanted, index, 0)
         share = ops.class_weight(input, weight, safe, wanted)
         hard = ops.nll_loss(scores, target, weight, ignore_index, "none")
         even = -ops.sum(ops.scale_classes(scores, weight, dim), dim) * wanted
@@ -188,7 +192,8 @@ def smooth_cross_entropy(input, target, weight, ignore_index, reduction, label_s
         return ops.sum(losses) / ops.sum(share)
     dim = queries.class_dim(input)
     scores = ops.log_softmax(input, dim)
-    wanted = target != ignore_index
+    index = queries.class_target(target, input, weight)
+    wanted = queries.wanted_classes(index, input, ignore_index)
     hard = ops.nll_loss(scores, target, weight, ignore_index, "none")
     even = -ops.sum(ops.scale_classes(scores, weight, dim), dim) * wanted
     part = label_smoothing / input.shape[dim]

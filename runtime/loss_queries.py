@@ -8,8 +8,12 @@ from __future__ import annotations
 import math
 import warnings
 
+import numpy as np
+
+from . import dtypes
 from .geometry import Size, normalize_dim
 from .modes import modes
+from .tensor import from_array
 
 # --- losses --------------------------------------------------------------------------------------
 
@@ -107,6 +111,52 @@ def divergence_reduction(reduction):
             stacklevel=3,
         )
     return "sum" if reduction == "batchmean" else reduction
+
+
+def class_target(target, input, weight):
+    """Class indices, checked against the shape of the input and the number of weights."""
+    if target.dtype not in (dtypes.int64, dtypes.uint8):
+        raise RuntimeError(f"expected target dtype to be Long or Byte, but got {target.dtype}")
+    if input.ndim == 0:
+        raise ValueError("nll_loss: input must have at least one dimension")
+    if input.ndim == 1:
+        if target.ndim:
+            raise ValueError(
+                f"For 1D input, 1D target must have size 1, but got target size: {target.numel()}"
+            )
+    elif target.ndim == 0 or target.shape[0] != input.shape[0]:
+        size = target.shape[0] if target.ndim else 0
+        raise ValueError(
+            f"Expected input batch_size ({input.shape[0]}) to match target batch_size ({size})."
+        )
+    elif target.shape[1:] != input.shape[2:]:
+        wanted = [input.shape[0], *input.shape[2:]]
+        raise RuntimeError(f"Expected target size {wanted}, got {list(target.shape)}")
+    classes = input.shape[0 if input.ndim == 1 else 1]
+    if weight is not None and weight.shape != (classes,):
+        raise RuntimeError(
+            f"weight tensor should be defined either for all {classes} classes or no classes but "
+            f"got weight tensor of shape: {list(weight.shape)}"
+        )
+    return target
+
+
+def wanted_classes(target, input, ignore_index):
+    """Which targets count; IndexError for those that are no class."""
+    values = target._nd()
+    wanted = values != ignore_index
+    classes = input.shape[0 if input.ndim == 1 else 1]
+    wrong = wanted & ((values < 0) | (values >= classes))
+    if wrong.any():
+        raise IndexError(f"Target {values[wrong].flat[0]} is out of bounds.")
+    return from_array(np.asarray(wanted))
+
+
+def smoothing(value):
+    """A share of label smoothing."""
+    if value > 1:
+        raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {value}")
+    return value
 
 
 def fractions(tensor):

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from .geometry import Size, is_contiguous, normalize_dim
+from .layer_queries import (  # noqa: F401
+    bilinear_pair,
+    grouped_shape,
+    half_shape,
+    line_window,
+    pooled_line,
+)
 from .loss_queries import (  # noqa: F401
     batch,
     batch_statistics,
     channel_shape,
+    class_target,
     divergence_reduction,
     equal_shape,
     fractions,
@@ -19,7 +27,9 @@ from .loss_queries import (  # noqa: F401
     reduction_name,
     reduction_number,
     same_shape,
+    smoothing,
     tracked,
+    wanted_classes,
 )
 from .matrix_queries import (  # noqa: F401
     epsilon,

@@ -12,6 +12,7 @@ import numpy as np
 
 __all__ = [
     "adaptive_avg_pool2d",
+    "attention",
     "avg_pool2d",
     "batch_norm",
     "binary_cross_entropy",
@@ -447,3 +448,28 @@ def kl_div(input: np.ndarray, target: np.ndarray, reduction: Any, log_target: bo
 def product_over_rows(self: np.ndarray, other: np.ndarray) -> np.ndarray:
     rows = [array.reshape(-1, array.shape[-1]) for array in (self, other)]
     return np.einsum("ri,rj->ij", *rows)
+
+
+def attention(
+    query: Any,
+    key: Any,
+    value: Any,
+    mask: Any | None,
+    causal: bool,
+    scale: float | None,
+    grouped: bool,
+) -> Any:
+    if grouped:
+        times = query.shape[-3] // key.shape[-3]
+        key, value = np.repeat(key, times, -3), np.repeat(value, times, -3)
+    scores = np.einsum("...td,...sd->...ts", query, key)
+    scores = scores * (query.shape[-1] ** -0.5 if scale is None else scale)
+    if mask is not None:
+        scores = np.where(mask, scores, -np.inf) if mask.dtype == bool else scores + mask
+    if causal:
+        places = np.indices(scores.shape[-2:])
+        scores = np.where(places[1] > places[0], -np.inf, scores)
+    with np.errstate(invalid="ignore"):
+        weights = np.exp(scores - scores.max(-1, keepdims=True, initial=-np.inf))
+        weights = np.nan_to_num(weights / weights.sum(-1, keepdims=True))
+    return np.einsum("...ts,...sd->...td", weights, value)

@@ -1,4 +1,4 @@
-"""Backward passes of several threads, into shared leaves and through shared graphs, lose nothing."""
+"""Backward passes of several threads, into shared leaves and shared graphs, lose nothing."""
 
 import math
 import os

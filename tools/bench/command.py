@@ -7,7 +7,7 @@ import warnings
 
 import rederive
 from rederive.tools import specification
-from rederive.tools.bench import cases, operators, process, report
+from rederive.tools.bench import cases, operators, process, report, training
 from rederive.tools.bench.options import SECTIONS
 
 SHORT, LONG = 2e-3, 5e-3  # seconds that a timed round lasts at least
@@ -52,6 +52,10 @@ def run(options: argparse.Namespace) -> int:
                 chosen = [c for c in listing() if all(text in c.name for text in options.case)]
                 measured = cases.measure(chosen, rederive, torch, options.rounds, at_least, title)
                 parts += _show(measured)
+    if "training" in sections:
+        table = report.training_table(training.measure(rederive, torch, options.rounds, 2e-2))
+        table.show()
+        parts += [f"### {table.title}", table.markdown()]
     start = process.start_up(options.rounds) if "start" in sections else None
     regeneration = process.regeneration(3) if "generate" in sections else None
     compilation = process.compilation() if "compile" in sections else None

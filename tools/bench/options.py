@@ -7,7 +7,7 @@ from pathlib import Path
 
 SECTIONS = (
     *("small", "broadcast", "calls", "large", "layouts", "lanes"),
-    *("start", "generate", "compile"),
+    *("training", "start", "generate", "compile"),
 )
 
 
