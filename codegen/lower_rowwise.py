@@ -33,6 +33,8 @@ class LanePlan:
     saved_rows: tuple[str, ...]  # `let` numbers that the forward kernel also writes
     nonempty: bool  # an empty lane is an error
     rules: tuple[str, ...]  # dtype rule of each output
+    total: str  # "sum" or "mean" when the result is that of the input itself
+    even: tuple[bool, ...]  # per differentiable input: all of a lane has the same gradient
 
 
 @dataclass
@@ -101,6 +103,21 @@ class RowLowering:
             saved_rows=saved_rows,
             nonempty=bool(functions & _LANE_HELPERS),
             rules=tuple(self._rule(tree) for _, tree in self.results),
+            total=self._total(),
+            even=tuple(self._even(d, trees[d]) for d in trees),
+        )
+
+    def _total(self) -> str:
+        """Which plain total of the input the only result is, if it is one."""
+        tree = self.results[0][1]
+        if len(self.results) == 1 and isinstance(tree, Call) and tree.function in ("sum", "mean"):
+            return tree.function if tree.arguments[0] == Name(self.lanes[0]) else ""
+        return ""
+
+    def _even(self, argument: str, tree: Expr) -> bool:
+        """Whether a gradient is one number a lane; the incoming one must be, too."""
+        return argument not in self.lane_parameters and not (
+            any(self.lane_outputs) or self._is_lane(tree)
         )
 
     def _saved_rows(self, trees: list[Expr], grads: set[str]) -> tuple[str, ...]:
@@ -161,11 +178,15 @@ class RowLowering:
         texts = dict(self.entry.gradients)
         comments = [f"{self.entry.signature.name}, gradient of {', '.join(group)}:"]
         comments += [f"  {texts[d].text}" for d in group]
+        order = tuple(positions[d] for d in group)
+        if len(group) == 1 and trees[group[0]] == Name("grad") and self._even(*group, Name("grad")):
+            return Backward(order, None, (), ())
         part = "" if len(group) == len(trees) else "_" + "_".join(group)
         assignments = []
         for d in group:
             out = "out" if len(group) == 1 else f"out_{d}"
-            kind = "parameter" if d in self.lane_parameters else "lane"
+            kind = "row" if self._even(d, trees[d]) else "lane"
+            kind = "parameter" if d in self.lane_parameters else kind
             assignments.append((out, trees[d], kind))
         lanes = [g for g, lane in lane_grads.items() if lane] + list(self.lanes)
         lanes += [n for n, lane in zip(self.outputs, self.lane_outputs, strict=True) if lane]
@@ -180,7 +201,6 @@ class RowLowering:
             rows=rows,
             known=set(saved_rows),
         )
-        order = tuple(positions[d] for d in group)
         saved = tuple(a for a in kernel.arguments if a not in lane_grads)
         return Backward(order, kernel, order, saved)
 

@@ -14,7 +14,7 @@ class LogsumexpBackward0(RowwiseNode):
 
     def formulas(node, grad):
         # self: grad * exp(self - result)
-        lanes = node.general.lanes
+        lanes = node.general.details
         self, result = unpack(node)
         result = lanes.keep(result)
         grad = lanes.keep(grad)
@@ -45,6 +45,8 @@ LOGSUMEXP = Rowwise(
     saved_rows=(),
     nonempty=True,
     rules=("float",),
+    total="",
+    even=(False,),
     forward=(
         kernels.logsumexp_forward,
         kernels.logsumexp_forward_parallel,

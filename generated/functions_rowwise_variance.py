@@ -14,7 +14,7 @@ class VarBackward0(RowwiseNode):
 
     def formulas(node, grad):
         # self: 2 * grad * (self - center) / (count - correction)
-        lanes = node.general.lanes
+        lanes = node.general.details
         self, correction = unpack(node)
         grad = lanes.keep(grad)
         needed = node.needed()
@@ -46,6 +46,8 @@ VAR = Rowwise(
     saved_rows=("center",),
     nonempty=False,
     rules=("floating",),
+    total="",
+    even=(False,),
     forward=(
         kernels.var_forward,
         kernels.var_forward_parallel,
@@ -80,7 +82,7 @@ class StdBackward0(RowwiseNode):
 
     def formulas(node, grad):
         # self: where(result == 0, 0, grad * (self - center) / scale)
-        lanes = node.general.lanes
+        lanes = node.general.details
         self, correction, result = unpack(node)
         result = lanes.keep(result)
         grad = lanes.keep(grad)
@@ -115,6 +117,8 @@ STD = Rowwise(
     saved_rows=("center",),
     nonempty=False,
     rules=("floating",),
+    total="",
+    even=(False,),
     forward=(
         kernels.std_forward,
         kernels.std_forward_parallel,

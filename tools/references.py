@@ -31,6 +31,7 @@ __all__ = [
     "nonzero",
     "one_hot",
     "pad",
+    "product_over_rows",
     "rms_norm",
     "scatter",
     "smooth_l1_loss",
@@ -442,6 +443,11 @@ def kl_div(input: np.ndarray, target: np.ndarray, reduction: Any, log_target: bo
     if reduction == "batchmean":
         return losses.sum() / len(input)
     return loss(losses, None, reduction, False)
+
+
+def product_over_rows(self: np.ndarray, other: np.ndarray) -> np.ndarray:
+    rows = [array.reshape(-1, array.shape[-1]) for array in (self, other)]
+    return np.einsum("ri,rj->ij", *rows)
 
 
 def attention(
