@@ -140,6 +140,7 @@ def _rowwise_lines(op: Operator) -> list[str]:
         f"lane_parameters={_text(plan.lane_parameters)},",
         f"saved_rows={_text(plan.saved_rows)},",
         f"nonempty={plan.nonempty},",
+        *([] if plan.empty is None else [f"empty={literal(plan.empty)},"]),
         f"rules={literal(plan.rules)},",
         *_kernel_line(plan.forward, "forward"),
         *_backward_lines(plan.backward),

@@ -35,7 +35,7 @@ OPERATORS = [
             {"self": [2, 3, 4], "dim": [0, 2], "keepdim": True},
             {"self": []},
         ],
-        reference="numpy.amax(self, axis=dim, keepdims=keepdim)",
+        reference="references.amax(self, dim, keepdim)",
     ),
     declared(
         name="amin",
@@ -66,7 +66,7 @@ OPERATORS = [
             {"self": [2, 3, 4], "dim": [0, 2], "keepdim": True},
             {"self": []},
         ],
-        reference="numpy.amin(self, axis=dim, keepdims=keepdim)",
+        reference="references.amin(self, dim, keepdim)",
     ),
     declared(
         name="max_dim",

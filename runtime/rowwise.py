@@ -76,6 +76,7 @@ class Rowwise(Operator):
         rules,
         forward,
         backward,
+        empty=None,
         **common,
     ):
         super().__init__(**common)
@@ -84,6 +85,7 @@ class Rowwise(Operator):
         self.lane_parameters = lane_parameters
         self.saved_rows = saved_rows
         self.nonempty = nonempty
+        self.empty = empty
         self.rules = rules
         self.forward, self.forward_parallel, self.forward_arguments = forward
         self.backward = backward
@@ -111,7 +113,10 @@ class Rowwise(Operator):
         run = self.forward
         if lanes.rows * lanes.count >= threads.minimum:
             run = self.forward_parallel
-        if lanes.count or not only_lanes:
+        if not lanes.count and self.empty is not None:
+            for out in outs:
+                out.fill(self.empty)
+        elif lanes.count or not only_lanes:
             run(
                 *(arrays[n] if n in arrays else _number(values[n]) for n in names),
                 lanes.rows,
@@ -178,6 +183,12 @@ class Rowwise(Operator):
             if value is None:
                 arrays[name] = np.full(lanes.count, self.absent[name], tensor.dtype.numpy)
                 continue
+            lane = tuple(lanes.shape[d] for d in lanes.dims)
+            if self.over == "normalized_shape" and value.shape != lane:
+                raise RuntimeError(
+                    f"Expected {name} to be of same shape as normalized_shape, but got {name} of "
+                    f"shape {list(value.shape)} and normalized_shape = {list(lane)}"
+                )
             if value.numel() != lanes.count:
                 raise RuntimeError(
                     f"{self.name}(): {name} has shape {tuple(value.shape)}, but the lanes of input "
