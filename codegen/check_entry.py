@@ -20,6 +20,8 @@ from rederive.codegen.check_formulas import (
 )
 from rederive.codegen.check_growth import Edge, context
 from rederive.codegen.errors import Problems, hints, nearest
+from rederive.codegen.expressions import calls
+from rederive.codegen.lower_rowwise import LANE_HELPERS
 from rederive.codegen.model import COMPOSED, Binary, Call, Constant, Entry, Formula, Mark
 from rederive.codegen.tensor_text import QUERIES
 
@@ -206,6 +208,11 @@ class EntryCheck:
             message = f"'{name}' is not an int or int[] argument"
             mark = self.places.value("rowwise", "over")
             self.say("rowwise, 'over'", message, mark, nearest(name, known))
+        formulas = [part.tree for _, part in (*self.entry.let, *self.entry.results)]
+        if self.entry.empty is not None and not any(calls(t) & LANE_HELPERS for t in formulas):
+            message = "nothing here is an error for a lane without elements"
+            mark = self.places.key("rowwise", "empty")
+            self.say("rowwise, 'empty'", message, mark, "max, min, argmax and argmin are")
 
     def composite(self) -> None:
         last = len(self.entry.cases) - 1

@@ -134,6 +134,7 @@ def _rowwise_lines(op: Operator) -> list[str]:
         f"lane_parameters={_text(plan.lane_parameters)},",
         f"saved_rows={_text(plan.saved_rows)},",
         f"nonempty={plan.nonempty},",
+        *([] if plan.empty is None else [f"empty={literal(plan.empty)},"]),
         f"rules={literal(plan.rules)},",
         f"total={literal(plan.total)},",
         f"even={literal(plan.even)},",

@@ -163,6 +163,7 @@ class _Reader:
             return replace(
                 entry,
                 over=self.text(body.values["over"]),
+                empty=self.number(body.values.get("empty")),
                 let=entry.let + self.formulas(body.values.get("let"), "let"),
                 results=self.results(body.values["result"], entry.family),
             )
@@ -174,6 +175,10 @@ class _Reader:
 
     def text(self, node: Node | None) -> str:
         return node.text.strip() if isinstance(node, Scalar) else ""
+
+    def number(self, node: Node | None) -> float | None:
+        value = document.plain(node) if isinstance(node, Scalar) else None
+        return float(value) if isinstance(value, int | float) else None
 
     def items(self, key: str) -> Iterator[tuple[str, Node]]:
         node = self.node.values.get(key)

@@ -17,7 +17,7 @@ from .model import Call, Entry, Expr, Formula, Name
 from .plans import Backward, Kernel
 
 REDUCTIONS = {"max", "min", "sum", "mean", "prod", "any", "all", "argmax", "argmin"}
-_LANE_HELPERS = {"max", "min", "argmax", "argmin"}
+LANE_HELPERS = {"max", "min", "argmax", "argmin"}
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ class LanePlan:
     backward: tuple[Backward, ...]
     saved_rows: tuple[str, ...]  # `let` numbers that the forward kernel also writes
     nonempty: bool  # an empty lane is an error
+    empty: float | None  # what the result of an empty lane is instead
     rules: tuple[str, ...]  # dtype rule of each output
     total: str  # "sum" or "mean" when the result is that of the input itself
     even: tuple[bool, ...]  # per differentiable input: all of a lane has the same gradient
@@ -101,7 +102,8 @@ class RowLowering:
             forward_arguments=forward.arguments,
             backward=tuple(backward),
             saved_rows=saved_rows,
-            nonempty=bool(functions & _LANE_HELPERS),
+            nonempty=bool(functions & LANE_HELPERS) and self.entry.empty is None,
+            empty=self.entry.empty,
             rules=tuple(self._rule(tree) for _, tree in self.results),
             total=self._total(),
             even=tuple(self._even(d, trees[d]) for d in trees),
@@ -318,7 +320,7 @@ class _RowEmitter:
         name = f"{function}_{self.counter}"
         self.counter += 1
         level = self._level(value)
-        if function in _LANE_HELPERS and not (
+        if function in LANE_HELPERS and not (
             isinstance(value, Name) and self.places.get(value.id, "").endswith("_lane[i]")
         ):
             value = self._materialise(f"lane_{self.counter}", value)
@@ -386,7 +388,7 @@ class _RowEmitter:
         loop: list[tuple[str, str, Expr]] = []
         after: list[str] = []
         for function, name, value in reductions:
-            if function in _LANE_HELPERS:
+            if function in LANE_HELPERS:
                 assert isinstance(value, Name)
                 lines.append(f"{name} = lane_{function}({value.id}_lane)")
                 continue

@@ -113,8 +113,9 @@ def cross_entropy(
         queries.wrong_type("cross_entropy", "input", input)
     if not isinstance(target, Tensor):
         queries.wrong_type("cross_entropy", "target", target)
-    if target.dtype.is_floating_point:
-        return ops.soft_cross_entropy(input, target, weight, reduction, label_smoothing)
+    if target.shape == input.shape:
+        shares = queries.class_shares(target)
+        return ops.soft_cross_entropy(input, shares, weight, reduction, label_smoothing)
     if label_smoothing == 0:
         scores = ops.log_softmax(input, queries.class_dim(input))
         return ops.nll_loss(scores, target, weight, ignore_index, reduction)
@@ -138,13 +139,13 @@ def soft_cross_entropy(input, target, weight, reduction, label_smoothing):
         queries.wrong_type("soft_cross_entropy", "target", target)
     if reduction == "mean":
         dim = queries.class_dim(input)
-        share = label_smoothing / input.shape[dim]
+        share = queries.class_share(input, label_smoothing)
         smooth = target * (1 - label_smoothing) + share
         scores = ops.scale_classes(ops.log_softmax(input, dim), weight, dim)
         losses = -ops.sum(smooth * scores, dim)
         return ops.sum(losses) / losses.numel()
     dim = queries.class_dim(input)
-    share = label_smoothing / input.shape[dim]
+    share = queries.class_share(input, label_smoothing)
     smooth = target * (1 - label_smoothing) + share
     scores = ops.scale_classes(ops.log_softmax(input, dim), weight, dim)
     return ops.reduce_loss(-ops.sum(smooth * scores, dim), reduction)
@@ -187,7 +188,7 @@ def smooth_cross_entropy(input, target, weight, ignore_index, reduction, label_s
         share = ops.class_weight(input, weight, safe, wanted)
         hard = ops.nll_loss(scores, target, weight, ignore_index, "none")
         even = -ops.sum(ops.scale_classes(scores, weight, dim), dim) * wanted
-        part = label_smoothing / input.shape[dim]
+        part = queries.class_share(input, label_smoothing)
         losses = (1 - label_smoothing) * hard + part * even
         return ops.sum(losses) / ops.sum(share)
     dim = queries.class_dim(input)
@@ -196,7 +197,7 @@ def smooth_cross_entropy(input, target, weight, ignore_index, reduction, label_s
     wanted = queries.wanted_classes(index, input, ignore_index)
     hard = ops.nll_loss(scores, target, weight, ignore_index, "none")
     even = -ops.sum(ops.scale_classes(scores, weight, dim), dim) * wanted
-    part = label_smoothing / input.shape[dim]
+    part = queries.class_share(input, label_smoothing)
     return ops.reduce_loss((1 - label_smoothing) * hard + part * even, reduction)
 
 
@@ -350,9 +351,11 @@ def binary_cross_entropy_with_logits_torch(
     if not isinstance(target, Tensor):
         queries.wrong_type("binary_cross_entropy_with_logits_torch", "target", target)
     if weight is None and pos_weight is None:
-        losses = ops.logits_entropy(input, target)
+        losses_part_0 = queries.logits_target(target, input, None, None)
+        losses = ops.logits_entropy(input, losses_part_0)
         return ops.reduce_loss(losses, queries.reduction_name(reduction))
-    losses = ops.balanced_entropy(input, target, weight, pos_weight)
+    labels = queries.logits_target(target, input, weight, pos_weight)
+    losses = ops.balanced_entropy(input, labels, weight, pos_weight)
     return ops.reduce_loss(losses, queries.reduction_name(reduction))
 
 

@@ -17,7 +17,8 @@ def outer(input, vec2):
     if not isinstance(vec2, Tensor):
         queries.wrong_type("outer", "vec2", vec2)
     self = input
-    return ops.unsqueeze(self, 1) * ops.unsqueeze(vec2, 0)
+    part_0 = ops.unsqueeze(queries.vector(vec2, "vec2", "outer"), 0)
+    return ops.unsqueeze(queries.vector(self, "self", "outer"), 1) * part_0
 
 
 def outer_out(input, vec2, *, out=None):

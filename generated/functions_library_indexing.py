@@ -52,6 +52,9 @@ TRIL = ArrayOperator(
     saved=(("diagonal", "value", "diagonal", (0,)),),
     jvp=tril_jvp,
     rule="same",
+    shapes={
+        "self": ("...", "n", "k"),
+    },
     call=array_function("numpy.tril"),
 )
 
@@ -109,6 +112,9 @@ TRIU = ArrayOperator(
     saved=(("diagonal", "value", "diagonal", (0,)),),
     jvp=triu_jvp,
     rule="same",
+    shapes={
+        "self": ("...", "n", "k"),
+    },
     call=array_function("numpy.triu"),
 )
 

@@ -43,7 +43,8 @@ LOGSUMEXP = Rowwise(
     lane_outputs=(False,),
     lane_parameters=(),
     saved_rows=(),
-    nonempty=True,
+    nonempty=False,
+    empty=float("-inf"),
     rules=("float",),
     total="",
     even=(False,),
@@ -66,7 +67,8 @@ LOGSUMEXP = Rowwise(
 def logsumexp(input, dim, keepdim=False):
     """Logarithm of the sum of exponentials along `dim`, computed without overflow.
 
-    A lane of only -inf gives -inf, and nan as its gradient.
+    A lane of only -inf gives -inf, and nan as its gradient; a lane without elements gives -inf,
+    too.
     """
     return dispatch(LOGSUMEXP, input, dim, keepdim)
 

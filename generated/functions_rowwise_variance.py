@@ -13,15 +13,16 @@ class VarBackward0(RowwiseNode):
     operator = "var"
 
     def formulas(node, grad):
-        # self: 2 * grad * (self - center) / (count - correction)
+        # self: 2 * grad * (self - center) / freedom
         lanes = node.general.details
         self, correction = unpack(node)
         grad = lanes.keep(grad)
         needed = node.needed()
         center = ops.mean(self, lanes.dims, True)
+        freedom = ops.maximum(lanes.count - correction, 0)
         gradient_self = None
         if needed[0]:
-            gradient_self = 2 * grad * (self - center) / (lanes.count - correction)
+            gradient_self = 2 * grad * (self - center) / freedom
         return (gradient_self,)
 
 
@@ -65,7 +66,9 @@ VAR = Rowwise(
 
 
 def var(input, dim=None, *, correction=1, keepdim=False):
-    """Variance along `dim`; the sum of squares is divided by the count less `correction`."""
+    """Variance along `dim`; the sum of squares is divided by the count less `correction`, or by
+    0 if that is negative.
+    """
     return dispatch(VAR, input, dim, correction, keepdim)
 
 
@@ -81,17 +84,19 @@ class StdBackward0(RowwiseNode):
     operator = "std"
 
     def formulas(node, grad):
-        # self: where(result == 0, 0, grad * (self - center) / scale)
+        # self: grad * slope
         lanes = node.general.details
         self, correction, result = unpack(node)
         result = lanes.keep(result)
         grad = lanes.keep(grad)
         needed = node.needed()
         center = ops.mean(self, lanes.dims, True)
-        scale = result * (lanes.count - correction)
+        freedom = ops.maximum(lanes.count - correction, 0)
+        divisor = ops.where(result == 0, 1, result)
+        slope = ops.where(result == 0, 0, (self - center) / (divisor * freedom))
         gradient_self = None
         if needed[0]:
-            gradient_self = ops.where(result == 0, 0, grad * (self - center) / scale)
+            gradient_self = grad * slope
         return (gradient_self,)
 
 

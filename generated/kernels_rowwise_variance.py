@@ -30,6 +30,12 @@ CONTRACT = {"fastmath": {"contract"}, "forceinline": True}
 scalar = register_jitable(**CONTRACT)
 
 
+@scalar
+def maximum_any(x, y):
+    """The larger; NaN if one is NaN."""
+    return x if x > y or x != x else y
+
+
 def float_operation(name):
     """An LLVM operation on a floating number; an integer or boolean comes back as it is."""
 
@@ -63,6 +69,15 @@ def square_any(x):
 @scalar
 def where_any(condition, x, y):
     return x if condition else y
+
+
+def maximum(x, y):
+    raise NotImplementedError
+
+
+@overload(maximum, jit_options=CONTRACT)
+def maximum_overload(x, y):
+    return maximum_any
 
 
 def sqrt(x):
@@ -187,7 +202,8 @@ def accumulator_overload(x):
 
 # var:
 #     center = mean(self)
-#     sum(square(self - center)) / (count - correction)
+#     freedom = maximum(count - correction, 0)
+#     sum(square(self - center)) / freedom
 @kernel
 def var_forward(self, correction, rows, n, out, save_center):
     number = self.dtype.type
@@ -196,6 +212,7 @@ def var_forward(self, correction, rows, n, out, save_center):
         start = row * n
         stop = start + n
         self_lane = self[start:stop]
+        freedom = maximum(number(n) - correction, number(0))
         mean_0_sum = accumulator(number(0))
         for i in range(self_lane.shape[0]):
             mean_0_sum += self_lane[i]
@@ -205,7 +222,7 @@ def var_forward(self, correction, rows, n, out, save_center):
         for i in range(self_lane.shape[0]):
             sum_1_sum += square(self_lane[i] - center)
         sum_1 = number(sum_1_sum)
-        out[row] = sum_1 / (number(n) - correction)
+        out[row] = sum_1 / freedom
         save_center[row] = center
 
 
@@ -227,7 +244,7 @@ def var_forward_parallel(self, correction, rows, n, out, save_center):
 
 
 # var, gradient of self:
-#     2 * grad * (self - center) / (count - correction)
+#     2 * grad * (self - center) / freedom
 @kernel
 def var_backward(self, grad, center, correction, rows, n, out):
     number = self.dtype.type
@@ -237,9 +254,10 @@ def var_backward(self, grad, center, correction, rows, n, out):
         stop = start + n
         self_lane = self[start:stop]
         out_lane = out[start:stop]
+        freedom = maximum(number(n) - correction, number(0))
         for i in range(out_lane.shape[0]):
             part0_0 = number(2) * grad[row] * (self_lane[i] - center[row])
-            out_lane[i] = part0_0 / (number(n) - correction)
+            out_lane[i] = part0_0 / freedom
 
 
 @parallel_kernel
@@ -262,8 +280,10 @@ def var_backward_parallel(self, grad, center, correction, rows, n, out):
 
 # std:
 #     center = mean(self)
-#     scale = result * (count - correction)
-#     sqrt(sum(square(self - center)) / (count - correction))
+#     freedom = maximum(count - correction, 0)
+#     divisor = where(result == 0, 1, result)
+#     slope = where(result == 0, 0, (self - center) / (divisor * freedom))
+#     sqrt(sum(square(self - center)) / freedom)
 @kernel
 def std_forward(self, correction, rows, n, out, save_center):
     number = self.dtype.type
@@ -272,6 +292,7 @@ def std_forward(self, correction, rows, n, out, save_center):
         start = row * n
         stop = start + n
         self_lane = self[start:stop]
+        freedom = maximum(number(n) - correction, number(0))
         mean_0_sum = accumulator(number(0))
         for i in range(self_lane.shape[0]):
             mean_0_sum += self_lane[i]
@@ -281,7 +302,7 @@ def std_forward(self, correction, rows, n, out, save_center):
         for i in range(self_lane.shape[0]):
             sum_1_sum += square(self_lane[i] - center)
         sum_1 = number(sum_1_sum)
-        out[row] = sqrt(sum_1 / (number(n) - correction))
+        out[row] = sqrt(sum_1 / freedom)
         save_center[row] = center
 
 
@@ -303,7 +324,7 @@ def std_forward_parallel(self, correction, rows, n, out, save_center):
 
 
 # std, gradient of self:
-#     where(result == 0, 0, grad * (self - center) / scale)
+#     grad * slope
 @kernel
 def std_backward(self, grad, result, center, correction, rows, n, out):
     number = self.dtype.type
@@ -313,10 +334,12 @@ def std_backward(self, grad, result, center, correction, rows, n, out):
         stop = start + n
         self_lane = self[start:stop]
         out_lane = out[start:stop]
-        scale = result[row] * (number(n) - correction)
+        freedom = maximum(number(n) - correction, number(0))
+        divisor = where(result[row] == number(0), number(1), result[row])
         for i in range(out_lane.shape[0]):
-            part0_0 = grad[row] * (self_lane[i] - center[row]) / scale
-            out_lane[i] = where(result[row] == number(0), number(0), part0_0)
+            part0_0 = (self_lane[i] - center[row]) / (divisor * freedom)
+            part0_1 = where(result[row] == number(0), number(0), part0_0)
+            out_lane[i] = grad[row] * part0_1
 
 
 @parallel_kernel

@@ -643,7 +643,7 @@ OPERATORS = [
             {"self": [4, 2]},
             {"self": [3, 3], "some": False},
         ],
-        reference="references.svd(self)",
+        reference="references.svd(self, some, compute_uv)",
     ),
     declared(
         name="svd_backward",

@@ -38,7 +38,7 @@ OPERATORS = [
             {"input": [2, 7, 7], "kernel_size": 2, "stride": 2, "padding": 1, "dilation": 2},
             {"input": [0, 2, 4, 4], "kernel_size": 2},
         ],
-        reference="references.max_pool2d(input, kernel_size, stride, padding, dilation, ceil_mode)[0]",
+        reference="references.max_pool2d(input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)",
     ),
     declared(
         name="max_pool1d",

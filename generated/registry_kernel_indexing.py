@@ -132,7 +132,7 @@ OPERATORS = [
         calls=[
             {"self": [3, 4], "dim": 1, "index": {"shape": [5], "below": 4}},
         ],
-        reference="numpy.take(self, index, axis=dim)",
+        reference="numpy.take(self, numpy.atleast_1d(index), axis=dim)",
     ),
     declared(
         name="index_add",

@@ -36,7 +36,7 @@ OPERATORS = [
         },
         points={},
         calls=(),
-        reference="-(target * numpy.log(self) + (1 - target) * numpy.log(1 - self))",
+        reference="-(target * numpy.maximum(numpy.log(self), -100) + (1 - target) * numpy.maximum(numpy.log(1 - self), -100))",
     ),
     declared(
         name="logits_entropy",

@@ -14,7 +14,7 @@ OPERATORS = [
         group="logarithm_of_sum",
         namespace=("torch",),
         signature="logsumexp(Tensor self, int[] dim, bool keepdim=False) -> Tensor",
-        doc="Logarithm of the sum of exponentials along `dim`, computed without overflow. A lane of only -inf gives -inf, and nan as its gradient.",
+        doc="Logarithm of the sum of exponentials along `dim`, computed without overflow. A lane of only -inf gives -inf, and nan as its gradient; a lane without elements gives -inf, too.",
         arguments=(
             ("self", "Tensor", False, False, False, False, False, False, None),
             ("dim", "int", False, False, True, False, False, False, None),
@@ -30,10 +30,11 @@ OPERATORS = [
         samples={},
         points={},
         calls=[
+            {"self": [0, 3], "dim": 0},
             {"self": [3, 4], "dim": 1},
             {"self": [3, 4], "dim": [0, 1], "keepdim": True},
             {"self": [], "dim": 0},
         ],
-        reference="scipy.special.logsumexp(self, axis=dim, keepdims=keepdim)",
+        reference="references.logsumexp(self, dim, keepdim)",
     ),
 ]

@@ -14,7 +14,7 @@ OPERATORS = [
         group="variance",
         namespace=("torch",),
         signature="var(Tensor self, int[]? dim=None, *, Scalar correction=1, bool keepdim=False) -> Tensor",
-        doc="Variance along `dim`; the sum of squares is divided by the count less `correction`.",
+        doc="Variance along `dim`; the sum of squares is divided by the count less `correction`, or by 0 if that is negative.",
         arguments=(
             ("self", "Tensor", False, False, False, False, False, False, None),
             ("dim", "int", False, True, True, False, False, True, None),
@@ -23,7 +23,7 @@ OPERATORS = [
         ),
         outputs=(("result", False),),
         gradients={
-            "self": "2 * grad * (self - center) / (count - correction)",
+            "self": "2 * grad * (self - center) / freedom",
         },
         jvp={},
         differentiable=("self",),
@@ -34,6 +34,7 @@ OPERATORS = [
             {"self": [3, 4]},
             {"self": [3, 4], "dim": 0, "correction": 0},
             {"self": [2, 3, 4], "dim": [0, 2], "keepdim": True},
+            {"self": [0, 4]},
         ],
         reference="numpy.var(self, axis=dim, ddof=correction, keepdims=keepdim)",
     ),
@@ -54,7 +55,7 @@ OPERATORS = [
         ),
         outputs=(("result", False),),
         gradients={
-            "self": "where(result == 0, 0, grad * (self - center) / scale)",
+            "self": "grad * slope",
         },
         jvp={},
         differentiable=("self",),
@@ -65,6 +66,7 @@ OPERATORS = [
             {"self": [3, 4]},
             {"self": [3, 4], "dim": 0, "correction": 0},
             {"self": [2, 3, 4], "dim": [0, 2], "keepdim": True},
+            {"self": [0, 4]},
         ],
         reference="numpy.std(self, axis=dim, ddof=correction, keepdims=keepdim)",
     ),

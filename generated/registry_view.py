@@ -205,7 +205,7 @@ OPERATORS = [
             {"self": [3, 1, 4]},
             {"self": [3, 1, 1], "dim": 1},
         ],
-        reference="numpy.squeeze(self, dim)",
+        reference="references.squeeze(self, dim)",
     ),
     declared(
         name="expand",

@@ -11,7 +11,7 @@ import warnings
 import numpy as np
 
 from . import dtypes
-from .geometry import Size, normalize_dim
+from .geometry import Size, broadcast_shapes, normalize_dim
 from .modes import modes
 from .tensor import from_array
 
@@ -71,6 +71,22 @@ def probabilities(target, input):
 
 def probability_weight(weight):
     return constant(weight, "weight", "binary_cross_entropy")
+
+
+def logits_target(target, input, weight, pos_weight):
+    """The target, if the input and the weights broadcast to its shape."""
+    others = [("input", input), ("weight", weight), ("pos_weight", pos_weight)]
+    for name, tensor in others:
+        if tensor is not None:
+            shape = broadcast_shapes(tensor.shape, target.shape)
+            whole = input if pos_weight is not None and shape == target.shape else target
+            if shape != whole.shape:
+                raise RuntimeError(
+                    f"binary_cross_entropy_with_logits: {name} is {tuple(tensor.shape)}; output "
+                    f"with shape {list(whole.shape)} doesn't match the broadcast shape "
+                    f"{list(shape)}"
+                )
+    return target
 
 
 def logits_weight(weight, argument):
@@ -157,6 +173,21 @@ def smoothing(value):
     if value > 1:
         raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {value}")
     return value
+
+
+def class_shares(target):
+    """The target, which has the shape of the input, so that it must hold probabilities."""
+    if not target.dtype.is_floating_point:
+        raise RuntimeError(
+            f"Expected floating point type for target with class probabilities, got {target.dtype}"
+        )
+    return target
+
+
+def class_share(input, smoothing):
+    """What label smoothing gives to each class of `input`: an equal share."""
+    classes = input.shape[0 if input.ndim == 1 else 1]
+    return smoothing / classes if classes else float("nan")
 
 
 def fractions(tensor):

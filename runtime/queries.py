@@ -14,10 +14,13 @@ from .loss_queries import (  # noqa: F401
     batch,
     batch_statistics,
     channel_shape,
+    class_share,
+    class_shares,
     class_target,
     divergence_reduction,
     equal_shape,
     fractions,
+    logits_target,
     logits_weight,
     loss_parameter,
     loss_weight,
@@ -184,6 +187,13 @@ def renormalized(weight, indices, max_norm, norm_type):
         renormalize(weight._nd(), indices._nd(), max_norm, norm_type)
         weight._counter[0] += 1
     return weight
+
+
+def vector(tensor, argument, operator):
+    """The tensor, if it has one dimension."""
+    if tensor.ndim != 1:
+        raise RuntimeError(f"{operator}: Expected 1-D argument {argument}, but got {tensor.ndim}-D")
+    return tensor
 
 
 def wrong_type(operator, argument, value):

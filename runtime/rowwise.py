@@ -35,6 +35,7 @@ class Rowwise(Operator):
         even,
         forward,
         backward,
+        empty=None,
         **common,
     ):
         super().__init__(**common)
@@ -43,6 +44,7 @@ class Rowwise(Operator):
         self.lane_parameters = lane_parameters
         self.saved_rows = saved_rows
         self.nonempty = nonempty
+        self.empty = empty
         self.rules = rules
         self.total = total
         self.even = even
@@ -85,7 +87,10 @@ class Rowwise(Operator):
             outs = self._allocate(first, lanes)
             for name in self.saved_rows:
                 rows[name] = empty(lanes.rows, first.dtype.numpy)
-            if lanes.count or not only_lanes:
+            if not lanes.count and self.empty is not None:
+                for out in outs:
+                    out.fill(self.empty)
+            elif lanes.count or not only_lanes:
                 sources = [
                     self._source(name, args, lanes, first.dtype) for name in self.forward_arguments
                 ]
@@ -179,6 +184,12 @@ class Rowwise(Operator):
             return WHOLE, _number(value)
         if value is None:
             return WHOLE, np.full(lanes.count, self.absent[name], dtype.numpy)
+        lane = tuple(lanes.shape[d] for d in lanes.dims)
+        if self.over == "normalized_shape" and value.shape != lane:
+            raise RuntimeError(
+                f"Expected {name} to be of same shape as normalized_shape, but got {name} of "
+                f"shape {list(value.shape)} and normalized_shape = {list(lane)}"
+            )
         if value.numel() != lanes.count:
             raise RuntimeError(
                 f"{self.name}(): {name} has shape {tuple(value.shape)}, but the lanes of input "

@@ -37,14 +37,17 @@ class Bound:
     def _tensor(self, name: str, array: np.ndarray) -> Any:
         if array.dtype.kind == "f":
             array = array.astype(self.dtype)
-        memory = samples.lay_out(array, name in self.sample.strided)
-        tensor = rederive.from_numpy(memory)
+        tensor = rederive.from_numpy(self._memory(name, array))
         if array.dtype.kind == "f" and name in self.operator.differentiable:
             tensor.requires_grad_()
             self.leaves.append(tensor)
             self.owners.append(name)
             return _Leaf(len(self.leaves) - 1, name in self.sample.symmetric)
         return tensor
+
+    def _memory(self, name: str, array: np.ndarray) -> np.ndarray:
+        """The array that a tensor is to share memory with."""
+        return samples.lay_out(array, name in self.sample.strided)
 
     def outputs(self, *leaves: Any) -> tuple[Any, ...]:
         """All outputs, flat, as a function of the leaves."""

@@ -106,8 +106,8 @@ def forward(bound: Bound) -> float:
 
 def _dtype_asked(bound: Bound) -> str:
     """The dtype of floating results: that of the inputs, unless the call names another."""
-    named = (a.name for a in bound.operator.arguments if a.type == "Dtype")
-    return next((bound.sample.values[n] for n in named if n in bound.sample.values), bound.dtype)
+    named = [bound.sample.values.get(a.name) for a in bound.operator.arguments if a.type == "Dtype"]
+    return next((dtype for dtype in named if dtype is not None), bound.dtype)
 
 
 def _expected(bound: Bound) -> list[np.ndarray]:

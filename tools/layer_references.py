@@ -40,6 +40,7 @@ def max_pool1d(
         _plane(padding, 0),
         _plane(dilation, 1),
         ceil,
+        True,
     )
     return values[..., 0, :], indices[..., 0, :]
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import ast
 import importlib
 import operator
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -105,13 +106,15 @@ def evaluate(text: str, arguments: Mapping[str, Any]) -> Any:
 
     arguments: arrays and plain values. Returns an array, a scalar, or a tuple of these.
     Raises Refused for anything outside the language; what NumPy raises passes through.
-    Floating warnings (division by zero, overflow) are silenced: limits are sampled on purpose.
+    Floating warnings (division by zero, the mean of nothing) are silenced: limits are sampled on
+    purpose.
     """
     try:
         tree = ast.parse(text.strip(), mode="eval")
     except SyntaxError as error:
         raise Refused(f"reference: {error.msg}: {text}") from None
-    with np.errstate(all="ignore"):
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
         return _Evaluator(text, arguments).value(tree.body)
 
 

@@ -14,6 +14,7 @@ __all__ = [
     "adaptive_avg_pool2d",
     "attention",
     "avg_pool2d",
+    "axes",
     "batch_norm",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
@@ -26,6 +27,7 @@ __all__ = [
     "gather",
     "huber_loss",
     "kl_div",
+    "logsumexp",
     "loss",
     "max_pool2d",
     "nonzero",
@@ -38,10 +40,20 @@ __all__ = [
     "solve",
     "solve_triangular",
     "sort",
+    "squeeze",
     "svd",
     "topk",
     "vector_norm",
 ]
+
+
+def axes(dim: Any) -> Any:
+    """Dimensions as NumPy counts them, for which no dimensions are not all of them."""
+    return None if dim in ((), []) else dim
+
+
+def logsumexp(self: np.ndarray, dim: Any, keepdim: bool) -> Any:
+    return np.log(np.sum(np.exp(np.atleast_1d(self)), axis=dim, keepdims=self.ndim > 0 and keepdim))
 
 
 def gather(self: np.ndarray, dim: int, index: np.ndarray) -> np.ndarray:
@@ -55,6 +67,8 @@ def scatter(
     self: np.ndarray, dim: int, index: np.ndarray, src: np.ndarray, reduce: str | None
 ) -> np.ndarray:
     result = self.copy()
+    if self.ndim == 1:  # a number counts as a vector of one
+        index, src = np.atleast_1d(index), np.atleast_1d(src)
     for place in np.ndindex(index.shape):
         target = _moved(place, dim, index[place])
         if reduce == "add":
@@ -89,7 +103,7 @@ def topk(self: np.ndarray, k: int, dim: int, largest: bool) -> tuple[np.ndarray,
 
 
 def nonzero(self: np.ndarray, as_tuple: bool) -> Any:
-    return np.nonzero(self) if as_tuple else np.argwhere(self)
+    return np.nonzero(np.atleast_1d(self)) if as_tuple else np.argwhere(self)
 
 
 def one_hot(self: np.ndarray, num_classes: int) -> np.ndarray:
@@ -160,8 +174,14 @@ def _inside(places: list[int], n: int) -> list[int]:
 
 
 def max_pool2d(
-    input: np.ndarray, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil: bool
-) -> tuple[np.ndarray, np.ndarray]:
+    input: np.ndarray,
+    kernel: Any,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    ceil: bool,
+    with_indices: bool,
+) -> Any:
     height, width = input.shape[-2:]
     rows, columns = _windows(input.shape, kernel, stride, padding, dilation, ceil)
     shape = (*input.shape[:-2], len(rows), len(columns))
@@ -170,10 +190,13 @@ def max_pool2d(
         places = np.array(
             [h * width + w for h in _inside(rows[i], height) for w in _inside(columns[j], width)]
         )
+        if not places.size:  # dilation steps over the whole image
+            values[..., i, j], indices[..., i, j] = -np.inf, -1
+            continue
         flat = input.reshape(*input.shape[:-2], height * width)[..., places]
         values[..., i, j] = flat.max(-1)
         indices[..., i, j] = places[flat.argmax(-1)]
-    return values, indices
+    return (values, indices) if with_indices else values
 
 
 def avg_pool2d(
@@ -338,9 +361,19 @@ def solve_triangular(
     return inverse @ B if left else B @ inverse
 
 
-def svd(A: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    U, S, Vh = np.linalg.svd(A, full_matrices=False)
-    return U, S, np.swapaxes(Vh, -1, -2)
+def squeeze(self: np.ndarray, dim: Any) -> np.ndarray:
+    given = range(self.ndim) if dim is None else (dim if isinstance(dim, tuple) else (dim,))
+    places = {d % self.ndim for d in given if self.ndim}
+    return self.reshape([n for d, n in enumerate(self.shape) if n != 1 or d not in places])
+
+
+def svd(A: np.ndarray, some: bool, compute_uv: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    if compute_uv:
+        U, S, Vh = np.linalg.svd(A, full_matrices=not some)
+        return U, S, np.swapaxes(Vh, -1, -2)
+    *batch, n, m = A.shape
+    left, right = np.zeros((*batch, n, n)), np.zeros((*batch, m, m))
+    return left, np.linalg.svd(A, compute_uv=False), right
 
 
 def einsum(equation: str, operands: list[np.ndarray]) -> np.ndarray:
@@ -375,7 +408,10 @@ def channel_affine(
     self: np.ndarray, weight: np.ndarray | None, bias: np.ndarray | None
 ) -> np.ndarray:
     moved = np.moveaxis(self, min(1, self.ndim - 1), -1)
-    moved = moved * (1 if weight is None else weight) + (0 if bias is None else bias)
+    if weight is not None:
+        moved = moved * weight.reshape(-1)
+    if bias is not None:
+        moved = moved + bias.reshape(-1)
     return np.moveaxis(moved, -1, min(1, self.ndim - 1))
 
 
@@ -393,7 +429,7 @@ def batch_norm(
         dims = tuple(range(input.ndim - 1))
         mean, var = moved.mean(dims), moved.var(dims)
     else:
-        mean, var = running_mean, running_var
+        mean, var = running_mean.reshape(-1), running_var.reshape(-1)
     normal = np.moveaxis((moved - mean) / np.sqrt(var + eps), -1, 1)
     return channel_affine(normal, weight, bias)
 

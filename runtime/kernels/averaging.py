@@ -135,7 +135,7 @@ def _adaptive(shape, output_size):
         raise RuntimeError(
             f"adaptive_avg_pool2d(): Expected 3D or 4D tensor, but got {list(shape)}"
         )
-    for dim in range(-3, 0):
+    for dim in (-2, -1):
         if shape[dim] == 0:
             raise RuntimeError(
                 "adaptive_avg_pool2d(): Expected input to have non-zero size for non-batch "

@@ -279,7 +279,7 @@ def convolution(input, weight, bias, stride, padding, dilation, groups):
         return _by_taps(input, weight, bias, size, stride, padding, dilation, groups)
     out = np.empty((batch, groups, outputs // groups, *size), input.dtype)
     if input.size == 0:
-        out[...] = 0
+        out[...] = 0 if bias is None else bias.reshape(groups, -1, 1, 1)
     elif out.size:
         count = weight[0].size
         weights = np.ascontiguousarray(weight).reshape(-1), np.arange(count), count

@@ -127,6 +127,8 @@ def linear_recurrence(multiplier, addend, dim):
     """`h[i] = multiplier[i] * h[i - 1] + addend[i]` along `dim`."""
     if multiplier.ndim == 0:
         return np.array(addend)
+    if multiplier.size == 0:
+        return np.empty(multiplier.shape, multiplier.dtype)
     lanes = [
         np.ascontiguousarray(np.moveaxis(a, dim, -1)).reshape(-1, a.shape[dim])
         for a in (multiplier, addend)
