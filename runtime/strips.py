@@ -48,6 +48,8 @@ class _Job:
             self.closed = True
         for _ in range(self.taking_part):
             self.ended.get()
+        # a thread that comes too late may hold the job for a while, but not the arrays
+        self.work = None
         if self.failed:
             raise self.failed[0]
 
