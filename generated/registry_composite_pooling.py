@@ -71,7 +71,7 @@ OPERATORS = [
             {"input": [2, 8], "kernel_size": 2, "stride": 1, "dilation": 3},
             {"input": [0, 2, 4], "kernel_size": 2},
         ],
-        reference="references.max_pool1d(input, kernel_size, stride, padding, dilation, ceil_mode)[0]",
+        reference="references.max_pool1d(input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)",
     ),
     declared(
         name="max_pool1d_with_indices",
@@ -104,7 +104,7 @@ OPERATORS = [
             {"input": [2, 2, 6], "kernel_size": 2},
             {"input": [2, 7], "kernel_size": 3, "stride": 2, "padding": 1},
         ],
-        reference="references.max_pool1d(input, kernel_size, stride, padding, dilation, ceil_mode)",
+        reference="references.max_pool1d(input, kernel_size, stride, padding, dilation, ceil_mode, True)",
     ),
     declared(
         name="avg_pool1d",

@@ -181,8 +181,8 @@ def _reference(declared):
 
 
 def _argument(value):
-    """The name of an argument, also inside a call of a function of `references`."""
-    if isinstance(value, ast.Call) and ast.unparse(value.func).startswith("references."):
+    """The name of an argument, also as the only one of a function that adapts it."""
+    if isinstance(value, ast.Call) and len(value.args) == 1 and not value.keywords:
         value = value.args[0]
     return getattr(value, "id", None)
 

@@ -30,8 +30,14 @@ def _plane(size: Any, across: int) -> Any:
 
 
 def max_pool1d(
-    input: np.ndarray, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil: bool
-) -> tuple[np.ndarray, np.ndarray]:
+    input: np.ndarray,
+    kernel_size: Any,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    ceil: bool,
+    with_indices: bool,
+) -> Any:
     """As max_pool2d of planes one high."""
     values, indices = references.max_pool2d(
         input[..., None, :],
@@ -42,7 +48,8 @@ def max_pool1d(
         ceil,
         True,
     )
-    return values[..., 0, :], indices[..., 0, :]
+    values, indices = values[..., 0, :], indices[..., 0, :]
+    return (values, indices) if with_indices else values
 
 
 def avg_pool1d(
