@@ -181,7 +181,11 @@ class RowLowering:
         comments = [f"{self.entry.signature.name}, gradient of {', '.join(group)}:"]
         comments += [f"  {texts[d].text}" for d in group]
         order = tuple(positions[d] for d in group)
-        if len(group) == 1 and trees[group[0]] == Name("grad") and self._even(*group, Name("grad")):
+        if (
+            len(group) == 1
+            and trees[group[0]] == Name("grad")
+            and self._even(group[0], Name("grad"))
+        ):
             return Backward(order, None, (), ())
         part = "" if len(group) == len(trees) else "_" + "_".join(group)
         assignments = []
