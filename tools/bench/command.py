@@ -7,7 +7,7 @@ import warnings
 
 import rederive
 from rederive.tools import specification
-from rederive.tools.bench import cases, operators, process, report, training
+from rederive.tools.bench import cases, operators, process, report, scaling, training
 from rederive.tools.bench.options import SECTIONS
 
 SHORT, LONG = 2e-3, 5e-3  # seconds that a timed round lasts at least
@@ -34,6 +34,9 @@ def run(options: argparse.Namespace) -> int:
     sections = options.only or SECTIONS
     import torch
 
+    if options.plots is not None:
+        scaling.plots(torch, options.plots)
+        return 0
     torch.set_num_threads(options.threads)
     rederive.set_num_threads(options.threads)
     parts = [report.machine(options.threads)]

@@ -24,6 +24,12 @@ def add(command: argparse.ArgumentParser) -> None:
     command.add_argument("--threads", type=int, default=2, help="threads of both sides (2)")
     command.add_argument("--rounds", type=int, default=9, help="alternating rounds (9)")
     command.add_argument(
+        "--plots",
+        type=Path,
+        metavar="PNG",
+        help="measure how time grows with size, threads, nodes and rank instead, and draw it",
+    )
+    command.add_argument(
         "--write",
         nargs="?",
         const=Path("docs/performance.md"),
