@@ -78,7 +78,6 @@ for module in (
     accumulate,
     averaging,
     dropout,
-    gathering,
     indexing,
     pooling,
     scan,
@@ -86,6 +85,7 @@ for module in (
     triangular,
 ):
     kernel_cache.separate(module)
+kernel_cache.separate(gathering, tiles)
 kernel_cache.separate(convolving, tiles)
 kernel_cache.separate(weighing, convolving, tiles)
 
