@@ -95,27 +95,22 @@ def exp_parts_float32(x):
 
 @intrinsic
 def scaled(typing_context, x, n):
-    """x * 2**n for a whole n from -252 to 254 (-2044 to 2046), rounded once if x is near 1.
-
-    AVX-512 has an instruction for it; elsewhere it takes two products with powers of 2.
-    """
+    """x * 2**n for a whole n from -252 to 254 (-2044 to 2046), rounded once if x is near 1."""
 
     def generate(context, builder, signature, arguments):
         value, n = arguments
+        if "+avx512f" in context.codegen().magic_tuple()[2]:  # it has an instruction for this
+            kinds = [value.type, ir.IntType(32)]
+            pair = ir.FunctionType(value.type, kinds)
+            call = builder.module.declare_intrinsic("llvm.ldexp", kinds, pair)
+            return builder.call(call, [value, builder.fptosi(n, kinds[1])])
         integer, fraction = (ir.IntType(32), 23) if x == types.float32 else (ir.IntType(64), 52)
-        if "+avx512f" in context.codegen().magic_tuple()[2]:
-            whole = builder.fptosi(n, ir.IntType(32))
-            pair = ir.FunctionType(value.type, [value.type, whole.type])
-            call = builder.module.declare_intrinsic("llvm.ldexp", [value.type, whole.type], pair)
-            return builder.call(call, [value, whole])
-        # the integer in the low bits of the sum is n and twice the bias of the exponent
-        bias = (1 << (integer.width - fraction - 1)) - 2
-        shift = value.type(1.5 * 2.0**fraction + bias)
-        bits = builder.bitcast(builder.fadd(n, shift), integer)
+        shift = 1.5 * 2.0**fraction + (1 << (integer.width - fraction - 1)) - 2
+        bits = builder.bitcast(builder.fadd(n, value.type(shift)), integer)  # n and two biases
         half = builder.ashr(bits, integer(1))
         for part in (half, builder.sub(bits, half)):
-            power = builder.bitcast(builder.shl(part, integer(fraction)), value.type)
-            value = builder.fmul(value, power)
+            power = builder.shl(part, integer(fraction))
+            value = builder.fmul(value, builder.bitcast(power, value.type))
         return value
 
     return x(x, x), generate

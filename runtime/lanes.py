@@ -55,7 +55,9 @@ class Lanes:
         """A per-lane tensor with its reduced dimensions as ones, so that it broadcasts."""
         from . import operators as ops
 
-        return tensor if tensor.shape == self.kept else ops.reshape(tensor, self.kept)
+        if not isinstance(tensor, Tensor) or tensor.shape == self.kept:
+            return tensor
+        return ops.reshape(tensor, self.kept)
 
     def spread(self, rows):
         """One number a lane, given dense, as a tensor that repeats it along the lane."""

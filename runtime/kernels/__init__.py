@@ -8,6 +8,7 @@ from .. import kernel_cache
 from . import (
     accumulate,
     averaging,
+    classes,
     convolving,
     dropout,
     gathering,
@@ -77,6 +78,7 @@ from .weighing import convolution_weight
 for module in (
     accumulate,
     averaging,
+    classes,
     dropout,
     indexing,
     pooling,
