@@ -21,7 +21,7 @@ from rederive.codegen.check_formulas import (
 from rederive.codegen.check_growth import Edge, context
 from rederive.codegen.errors import Problems, hints, nearest
 from rederive.codegen.expressions import calls
-from rederive.codegen.lower_rowwise import LANE_HELPERS
+from rederive.codegen.lower_rowwise import LANE_HELPERS, is_lane, lane_kinds
 from rederive.codegen.model import COMPOSED, Binary, Call, Constant, Entry, Formula, Mark
 from rederive.codegen.tensor_text import QUERIES
 
@@ -136,6 +136,7 @@ class EntryCheck:
         elif family == "rowwise":
             self.over()
             self.kernel_family(("rowwise", "result"))
+            self.numbers()
         elif family == "composite":
             self.composite()
         else:
@@ -213,6 +214,21 @@ class EntryCheck:
             message = "nothing here is an error for a lane without elements"
             mark = self.places.key("rowwise", "empty")
             self.say("rowwise, 'empty'", message, mark, "max, min, argmax and argmin are")
+
+    def numbers(self) -> None:
+        """Tensors of one number a lane: arguments after the first, with a gradient of one each."""
+        kinds = lane_kinds(self.entry)
+        if any(is_lane(part.tree, kinds) for _, part in self.entry.results):
+            kinds |= dict.fromkeys((*self.outputs, *self.incoming), True)
+        for i, name in enumerate(self.entry.numbers):
+            if name not in self.tensors[1:]:
+                message = f"'{name}' is not a tensor argument after the first"
+                mark = self.places.value("rowwise", "numbers", i)
+                self.say("rowwise, 'numbers'", message, mark, nearest(name, self.tensors[1:]))
+            part = dict(self.entry.gradients).get(name)
+            if part is not None and is_lane(part.tree, kinds):
+                message = "is not one number a lane"
+                self.say(f"gradient of '{name}'", message, part.mark, "add it up with sum()")
 
     def composite(self) -> None:
         last = len(self.entry.cases) - 1

@@ -132,6 +132,7 @@ def _rowwise_lines(op: Operator) -> list[str]:
         f"over={literal(plan.over)},",
         f"lane_outputs={literal(plan.lane_outputs)},",
         f"lane_parameters={_text(plan.lane_parameters)},",
+        *([f"lane_numbers={_text(plan.lane_numbers)},"] if plan.lane_numbers else []),
         f"saved_rows={_text(plan.saved_rows)},",
         f"nonempty={plan.nonempty},",
         *([] if plan.empty is None else [f"empty={literal(plan.empty)},"]),

@@ -56,6 +56,8 @@ def signature(kernel: Kernel, names: Sequence[str], ending: str = "") -> str:
     start = f"{kernel.name}{ending}("
     if len("def ") + len(start) + len(text) + 2 <= 100:
         return f"{start}{text})"
+    if len(text) + 4 > 100:
+        text = ",\n    ".join(names) + ","
     return f"{start}\n    {text}\n)"
 
 
@@ -171,6 +173,7 @@ def unpack_lines(op: Operator) -> list[str]:
             lines += unpacking(names, "unpack(node)")
         outputs = [o.name for o in op.entry.signature.outputs]
         saved = {s.name for s in op.saved}
+        lines += [f"{n} = lanes.keep({n})" for n in plan.lane_numbers if n in saved]
         for index, (name, lane) in enumerate(zip(outputs, plan.lane_outputs, strict=True)):
             if not lane and name in saved:
                 lines.append(f"{name} = lanes.keep({name})")

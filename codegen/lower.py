@@ -282,7 +282,10 @@ class _Lowering:
         for position, (name, tree) in enumerate(self._formula_trees().items()):
             if self.entry.family == "pointwise":
                 tree = simplify(tree)
-            lines = printer.lines(f"gradient_{name}", tree, "part")
+            lines = [*printer.lines(f"gradient_{name}", tree, "part")]
+            if name in self.entry.numbers:
+                shape = f"node.general.input_shapes[{position}]"
+                lines.append(f"gradient_{name} = ops.reshape(gradient_{name}, {shape})")
             text = self.gradients[name].text
             found.append(Gradient(name, position, text, tuple(lines)))
         return tuple(found)

@@ -7,7 +7,7 @@ than what it reads; the reductions of a level share one loop.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from .expressions import calls, children, count, names, simplify, transform, walk
@@ -27,6 +27,7 @@ class LanePlan:
     over: str
     lane_outputs: tuple[bool, ...]  # per output: a lane (True) or one number a lane
     lane_parameters: tuple[str, ...]  # tensors that broadcast along the rows
+    lane_numbers: tuple[str, ...]  # tensors of one number a lane
     forward: Kernel
     forward_arguments: tuple[str, ...]
     backward: tuple[Backward, ...]
@@ -48,6 +49,24 @@ class _Body:
     helpers: int = 0
 
 
+def is_lane(tree: Expr, kinds: Mapping[str, bool]) -> bool:
+    """Whether a value differs along the lane, given which names do."""
+    if isinstance(tree, Call) and tree.function in REDUCTIONS:
+        return False
+    if isinstance(tree, Name):
+        return kinds.get(tree.id, False)
+    return any(is_lane(child, kinds) for child in children(tree))
+
+
+def lane_kinds(entry: Entry) -> dict[str, bool]:
+    """Which arguments and parts of an entry differ along the lane."""
+    tensors = {a.name for a in entry.signature.tensors} - {*entry.numbers}
+    kinds = {name: True for name in (*tensors, "position")}
+    for name, part in entry.let:
+        kinds[name] = is_lane(part.tree, kinds)
+    return kinds
+
+
 class RowLowering:
     """Kernels of one rowwise entry."""
 
@@ -57,23 +76,17 @@ class RowLowering:
         self.differentiable = tuple(differentiable)
         tensors = [a.name for a in entry.signature.tensors]
         self.lanes = tensors[:1]
-        self.lane_parameters = tuple(tensors[1:])
+        self.lane_numbers = entry.numbers
+        self.lane_parameters = tuple(t for t in tensors[1:] if t not in entry.numbers)
         self.scalars = [a.name for a in entry.signature.arguments if not a.is_tensor]
         self.results = [(n, context.inline(f.tree)) for n, f in entry.results]
         self.let = [(n, context.inline(f.tree)) for n, f in entry.let]
-        base = set(self.lanes) | set(self.lane_parameters) | {"position"}
-        self.kinds: dict[str, bool] = {name: True for name in base}
-        for name, tree in self.let:
-            self.kinds[name] = self._is_lane(tree)
+        self.kinds = lane_kinds(entry)
         self.lane_outputs = tuple(self._is_lane(tree) for _, tree in self.results)
         self.outputs = tuple(name for name, _ in self.results)
 
     def _is_lane(self, tree: Expr) -> bool:
-        if isinstance(tree, Call) and tree.function in REDUCTIONS:
-            return False
-        if isinstance(tree, Name):
-            return self.kinds.get(tree.id, False)
-        return any(self._is_lane(child) for child in children(tree))
+        return is_lane(tree, self.kinds)
 
     # --- kernels -------------------------------------------------------------------------
 
@@ -98,6 +111,7 @@ class RowLowering:
             over=self.entry.over,
             lane_outputs=self.lane_outputs,
             lane_parameters=self.lane_parameters,
+            lane_numbers=self.lane_numbers,
             forward=forward,
             forward_arguments=forward.arguments,
             backward=tuple(backward),
@@ -118,7 +132,7 @@ class RowLowering:
 
     def _even(self, argument: str, tree: Expr) -> bool:
         """Whether a gradient is one number a lane; the incoming one must be, too."""
-        return argument not in self.lane_parameters and not (
+        return argument not in (*self.lane_parameters, *self.lane_numbers) and not (
             any(self.lane_outputs) or self._is_lane(tree)
         )
 
@@ -165,7 +179,7 @@ class RowLowering:
             comments,
             assignments,
             lanes=list(self.lanes),
-            rows=[],
+            rows=self.lane_numbers,
             known=set(),
         )
 
@@ -193,12 +207,13 @@ class RowLowering:
             out = "out" if len(group) == 1 else f"out_{d}"
             kind = "row" if self._even(d, trees[d]) else "lane"
             kind = "parameter" if d in self.lane_parameters else kind
+            kind = "row" if d in self.lane_numbers else kind
             assignments.append((out, trees[d], kind))
         lanes = [g for g, lane in lane_grads.items() if lane] + list(self.lanes)
         lanes += [n for n, lane in zip(self.outputs, self.lane_outputs, strict=True) if lane]
         rows = [g for g, lane in lane_grads.items() if not lane]
         rows += [n for n, lane in zip(self.outputs, self.lane_outputs, strict=True) if not lane]
-        rows += list(saved_rows)
+        rows += [*self.lane_numbers, *saved_rows]
         kernel = self._kernel(
             f"{self.entry.name}_backward{part}",
             comments,

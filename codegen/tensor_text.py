@@ -38,6 +38,7 @@ QUERIES = {
     "vector": 3,
     "renormalized": 4,
     "class_target": 3,
+    "class_terms": 5,
     "class_share": 2,
     "class_shares": 1,
     "logits_target": 4,

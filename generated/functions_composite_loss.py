@@ -117,8 +117,10 @@ def cross_entropy(
         shares = queries.class_shares(target)
         return ops.soft_cross_entropy(input, shares, weight, reduction, label_smoothing)
     if label_smoothing == 0:
-        scores = ops.log_softmax(input, queries.class_dim(input))
-        return ops.nll_loss(scores, target, weight, ignore_index, reduction)
+        chosen = queries.class_terms(target, input, weight, ignore_index, reduction)
+        losses_part_0 = queries.class_dim(input)
+        losses = ops.class_losses(input, chosen[0], chosen[1], losses_part_0)
+        return ops.reduce_loss(losses, reduction)
     part_0 = queries.smoothing(label_smoothing)
     return ops.smooth_cross_entropy(input, target, weight, ignore_index, reduction, part_0)
 

@@ -88,10 +88,9 @@ def batch_norm_torch(
     if not isinstance(input, Tensor):
         queries.wrong_type("batch_norm_torch", "input", input)
     if queries.batch_statistics(input, weight, bias, running_mean, running_var, training):
-        parts_part_0 = queries.other_dims(input, 1)
-        parts = ops.standardized_channels(input, parts_part_0, eps)
-        normal = queries.tracked(parts, input, running_mean, running_var, momentum)
-        return ops.channel_affine(normal, weight, bias)
+        dims = queries.other_dims(input, 1)
+        parts = ops.normalized_channels(input, dims, weight, bias, eps)
+        return queries.tracked(parts, input, running_mean, running_var, momentum)
     rstd = ops.rsqrt(running_var + eps)
     scale = ops.channel_affine(rstd, weight, None)
     shift = ops.channel_affine(-running_mean * scale, None, bias)

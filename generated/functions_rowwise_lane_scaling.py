@@ -89,69 +89,104 @@ def scaled_lanes(input, normalized_shape, weight, eps):
     return dispatch(SCALED_LANES, input, normalized_shape, weight, eps)
 
 
-class StandardizedChannelsBackward0(RowwiseNode):
+class NormalizedChannelsBackward0(RowwiseNode):
     __slots__ = ()
-    operator = "standardized_channels"
+    operator = "normalized_channels"
 
     def formulas(node, grad):
-        # input: rstd * (grad - mean(grad) - normal * mean(grad * normal))
+        # input: rstd * weight * (grad - mean(grad) - normal * mean(grad * normal))
+        # weight: sum(grad * normal)
+        # bias: sum(grad)
         lanes = node.general.details
-        input, eps, normal = unpack(node)
+        input, weight, eps = unpack(node)
+        weight = lanes.keep(weight)
         needed = node.needed()
-        center = ops.mean(input, lanes.dims, True)
-        variance = ops.mean(ops.square(input - center), lanes.dims, True)
-        rstd = ops.rsqrt(variance + eps)
+        if needed[0] or needed[1]:
+            center = ops.mean(input, lanes.dims, True)
+            variance = ops.mean(ops.square(input - center), lanes.dims, True)
+            rstd = ops.rsqrt(variance + eps)
+            normal = (input - center) * rstd
         gradient_input = None
         if needed[0]:
             part_0 = normal * ops.mean(grad * normal, lanes.dims, True)
-            gradient_input = rstd * (grad - ops.mean(grad, lanes.dims, True) - part_0)
-        return (gradient_input,)
+            gradient_input = rstd * weight * (grad - ops.mean(grad, lanes.dims, True) - part_0)
+        gradient_weight = None
+        if needed[1]:
+            gradient_weight = ops.sum(grad * normal, lanes.dims, True)
+            gradient_weight = ops.reshape(gradient_weight, node.general.input_shapes[1])
+        gradient_bias = None
+        if needed[2]:
+            gradient_bias = ops.sum(grad, lanes.dims, True)
+            gradient_bias = ops.reshape(gradient_bias, node.general.input_shapes[2])
+        return (gradient_input, gradient_weight, gradient_bias)
 
 
-STANDARDIZED_CHANNELS = Rowwise(
-    name="standardized_channels",
-    node=StandardizedChannelsBackward0,
-    arguments=("input", "dims", "eps"),
-    tensors=("input",),
-    differentiable=("input",),
-    outputs=("normal", "means", "variances"),
+NORMALIZED_CHANNELS = Rowwise(
+    name="normalized_channels",
+    node=NormalizedChannelsBackward0,
+    arguments=("input", "dims", "weight", "bias", "eps"),
+    tensors=("input", "weight", "bias"),
+    differentiable=("input", "weight", "bias"),
+    outputs=("normalized", "means", "variances"),
     differentiable_outputs=(0,),
     saved=(
-        ("input", "input", "input", (0,)),
-        ("eps", "value", "eps", (0,)),
-        ("normal", "output", "normal", (0,)),
-        ("center", "row", "center", (0,)),
-        ("variance", "row", "variance", (0,)),
+        ("input", "input", "input", (0, 1)),
+        ("weight", "input", "weight", (0,)),
+        ("eps", "value", "eps", (0, 1)),
+        ("center", "row", "center", (0, 1, 2)),
+        ("variance", "row", "variance", (0, 1, 2)),
     ),
     jvp=None,
     rule="same",
+    absent={"weight": 1.0, "bias": 0.0},
     over="dims",
     lane_outputs=(True, False, False),
     lane_parameters=(),
+    lane_numbers=("weight", "bias"),
     saved_rows=("center", "variance"),
     nonempty=False,
     rules=("floating", "floating", "floating"),
     total="",
-    even=(False,),
+    even=(False, False, False),
     forward=(
-        kernels.standardized_channels_forward,
-        kernels.standardized_channels_forward_parallel,
-        ("input", "eps"),
+        kernels.normalized_channels_forward,
+        kernels.normalized_channels_forward_parallel,
+        ("input", "weight", "bias", "eps"),
     ),
     backward={
+        (0, 1, 2): (
+            kernels.normalized_channels_backward,
+            kernels.normalized_channels_backward_parallel,
+            ("grad", "input", "weight", "center", "variance", "eps"),
+            (0, 1, 2),
+        ),
         (0,): (
-            kernels.standardized_channels_backward,
-            kernels.standardized_channels_backward_parallel,
-            ("grad", "normal", "variance", "eps"),
+            kernels.normalized_channels_backward_input,
+            kernels.normalized_channels_backward_input_parallel,
+            ("grad", "input", "weight", "center", "variance", "eps"),
             (0,),
+        ),
+        (1,): (
+            kernels.normalized_channels_backward_weight,
+            kernels.normalized_channels_backward_weight_parallel,
+            ("grad", "input", "center", "variance", "eps"),
+            (1,),
+        ),
+        (2,): (
+            kernels.normalized_channels_backward_bias,
+            kernels.normalized_channels_backward_bias_parallel,
+            ("grad",),
+            (2,),
         ),
     },
 )
 
 
-def standardized_channels(input, dims, eps):
-    """The input shifted and scaled to mean 0 and variance 1 along `dims`, and its statistics."""
-    return dispatch(STANDARDIZED_CHANNELS, input, dims, eps)
+def normalized_channels(input, dims, weight, bias, eps):
+    """The input shifted and scaled to mean 0 and variance 1 along `dims`, then times `weight`
+    plus `bias` where given, one number for each lane; and the statistics of the input.
+    """
+    return dispatch(NORMALIZED_CHANNELS, input, dims, weight, bias, eps)
 
 
 SIGNATURES = {
@@ -159,8 +194,8 @@ SIGNATURES = {
         ("input", "normalized_shape", "weight", "eps"),
         ("Tensor", "int[]", "Tensor?", "float"),
     ),
-    "standardized_channels": (
-        ("input", "dims", "eps"),
-        ("Tensor", "int[]", "float"),
+    "normalized_channels": (
+        ("input", "dims", "weight", "bias", "eps"),
+        ("Tensor", "int[]", "Tensor?", "Tensor?", "float"),
     ),
 }

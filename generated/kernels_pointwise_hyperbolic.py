@@ -136,7 +136,7 @@ def magnitude(typing_context, x):
     return x(x), generate
 
 
-# The same and the bias of the exponent, and twice the bias.
+# The same and the bias of the exponent.
 BIASED_SHIFT_FLOAT32 = np.float32(12583039.0)
 
 
@@ -287,15 +287,27 @@ def erf_float64(x):
     return with_sign(far if y > 1.0 else near, x)
 
 
-TWICE_BIASED_SHIFT_FLOAT32 = np.float32(12583166.0)
+@intrinsic
+def scaled(typing_context, x, n):
+    """x * 2**n for a whole n from -252 to 254 (-2044 to 2046), rounded once if x is near 1."""
 
+    def generate(context, builder, signature, arguments):
+        value, n = arguments
+        if "+avx512f" in context.codegen().magic_tuple()[2]:  # it has an instruction for this
+            kinds = [value.type, ir.IntType(32)]
+            pair = ir.FunctionType(value.type, kinds)
+            call = builder.module.declare_intrinsic("llvm.ldexp", kinds, pair)
+            return builder.call(call, [value, builder.fptosi(n, kinds[1])])
+        integer, fraction = (ir.IntType(32), 23) if x == types.float32 else (ir.IntType(64), 52)
+        shift = 1.5 * 2.0**fraction + (1 << (integer.width - fraction - 1)) - 2
+        bits = builder.bitcast(builder.fadd(n, value.type(shift)), integer)  # n and two biases
+        half = builder.ashr(bits, integer(1))
+        for part in (half, builder.sub(bits, half)):
+            power = builder.shl(part, integer(fraction))
+            value = builder.fmul(value, builder.bitcast(power, value.type))
+        return value
 
-@scalar
-def scale_float32(x, n):
-    """x * 2**n for a whole n from -252 to 254, rounded once if x is near 1."""
-    bits = bits_of(n + TWICE_BIASED_SHIFT_FLOAT32)
-    half = bits >> 1
-    return x * float32_of(half << 23) * float32_of((bits - half) << 23)
+    return x(x, x), generate
 
 
 @scalar
@@ -303,18 +315,7 @@ def exp_float32(x):
     y = np.float32(89.0) if x > np.float32(89.0) else x
     y = np.float32(-104.0) if y < np.float32(-104.0) else y
     q, n = exp_parts_float32(y)
-    return scale_float32(np.float32(1.0) + q, n)
-
-
-TWICE_BIASED_SHIFT_FLOAT64 = 6755399441057790.0
-
-
-@scalar
-def scale_float64(x, n):
-    """x * 2**n for a whole n from -2044 to 2046, rounded once if x is near 1."""
-    bits = bits_of(n + TWICE_BIASED_SHIFT_FLOAT64)
-    half = bits >> 1
-    return x * float64_of(half << 52) * float64_of((bits - half) << 52)
+    return scaled(np.float32(1.0) + q, n)
 
 
 @scalar
@@ -322,7 +323,7 @@ def exp_float64(x):
     y = 710.0 if x > 710.0 else x
     y = -746.0 if y < -746.0 else y
     q, n = exp_parts_float64(y)
-    return scale_float64(1.0 + q, n)
+    return scaled(1.0 + q, n)
 
 
 exact = register_jitable(fastmath=False, forceinline=True)

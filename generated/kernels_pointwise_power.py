@@ -414,15 +414,27 @@ def log_precise(x):
     return ordered_sum(total, rest + (low + k * LN2_LOW))
 
 
-TWICE_BIASED_SHIFT_FLOAT64 = 6755399441057790.0
+@intrinsic
+def scaled(typing_context, x, n):
+    """x * 2**n for a whole n from -252 to 254 (-2044 to 2046), rounded once if x is near 1."""
 
+    def generate(context, builder, signature, arguments):
+        value, n = arguments
+        if "+avx512f" in context.codegen().magic_tuple()[2]:  # it has an instruction for this
+            kinds = [value.type, ir.IntType(32)]
+            pair = ir.FunctionType(value.type, kinds)
+            call = builder.module.declare_intrinsic("llvm.ldexp", kinds, pair)
+            return builder.call(call, [value, builder.fptosi(n, kinds[1])])
+        integer, fraction = (ir.IntType(32), 23) if x == types.float32 else (ir.IntType(64), 52)
+        shift = 1.5 * 2.0**fraction + (1 << (integer.width - fraction - 1)) - 2
+        bits = builder.bitcast(builder.fadd(n, value.type(shift)), integer)  # n and two biases
+        half = builder.ashr(bits, integer(1))
+        for part in (half, builder.sub(bits, half)):
+            power = builder.shl(part, integer(fraction))
+            value = builder.fmul(value, builder.bitcast(power, value.type))
+        return value
 
-@scalar
-def scale_float64(x, n):
-    """x * 2**n for a whole n from -2044 to 2046, rounded once if x is near 1."""
-    bits = bits_of(n + TWICE_BIASED_SHIFT_FLOAT64)
-    half = bits >> 1
-    return x * float64_of(half << 52) * float64_of((bits - half) << 52)
+    return x(x, x), generate
 
 
 @scalar
@@ -437,7 +449,7 @@ def pow_float64(x, y):
     q, rest, n = exp_parts_pair_float64(edge if outside else product)
     rest = rest + (0.0 if outside else product_low) * (1.0 + q)
     head, tail = ordered_sum(1.0, q)
-    return pow_limits(x, y, scale_float64(head + (tail + rest), n))
+    return pow_limits(x, y, scaled(head + (tail + rest), n))
 
 
 @scalar

@@ -93,39 +93,27 @@ def exp_parts_float32(x):
     return r + r * r * polynomial(r, EXP_FLOAT32), n
 
 
-TWICE_BIASED_SHIFT_FLOAT32 = np.float32(12583166.0)
-
-
 @intrinsic
-def bits_of(typing_context, x):
-    """The bits of a floating number as a signed integer of the same width."""
-    integer = types.int32 if x == types.float32 else types.int64
+def scaled(typing_context, x, n):
+    """x * 2**n for a whole n from -252 to 254 (-2044 to 2046), rounded once if x is near 1."""
 
     def generate(context, builder, signature, arguments):
-        return builder.bitcast(arguments[0], ir.IntType(integer.bitwidth))
+        value, n = arguments
+        if "+avx512f" in context.codegen().magic_tuple()[2]:  # it has an instruction for this
+            kinds = [value.type, ir.IntType(32)]
+            pair = ir.FunctionType(value.type, kinds)
+            call = builder.module.declare_intrinsic("llvm.ldexp", kinds, pair)
+            return builder.call(call, [value, builder.fptosi(n, kinds[1])])
+        integer, fraction = (ir.IntType(32), 23) if x == types.float32 else (ir.IntType(64), 52)
+        shift = 1.5 * 2.0**fraction + (1 << (integer.width - fraction - 1)) - 2
+        bits = builder.bitcast(builder.fadd(n, value.type(shift)), integer)  # n and two biases
+        half = builder.ashr(bits, integer(1))
+        for part in (half, builder.sub(bits, half)):
+            power = builder.shl(part, integer(fraction))
+            value = builder.fmul(value, builder.bitcast(power, value.type))
+        return value
 
-    return integer(x), generate
-
-
-@intrinsic
-def float32_of(typing_context, bits):
-    """The float32 with the low 32 of the given bits."""
-
-    def generate(context, builder, signature, arguments):
-        bits = arguments[0]
-        if bits.type.width > 32:
-            bits = builder.trunc(bits, ir.IntType(32))
-        return builder.bitcast(bits, ir.FloatType())
-
-    return types.float32(bits), generate
-
-
-@scalar
-def scale_float32(x, n):
-    """x * 2**n for a whole n from -252 to 254, rounded once if x is near 1."""
-    bits = bits_of(n + TWICE_BIASED_SHIFT_FLOAT32)
-    half = bits >> 1
-    return x * float32_of(half << 23) * float32_of((bits - half) << 23)
+    return x(x, x), generate
 
 
 @scalar
@@ -133,7 +121,7 @@ def exp_float32(x):
     y = np.float32(89.0) if x > np.float32(89.0) else x
     y = np.float32(-104.0) if y < np.float32(-104.0) else y
     q, n = exp_parts_float32(y)
-    return scale_float32(np.float32(1.0) + q, n)
+    return scaled(np.float32(1.0) + q, n)
 
 
 EXP_FLOAT64 = (
@@ -162,33 +150,12 @@ def exp_parts_float64(x):
     return r + r * r * polynomial(r, EXP_FLOAT64), n
 
 
-TWICE_BIASED_SHIFT_FLOAT64 = 6755399441057790.0
-
-
-@intrinsic
-def float64_of(typing_context, bits):
-    """The float64 with the given 64 bits."""
-
-    def generate(context, builder, signature, arguments):
-        return builder.bitcast(arguments[0], ir.DoubleType())
-
-    return types.float64(types.int64), generate
-
-
-@scalar
-def scale_float64(x, n):
-    """x * 2**n for a whole n from -2044 to 2046, rounded once if x is near 1."""
-    bits = bits_of(n + TWICE_BIASED_SHIFT_FLOAT64)
-    half = bits >> 1
-    return x * float64_of(half << 52) * float64_of((bits - half) << 52)
-
-
 @scalar
 def exp_float64(x):
     y = 710.0 if x > 710.0 else x
     y = -746.0 if y < -746.0 else y
     q, n = exp_parts_float64(y)
-    return scale_float64(1.0 + q, n)
+    return scaled(1.0 + q, n)
 
 
 # (log(1 + f) - f + f**2 / 2) / f**3 for sqrt(1/2) <= 1 + f < sqrt(2): minimax (tools/minimax.py),
@@ -219,6 +186,30 @@ def log_limits_float32(x, result):
 HALF_ROOT_BITS_FLOAT32 = 0x3F3504F3
 INTEGER_BITS_FLOAT32 = 0x4B000000
 ONE_BITS_FLOAT32 = 0x3F800000
+
+
+@intrinsic
+def bits_of(typing_context, x):
+    """The bits of a floating number as a signed integer of the same width."""
+    integer = types.int32 if x == types.float32 else types.int64
+
+    def generate(context, builder, signature, arguments):
+        return builder.bitcast(arguments[0], ir.IntType(integer.bitwidth))
+
+    return integer(x), generate
+
+
+@intrinsic
+def float32_of(typing_context, bits):
+    """The float32 with the low 32 of the given bits."""
+
+    def generate(context, builder, signature, arguments):
+        bits = arguments[0]
+        if bits.type.width > 32:
+            bits = builder.trunc(bits, ir.IntType(32))
+        return builder.bitcast(bits, ir.FloatType())
+
+    return types.float32(bits), generate
 
 
 @scalar
@@ -297,6 +288,16 @@ INTEGER_BITS_FLOAT64 = 0x4330000000000000
 ONE_BITS_FLOAT64 = 0x3FF0000000000000
 
 
+@intrinsic
+def float64_of(typing_context, bits):
+    """The float64 with the given 64 bits."""
+
+    def generate(context, builder, signature, arguments):
+        return builder.bitcast(arguments[0], ir.DoubleType())
+
+    return types.float64(types.int64), generate
+
+
 @scalar
 def split_float64(x):
     """(k, m) with x = 2**k m and sqrt(1/2) <= m < sqrt(2), for x > 0."""
@@ -330,7 +331,7 @@ def ordered_sum(x, y):
     return total, (x - total) + y
 
 
-# The same and the bias of the exponent, and twice the bias.
+# The same and the bias of the exponent.
 BIASED_SHIFT_FLOAT32 = np.float32(12583039.0)
 
 
@@ -387,7 +388,7 @@ def sigmoid_float32(x):
     above = np.float32(1.0) if positive else e
     above_low = np.float32(0.0) if positive else e_low
     quotient, left = quotient_of_pairs(above, above_low, below, below_low)
-    return scale_float32(quotient + left, np.float32(0.0) if positive else n)
+    return scaled(quotient + left, np.float32(0.0) if positive else n)
 
 
 @scalar
@@ -424,7 +425,7 @@ def sigmoid_float64(x):
     above = 1.0 if positive else e
     above_low = 0.0 if positive else e_low
     quotient, left = quotient_of_pairs(above, above_low, below, below_low)
-    return scale_float64(quotient + left, 0.0 if positive else n)
+    return scaled(quotient + left, 0.0 if positive else n)
 
 
 @scalar

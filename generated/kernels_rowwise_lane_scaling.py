@@ -352,16 +352,27 @@ def scaled_lanes_backward_weight_parallel(grad, input, rstd, rows, n, out):
             out[i] += partial_out[part, i]
 
 
-# standardized_channels:
+# normalized_channels:
 #     center = mean(input)
 #     variance = mean(square(input - center))
 #     rstd = rsqrt(variance + eps)
-#     (input - center) * rstd
+#     normal = (input - center) * rstd
+#     normal * weight + bias
 #     center
 #     variance
 @kernel
-def standardized_channels_forward(
-    input, eps, rows, n, out_normal, out_means, out_variances, save_center, save_variance
+def normalized_channels_forward(
+    input,
+    weight,
+    bias,
+    eps,
+    rows,
+    n,
+    out_normalized,
+    out_means,
+    out_variances,
+    save_center,
+    save_variance,
 ):
     number = input.dtype.type
     eps = number(eps)
@@ -369,7 +380,7 @@ def standardized_channels_forward(
         start = row * n
         stop = start + n
         input_lane = input[start:stop]
-        out_normal_lane = out_normal[start:stop]
+        out_normalized_lane = out_normalized[start:stop]
         mean_0_sum = accumulator(number(0))
         for i in range(input_lane.shape[0]):
             mean_0_sum += input_lane[i]
@@ -385,25 +396,37 @@ def standardized_channels_forward(
         out_variances[row] = variance
         save_center[row] = center
         save_variance[row] = variance
-        for i in range(out_normal_lane.shape[0]):
-            out_normal_lane[i] = (input_lane[i] - center) * rstd
+        for i in range(out_normalized_lane.shape[0]):
+            out_normalized_lane[i] = (input_lane[i] - center) * rstd * weight[row] + bias[row]
 
 
 @parallel_kernel
-def standardized_channels_forward_parallel(
-    input, eps, rows, n, out_normal, out_means, out_variances, save_center, save_variance
+def normalized_channels_forward_parallel(
+    input,
+    weight,
+    bias,
+    eps,
+    rows,
+    n,
+    out_normalized,
+    out_means,
+    out_variances,
+    save_center,
+    save_variance,
 ):
     block = CHUNK // n if 0 < n < CHUNK else 1
     parts = (rows + block - 1) // block
     for part in prange(parts):
         low = part * block
         high = low + block if low + block < rows else rows
-        standardized_channels_forward(
+        normalized_channels_forward(
             input[low * n : high * n],
+            weight[low:high],
+            bias[low:high],
             eps,
             high - low,
             n,
-            out_normal[low * n : high * n],
+            out_normalized[low * n : high * n],
             out_means[low:high],
             out_variances[low:high],
             save_center[low:high],
@@ -411,43 +434,173 @@ def standardized_channels_forward_parallel(
         )
 
 
-# standardized_channels, gradient of input:
-#     rstd * (grad - mean(grad) - normal * mean(grad * normal))
+# normalized_channels, gradient of input, weight, bias:
+#     rstd * weight * (grad - mean(grad) - normal * mean(grad * normal))
+#     sum(grad * normal)
+#     sum(grad)
 @kernel
-def standardized_channels_backward(grad, normal, variance, eps, rows, n, out):
+def normalized_channels_backward(
+    grad, input, weight, center, variance, eps, rows, n, out_input, out_weight, out_bias
+):
     number = grad.dtype.type
     eps = number(eps)
     for row in range(rows):
         start = row * n
         stop = start + n
         grad_lane = grad[start:stop]
-        normal_lane = normal[start:stop]
+        input_lane = input[start:stop]
+        out_input_lane = out_input[start:stop]
+        rstd = rsqrt(variance[row] + eps)
+        mean_0_sum = accumulator(number(0))
+        mean_1_sum = accumulator(number(0))
+        sum_2_sum = accumulator(number(0))
+        sum_3_sum = accumulator(number(0))
+        for i in range(grad_lane.shape[0]):
+            mean_0_sum += grad_lane[i]
+            mean_1_sum += grad_lane[i] * ((input_lane[i] - center[row]) * rstd)
+            sum_2_sum += grad_lane[i] * ((input_lane[i] - center[row]) * rstd)
+            sum_3_sum += grad_lane[i]
+        mean_0 = number(mean_0_sum / n)
+        mean_1 = number(mean_1_sum / n)
+        sum_2 = number(sum_2_sum)
+        sum_3 = number(sum_3_sum)
+        out_weight[row] = sum_2
+        out_bias[row] = sum_3
+        for i in range(out_input_lane.shape[0]):
+            part0_0 = (input_lane[i] - center[row]) * rstd * mean_1
+            out_input_lane[i] = rstd * weight[row] * (grad_lane[i] - mean_0 - part0_0)
+
+
+@parallel_kernel
+def normalized_channels_backward_parallel(
+    grad, input, weight, center, variance, eps, rows, n, out_input, out_weight, out_bias
+):
+    block = CHUNK // n if 0 < n < CHUNK else 1
+    parts = (rows + block - 1) // block
+    for part in prange(parts):
+        low = part * block
+        high = low + block if low + block < rows else rows
+        normalized_channels_backward(
+            grad[low * n : high * n],
+            input[low * n : high * n],
+            weight[low:high],
+            center[low:high],
+            variance[low:high],
+            eps,
+            high - low,
+            n,
+            out_input[low * n : high * n],
+            out_weight[low:high],
+            out_bias[low:high],
+        )
+
+
+# normalized_channels, gradient of input:
+#     rstd * weight * (grad - mean(grad) - normal * mean(grad * normal))
+@kernel
+def normalized_channels_backward_input(grad, input, weight, center, variance, eps, rows, n, out):
+    number = grad.dtype.type
+    eps = number(eps)
+    for row in range(rows):
+        start = row * n
+        stop = start + n
+        grad_lane = grad[start:stop]
+        input_lane = input[start:stop]
         out_lane = out[start:stop]
         rstd = rsqrt(variance[row] + eps)
         mean_0_sum = accumulator(number(0))
         mean_1_sum = accumulator(number(0))
         for i in range(grad_lane.shape[0]):
             mean_0_sum += grad_lane[i]
-            mean_1_sum += grad_lane[i] * normal_lane[i]
+            mean_1_sum += grad_lane[i] * ((input_lane[i] - center[row]) * rstd)
         mean_0 = number(mean_0_sum / n)
         mean_1 = number(mean_1_sum / n)
         for i in range(out_lane.shape[0]):
-            out_lane[i] = rstd * (grad_lane[i] - mean_0 - normal_lane[i] * mean_1)
+            part0_0 = (input_lane[i] - center[row]) * rstd * mean_1
+            out_lane[i] = rstd * weight[row] * (grad_lane[i] - mean_0 - part0_0)
 
 
 @parallel_kernel
-def standardized_channels_backward_parallel(grad, normal, variance, eps, rows, n, out):
+def normalized_channels_backward_input_parallel(
+    grad, input, weight, center, variance, eps, rows, n, out
+):
     block = CHUNK // n if 0 < n < CHUNK else 1
     parts = (rows + block - 1) // block
     for part in prange(parts):
         low = part * block
         high = low + block if low + block < rows else rows
-        standardized_channels_backward(
+        normalized_channels_backward_input(
             grad[low * n : high * n],
-            normal[low * n : high * n],
+            input[low * n : high * n],
+            weight[low:high],
+            center[low:high],
             variance[low:high],
             eps,
             high - low,
             n,
             out[low * n : high * n],
         )
+
+
+# normalized_channels, gradient of weight:
+#     sum(grad * normal)
+@kernel
+def normalized_channels_backward_weight(grad, input, center, variance, eps, rows, n, out):
+    number = grad.dtype.type
+    eps = number(eps)
+    for row in range(rows):
+        start = row * n
+        stop = start + n
+        grad_lane = grad[start:stop]
+        input_lane = input[start:stop]
+        rstd = rsqrt(variance[row] + eps)
+        sum_0_sum = accumulator(number(0))
+        for i in range(grad_lane.shape[0]):
+            sum_0_sum += grad_lane[i] * ((input_lane[i] - center[row]) * rstd)
+        sum_0 = number(sum_0_sum)
+        out[row] = sum_0
+
+
+@parallel_kernel
+def normalized_channels_backward_weight_parallel(grad, input, center, variance, eps, rows, n, out):
+    block = CHUNK // n if 0 < n < CHUNK else 1
+    parts = (rows + block - 1) // block
+    for part in prange(parts):
+        low = part * block
+        high = low + block if low + block < rows else rows
+        normalized_channels_backward_weight(
+            grad[low * n : high * n],
+            input[low * n : high * n],
+            center[low:high],
+            variance[low:high],
+            eps,
+            high - low,
+            n,
+            out[low:high],
+        )
+
+
+# normalized_channels, gradient of bias:
+#     sum(grad)
+@kernel
+def normalized_channels_backward_bias(grad, rows, n, out):
+    number = grad.dtype.type
+    for row in range(rows):
+        start = row * n
+        stop = start + n
+        grad_lane = grad[start:stop]
+        sum_0_sum = accumulator(number(0))
+        for i in range(grad_lane.shape[0]):
+            sum_0_sum += grad_lane[i]
+        sum_0 = number(sum_0_sum)
+        out[row] = sum_0
+
+
+@parallel_kernel
+def normalized_channels_backward_bias_parallel(grad, rows, n, out):
+    block = CHUNK // n if 0 < n < CHUNK else 1
+    parts = (rows + block - 1) // block
+    for part in prange(parts):
+        low = part * block
+        high = low + block if low + block < rows else rows
+        normalized_channels_backward_bias(grad[low * n : high * n], high - low, n, out[low:high])

@@ -19,6 +19,10 @@ from .threads import threads
 
 BLOCK = 65536
 BAND = 16  # lanes that lie side by side are brought in such numbers
+WIDE = 64  # as many of them read whole lines of the cache from each row of memory
+LARGE = 4 * BLOCK  # elements of a block of WIDE lanes at most
+
+empty = np.empty
 
 LANE, ROW, WHOLE = range(3)
 
@@ -26,7 +30,7 @@ LANE, ROW, WHOLE = range(3)
 class Lanes:
     """Where the lanes of a tensor lie: the reduced dimensions, and the shapes around them."""
 
-    __slots__ = ("count", "dims", "kept", "last", "order", "rows", "shape", "without")
+    __slots__ = ("count", "dims", "kept", "last", "order", "rows", "shape", "turned", "without")
 
     def __init__(self, shape, dims):
         self.shape = shape
@@ -41,6 +45,7 @@ class Lanes:
         # sizes of 1 may stand anywhere
         order = [d for d in self.order if shape[d] != 1]
         self.last = order == sorted(order)
+        self.turned = None if self.last else self.layout(contiguous_strides(shape))
 
     def reduced(self, keepdim):
         """Shape of a result with one number a lane."""
@@ -50,7 +55,9 @@ class Lanes:
         """A per-lane tensor with its reduced dimensions as ones, so that it broadcasts."""
         from . import operators as ops
 
-        return tensor if tensor.shape == self.kept else ops.reshape(tensor, self.kept)
+        if not isinstance(tensor, Tensor) or tensor.shape == self.kept:
+            return tensor
+        return ops.reshape(tensor, self.kept)
 
     def spread(self, rows):
         """One number a lane, given dense, as a tensor that repeats it along the lane."""
@@ -84,10 +91,12 @@ class Lanes:
             given = [v._dense() if role == LANE else v for role, v in sources]
             kernel(*given, self.rows, self.count, *[out for _, out in outs])
             return
+        block = self._block()
+        if self.rows <= block and self.turned is not None:
+            self._run_at_once(kernels[0], sources, outs)
+            return
         sources = [self._source(*source) for source in sources]
         taken = [self._out(*out) for out in outs]
-        band = BAND if self.rows >= BAND else 1
-        block = max(1, BLOCK // (band * max(1, self.count))) * band
         strips = -(-self.rows // block)
 
         def work(strip):
@@ -105,6 +114,33 @@ class Lanes:
                 work(strip)
         else:
             share_out(work, strips)
+
+    def _block(self):
+        """How many lanes to bring together: whole bands, more of them where lanes are short."""
+        band = BAND if self.rows >= BAND else 1
+        lane = max(1, self.count)
+        return max(BLOCK // (band * lane), min(WIDE, LARGE // lane) // band, 1) * band
+
+    def _run_at_once(self, kernel, sources, outs):
+        """All lanes in one block."""
+        given, n = [], self.rows * self.count
+        for role, value in sources:
+            if role == LANE:
+                found = self.turned
+                if value._flat is None:
+                    found = self.layout(value._strides)
+                    if found is None:
+                        value = from_flat(value._dense(), self.shape, value.dtype)
+                        found = self.turned
+                rows = empty(n, value.dtype.numpy)
+                gather(value._data, value._offset, found, 0, rows)
+                value = rows
+            given.append(value)
+        taken = [empty(n, out.dtype) if role == LANE else out for role, out in outs]
+        kernel(*given, self.rows, self.count, *taken)
+        for (role, out), rows in zip(outs, taken, strict=True):
+            if role == LANE:
+                scatter(rows, out, 0, self.turned, 0)
 
     def _source(self, role, value):
         """A function from a range of lanes to the kernel's argument for them."""
@@ -128,7 +164,7 @@ class Lanes:
         """The same for a result, and a function that puts back what was written."""
         if role != LANE:
             return self._source(role, value), None
-        found, n = self.layout(contiguous_strides(self.shape)), self.count
+        found, n = self.turned, self.count
 
         def buffer(low, high):
             return np.empty((high - low) * n, value.dtype)

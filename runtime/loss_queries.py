@@ -12,8 +12,9 @@ import numpy as np
 
 from . import dtypes
 from .geometry import Size, broadcast_shapes, normalize_dim
+from .kernels.classes import class_shares_of
 from .modes import modes
-from .tensor import from_array
+from .tensor import from_array, from_flat
 
 # --- losses --------------------------------------------------------------------------------------
 
@@ -166,6 +167,22 @@ def wanted_classes(target, input, ignore_index):
     if wrong.any():
         raise IndexError(f"Target {values[wrong].flat[0]} is out of bounds.")
     return from_array(np.asarray(wanted))
+
+
+def class_terms(target, input, weight, ignore_index, reduction):
+    """(class, share) of each target: what its loss counts for; the class is -1 if not at all.
+
+    Shares are weights, for a mean those over the mean weight of all. IndexError for what is no
+    class.
+    """
+    target = class_target(target, input, weight)
+    classes = input.shape[0 if input.ndim == 1 else 1]
+    kind = input.dtype.numpy
+    weights = np.empty(0, kind) if weight is None else weight._dense().astype(kind, copy=False)
+    found = class_shares_of(
+        target._dense(), weights, classes, int(ignore_index), reduction == "mean", kind
+    )
+    return tuple(from_flat(a, target.shape, dtypes.from_numpy_dtype(a.dtype)) for a in found)
 
 
 def smoothing(value):

@@ -17,6 +17,7 @@ from .loss_queries import (  # noqa: F401
     class_share,
     class_shares,
     class_target,
+    class_terms,
     divergence_reduction,
     equal_shape,
     fractions,

@@ -36,10 +36,12 @@ class Rowwise(Operator):
         forward,
         backward,
         empty=None,
+        lane_numbers=(),
         **common,
     ):
         super().__init__(**common)
         self.over = over
+        self.lane_numbers = lane_numbers
         self.lane_outputs = lane_outputs
         self.lane_parameters = lane_parameters
         self.saved_rows = saved_rows
@@ -58,7 +60,7 @@ class Rowwise(Operator):
 
     def _role(self, name, kind, source, _):
         """How a saved value lies: in lanes, one number a lane, or neither."""
-        if kind == "row":
+        if kind == "row" or source in self.lane_numbers:
             return ROW
         if kind == "output":
             return LANE if self.lane_outputs[self.outputs.index(source)] else ROW
@@ -180,6 +182,8 @@ class Rowwise(Operator):
         value = args[self.positions[name]]
         if name == self.tensors[0]:
             return LANE, value
+        if name in self.lane_numbers:
+            return ROW, self._numbers(name, value, lanes, dtype)
         if name not in self.lane_parameters:
             return WHOLE, _number(value)
         if value is None:
@@ -196,6 +200,20 @@ class Rowwise(Operator):
                 f"{tuple(lanes.shape)} have {lanes.count} elements; they must agree"
             )
         return WHOLE, value._dense().astype(dtype.numpy, copy=False)
+
+    def _numbers(self, name, tensor, lanes, dtype):
+        """A tensor of one number a lane, dense; integers stay what they are."""
+        if tensor is None:
+            return np.full(lanes.rows, self.absent[name], dtype.numpy)
+        if tensor.numel() != lanes.rows:
+            raise RuntimeError(
+                f"{self.name}(): {name} has shape {tuple(tensor.shape)}, but input has "
+                f"{lanes.rows} lanes; they must agree"
+            )
+        numbers = tensor._dense()
+        return (
+            numbers.astype(dtype.numpy, copy=False) if tensor.dtype.is_floating_point else numbers
+        )
 
     def _allocate(self, tensor, lanes):
         outs = []
@@ -243,9 +261,9 @@ def backward(node, grad):
         outs = [_gradient(op, i, lanes, kind) for i in computed]
         lanes.run(kernels, sources, outs)
         for i, (role, out) in zip(computed, outs, strict=True):
-            if role == ROW:
+            if role == ROW and op.even[i]:
                 gradients[i] = lanes.spread(out)
-            elif role == WHOLE:
+            elif role != LANE:
                 gradients[i] = out.astype(general.input_dtypes[i].numpy, copy=False)
             else:
                 gradients[i] = out
@@ -266,14 +284,14 @@ def _source_of(node, name, grad, kind):
     what = op.roles[name]
     if isinstance(value, Tensor):
         return what, value if what == LANE else value._dense()
-    if value is None and what == WHOLE:
-        value = np.full(lanes.count, op.absent[name], kind)
+    if value is None:
+        value = np.full(lanes.count if what == WHOLE else lanes.rows, op.absent[name], kind)
     return what, _number(value)
 
 
 def _gradient(op, index, lanes, kind):
     """Gradients of lane parameters are accumulated over the rows, others are written once."""
-    if op.even[index]:
+    if op.even[index] or op.differentiable[index] in op.lane_numbers:
         return ROW, empty(lanes.rows, kind)
     if op.differentiable[index] in op.lane_parameters:
         return WHOLE, np.zeros(lanes.count, kind)

@@ -22,7 +22,7 @@ from .primitives import (
     power_of_2_float64,
     quotient_of_pairs,
     scalar,
-    scale_float64,
+    scaled,
     two_sum,
     with_sign,
 )
@@ -168,7 +168,7 @@ def erfc_float64(x):
     value, value_low = ordered_sum(ERFCX_HIGH, t * polynomial(t, ERFCX_REST))
     below, below_low = two_sum(1.0, 2.0 * y)
     factor, left = quotient_of_pairs(value, value_low + ERFCX_LOW, below, below_low)
-    far = scale_float64(factor + (left + factor * (q + (rest - lost * (1.0 + q)))), n)
+    far = scaled(factor + (left + factor * (q + (rest - lost * (1.0 + q)))), n)
     far = 2.0 - far if x < 0.0 else far
     return near if y < 0.65 else far
 

@@ -14,8 +14,7 @@ from .primitives import (
     power_of_2_float64,
     round_even,
     scalar,
-    scale_float32,
-    scale_float64,
+    scaled,
 )
 
 INVERSE_LN2_FLOAT32 = np.float32(1.4426950408889634)
@@ -147,7 +146,7 @@ def exp_float32(x):
     y = np.float32(89.0) if x > np.float32(89.0) else x
     y = np.float32(-104.0) if y < np.float32(-104.0) else y
     q, n = exp_parts_float32(y)
-    return scale_float32(np.float32(1.0) + q, n)
+    return scaled(np.float32(1.0) + q, n)
 
 
 @scalar
@@ -155,7 +154,7 @@ def exp_float64(x):
     y = 710.0 if x > 710.0 else x
     y = -746.0 if y < -746.0 else y
     q, n = exp_parts_float64(y)
-    return scale_float64(1.0 + q, n)
+    return scaled(1.0 + q, n)
 
 
 @scalar
@@ -188,7 +187,7 @@ def exp2_float32(x):
     n = round_even(y)
     r = y - n
     q = r * polynomial(r, EXP2_FLOAT32)
-    return scale_float32(np.float32(1.0) + q, n)
+    return scaled(np.float32(1.0) + q, n)
 
 
 @scalar
@@ -198,4 +197,4 @@ def exp2_float64(x):
     n = round_even(y)
     r = y - n
     q = r * polynomial(r, EXP2_FLOAT64)
-    return scale_float64(1.0 + q, n)
+    return scaled(1.0 + q, n)

@@ -22,8 +22,7 @@ from .primitives import (
     power_of_2_float64,
     quotient_of_pairs,
     scalar,
-    scale_float32,
-    scale_float64,
+    scaled,
     square_root,
     with_sign,
 )
@@ -63,7 +62,7 @@ def sigmoid_float32(x):
     above = np.float32(1.0) if positive else e
     above_low = np.float32(0.0) if positive else e_low
     quotient, left = quotient_of_pairs(above, above_low, below, below_low)
-    return scale_float32(quotient + left, np.float32(0.0) if positive else n)
+    return scaled(quotient + left, np.float32(0.0) if positive else n)
 
 
 @scalar
@@ -80,7 +79,7 @@ def sigmoid_float64(x):
     above = 1.0 if positive else e
     above_low = 0.0 if positive else e_low
     quotient, left = quotient_of_pairs(above, above_low, below, below_low)
-    return scale_float64(quotient + left, 0.0 if positive else n)
+    return scaled(quotient + left, 0.0 if positive else n)
 
 
 @scalar
@@ -119,7 +118,7 @@ def sinh_float64(x):
     slope = 1.0 - quotient
     total, total_low = ordered_sum(t, quotient)
     near = 0.5 * (total + (total_low + (t_low + t_low * slope * slope)))
-    far = scale_float64(1.0 + (q + rest), n - 1.0)
+    far = scaled(1.0 + (q + rest), n - 1.0)
     return with_sign(far if large else near, x)
 
 

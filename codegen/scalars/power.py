@@ -20,7 +20,7 @@ from .primitives import (
     polynomial,
     round_to_zero,
     scalar,
-    scale_float64,
+    scaled,
     square_root,
     two_sum,
 )
@@ -93,7 +93,7 @@ def pow_float64(x, y):
     q, rest, n = exp_parts_pair_float64(edge if outside else product)
     rest = rest + (0.0 if outside else product_low) * (1.0 + q)
     head, tail = ordered_sum(1.0, q)
-    return pow_limits(x, y, scale_float64(head + (tail + rest), n))
+    return pow_limits(x, y, scaled(head + (tail + rest), n))
 
 
 @scalar

@@ -8,6 +8,7 @@ from .. import kernel_cache
 from . import (
     accumulate,
     averaging,
+    classes,
     convolving,
     dropout,
     gathering,
@@ -77,8 +78,8 @@ from .weighing import convolution_weight
 for module in (
     accumulate,
     averaging,
+    classes,
     dropout,
-    gathering,
     indexing,
     pooling,
     scan,
@@ -86,6 +87,7 @@ for module in (
     triangular,
 ):
     kernel_cache.separate(module)
+kernel_cache.separate(gathering, tiles)
 kernel_cache.separate(convolving, tiles)
 kernel_cache.separate(weighing, convolving, tiles)
 

@@ -9,11 +9,51 @@ from __future__ import annotations
 
 import numpy as np
 from numba import njit
+from numba.extending import overload
 
-TILE = 4
-BAND = 16
+from . import tiles
+
+SQUARE = 4  # the side of a square that is turned without vectors
+BAND = 16  # rows are turned in such numbers
+WIDE = 64  # as many at once, so that whole lines of the cache are read
 
 _options = {"cache": True, "nogil": True, "error_model": "numpy"}
+
+
+def turn(source, start, step, target, at, pitch):
+    """`target[at + c * pitch + r] = source[start + r * step + c]` for a square of `side_of`."""
+    raise NotImplementedError
+
+
+@overload(turn, jit_options={"forceinline": True})
+def _turn_overload(source, start, step, target, at, pitch):
+    if source.dtype == target.dtype and _bytes(source.dtype) in tiles.LANES:
+        return lambda source, start, step, target, at, pitch: tiles.turn_square(
+            source, start, step, target, at, pitch
+        )
+    return _turn_plainly
+
+
+def _turn_plainly(source, start, step, target, at, pitch):
+    for c in range(SQUARE):
+        for r in range(SQUARE):
+            target[np.uint64(at + c * pitch + r)] = source[np.uint64(start + r * step + c)]
+
+
+def side_of(array):
+    """The side of the squares that `turn` turns."""
+    raise NotImplementedError
+
+
+@overload(side_of)
+def _side_overload(array):
+    side = tiles.LANES.get(_bytes(array.dtype), SQUARE)
+    return lambda array: side
+
+
+def _bytes(kind):
+    """The size of a number in memory; 0 for what is no number."""
+    return getattr(kind, "bitwidth", 0) // 8
 
 
 @njit(**_options)
@@ -29,7 +69,14 @@ def _start(layout, row):
 @njit(**_options)
 def _banded(layout):
     """Whether neighbours in memory are neighbouring rows: a transposed matrix."""
-    return layout[6] == 1 and layout[7] > 1 and layout[2] >= BAND and layout[3] >= TILE
+    return layout[6] == 1 and layout[7] > 1 and layout[2] >= BAND and layout[3] >= SQUARE
+
+
+@njit(**_options)
+def _rows_of_band(layout, row, most):
+    """How many neighbouring rows to turn at once: whole bands, WIDE rows at most."""
+    rows = min(layout[2] - row % layout[2], most, WIDE)
+    return rows - rows % BAND
 
 
 @njit(**_options)
@@ -41,12 +88,13 @@ def gather(source, offset, layout, low, out):
     at, end = 0, out.shape[0]
     while at < end:
         start = offset + _start(layout, row) + i * step
-        if banded and i == 0 and row % layout[2] <= layout[2] - BAND and end - at >= BAND * size:
-            span = source[start : start + (size - 1) * step + BAND]
-            _turn(span, step, size, out[at : at + BAND * size])
-            row += BAND
-            at += BAND * size
-            continue
+        if banded and i == 0:
+            rows = _rows_of_band(layout, row, (end - at) // size)
+            if rows:
+                _turn(source, start, step, size, rows, out, at)
+                row += rows
+                at += rows * size
+                continue
         count = min(size - i, end - at)
         part = out[at : at + count]
         if step == 1:
@@ -65,17 +113,16 @@ def gather(source, offset, layout, low, out):
 
 
 @njit(**_options)
-def _turn(span, step, size, out):
-    """`out[r * size + k] = span[k * step + r]` for BAND rows r, by tiles."""
-    whole = size - size % TILE
-    for k in range(0, whole, TILE):
-        for r in range(0, BAND, TILE):
-            for a in range(TILE):
-                for b in range(TILE):
-                    out[np.uint64((r + b) * size + k + a)] = span[np.uint64((k + a) * step + r + b)]
+def _turn(source, start, step, size, rows, out, at):
+    """`out[at + r * size + k] = source[start + k * step + r]` for `rows` rows, by squares."""
+    side = side_of(source)
+    whole = size - size % side
+    for k in range(0, whole, side):
+        for r in range(0, rows, side):
+            turn(source, start + k * step + r, step, out, at + r * size + k, size)
     for k in range(whole, size):
-        for r in range(BAND):
-            out[np.uint64(r * size + k)] = span[np.uint64(k * step + r)]
+        for r in range(rows):
+            out[np.uint64(at + r * size + k)] = source[np.uint64(start + k * step + r)]
 
 
 @njit(**_options)
@@ -87,12 +134,13 @@ def scatter(values, target, offset, layout, low):
     at, end = 0, values.shape[0]
     while at < end:
         start = offset + _start(layout, row) + i * step
-        if banded and i == 0 and row % layout[2] <= layout[2] - BAND and end - at >= BAND * size:
-            span = target[start : start + (size - 1) * step + BAND]
-            _turn_back(values[at : at + BAND * size], size, step, span)
-            row += BAND
-            at += BAND * size
-            continue
+        if banded and i == 0:
+            rows = _rows_of_band(layout, row, (end - at) // size)
+            if rows:
+                _turn_back(values, at, size, rows, target, start, step)
+                row += rows
+                at += rows * size
+                continue
         count = min(size - i, end - at)
         part = values[at : at + count]
         if step == 1:
@@ -107,19 +155,16 @@ def scatter(values, target, offset, layout, low):
 
 
 @njit(**_options)
-def _turn_back(values, size, step, span):
+def _turn_back(values, at, size, rows, target, start, step):
     """The inverse of `_turn`."""
-    whole = size - size % TILE
-    for k in range(0, whole, TILE):
-        for r in range(0, BAND, TILE):
-            for a in range(TILE):
-                for b in range(TILE):
-                    span[np.uint64((k + a) * step + r + b)] = values[
-                        np.uint64((r + b) * size + k + a)
-                    ]
+    side = side_of(values)
+    whole = size - size % side
+    for k in range(0, whole, side):
+        for r in range(0, rows, side):
+            turn(values, at + r * size + k, size, target, start + k * step + r, step)
     for k in range(whole, size):
-        for r in range(BAND):
-            span[np.uint64(k * step + r)] = values[np.uint64(r * size + k)]
+        for r in range(rows):
+            target[np.uint64(start + k * step + r)] = values[np.uint64(at + r * size + k)]
 
 
 @njit(fastmath={"contract", "nsz", "reassoc"}, **_options)

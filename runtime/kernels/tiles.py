@@ -232,3 +232,50 @@ def copy_row(typingctx, source, start, target, at, count, number):
         return context.get_dummy_value()
 
     return types.void(source, start, target, at, count, number), generate
+
+
+def _cross(builder, lines, step):
+    """One stage of a transposition: every second block of `step` elements changes its line."""
+    count = len(lines)
+    number = ir.IntType(32)
+    upper = [j - step + count if j & step else j for j in range(count)]
+    lower = [j + count if j & step else j + step for j in range(count)]
+    for i in range(count):
+        if i & step:
+            continue
+        first, second = lines[i], lines[i + step]
+        places = [ir.Constant(ir.VectorType(number, count), order) for order in (upper, lower)]
+        lines[i] = builder.shuffle_vector(first, second, places[0])
+        lines[i + step] = builder.shuffle_vector(first, second, places[1])
+
+
+@intrinsic
+def turn_square(typingctx, source, start, step, target, at, pitch):
+    """`target[at + c * pitch + r] = source[start + r * step + c]` for a square of elements.
+
+    It is as wide as a vector of LANES elements. Both arrays are flat and of one dtype.
+    """
+    size = source.dtype.bitwidth // 8
+    side = LANES[size]
+
+    def generate(context, builder, signature, arguments):
+        wide = ir.VectorType(context.get_value_type(source.dtype), side)
+
+        def addresses(place):
+            array = context.make_array(signature.args[place])(context, builder, arguments[place])
+            address = builder.gep(array.data, [arguments[place + 1]])
+            for _ in range(side):
+                yield builder.bitcast(address, wide.as_pointer())
+                address = builder.gep(address, [arguments[place + 2]])
+
+        lines = []
+        for address in addresses(0):
+            lines.append(builder.load(address))
+            lines[-1].align = size
+        for stage in range(side.bit_length() - 1):
+            _cross(builder, lines, 1 << stage)
+        for line, address in zip(lines, addresses(3), strict=True):
+            builder.store(line, address).align = size
+        return context.get_dummy_value()
+
+    return types.void(source, start, step, target, at, pitch), generate
