@@ -16,6 +16,8 @@ from . import tiles
 SQUARE = 4  # the side of a square that is turned without vectors
 BAND = 16  # rows are turned in such numbers
 WIDE = 64  # as many at once, so that whole lines of the cache are read
+SHORT = 64  # what the last dimensions have together at most, to be gone through outermost
+LONG = 1024  # steps along the dimension before them at most, so that all stays in the cache
 
 _options = {"cache": True, "nogil": True, "error_model": "numpy"}
 
@@ -80,8 +82,47 @@ def _rows_of_band(layout, row, most):
 
 
 @njit(**_options)
+def _bundle(layout):
+    """(dimension, elements of those after it) if these are few, so that steps along it come last.
+
+    The dimension is -1 where rows are long enough, or lie dense.
+    """
+    inner, dim = 1, 3
+    while dim > 0 and inner * layout[dim] <= SHORT and layout[dim] < BAND:
+        inner *= layout[dim]
+        dim -= 1
+    if dim == 3 or layout[dim] < BAND or (layout[3] >= BAND // 2 and layout[7] == 1):
+        dim = -1
+    return dim, inner
+
+
+@njit(**_options)
+def _offset(layout, dim, number):
+    """Where an element lies, numbered in the dimensions up to `dim`."""
+    at = 0
+    for d in range(dim, 0, -1):
+        at += number % layout[d] * layout[d + 4]
+        number //= layout[d]
+    return at + number * layout[4]
+
+
+@njit(**_options)
+def _within(layout, dim, number):
+    """Where an element of the dimensions after `dim` lies."""
+    at = 0
+    for d in range(3, dim, -1):
+        at += number % layout[d] * layout[d + 4]
+        number //= layout[d]
+    return at
+
+
+@njit(**_options)
 def gather(source, offset, layout, low, out):
     """`out` filled with the elements of a layout of `source`, from number `low` on."""
+    dim, inner = _bundle(layout)
+    if dim >= 0:
+        _gather_bundles(source, offset, layout, low, out, dim, inner)
+        return
     size, step = layout[3], layout[7]
     banded = _banded(layout)
     row, i = low // size, low % size
@@ -113,6 +154,28 @@ def gather(source, offset, layout, low, out):
 
 
 @njit(**_options)
+def _gather_bundles(source, offset, layout, low, out, dim, inner):
+    """`gather` of bundles of `inner` elements: the same element of many bundles at a time."""
+    step = layout[dim + 4]
+    at, end = 0, out.shape[0]
+    while at < end:
+        bundle, first = (low + at) // inner, (low + at) % inner
+        start = offset + _offset(layout, dim, bundle)
+        count = min(layout[dim] - bundle % layout[dim], (end - at) // inner, LONG)
+        if first or count == 0:  # a part of one
+            last = min(inner, first + end - at)
+            for k in range(first, last):
+                out[at + k - first] = source[start + _within(layout, dim, k)]
+            at += last - first
+            continue
+        for k in range(inner):
+            begin = start + _within(layout, dim, k)
+            for r in range(count):
+                out[np.uint64(at + r * inner + k)] = source[np.uint64(begin + r * step)]
+        at += count * inner
+
+
+@njit(**_options)
 def _turn(source, start, step, size, rows, out, at):
     """`out[at + r * size + k] = source[start + k * step + r]` for `rows` rows, by squares."""
     side = side_of(source)
@@ -128,6 +191,10 @@ def _turn(source, start, step, size, rows, out, at):
 @njit(**_options)
 def scatter(values, target, offset, layout, low):
     """`values` written to where a layout of `target` has them, from number `low` on."""
+    dim, inner = _bundle(layout)
+    if dim >= 0:
+        _scatter_bundles(values, target, offset, layout, low, dim, inner)
+        return
     size, step = layout[3], layout[7]
     banded = _banded(layout)
     row, i = low // size, low % size
@@ -152,6 +219,28 @@ def scatter(values, target, offset, layout, low):
                 target[np.uint64(start + k * step)] = part[k]
         row, i = row + 1, 0
         at += count
+
+
+@njit(**_options)
+def _scatter_bundles(values, target, offset, layout, low, dim, inner):
+    """The inverse of `_gather_bundles`."""
+    step = layout[dim + 4]
+    at, end = 0, values.shape[0]
+    while at < end:
+        bundle, first = (low + at) // inner, (low + at) % inner
+        start = offset + _offset(layout, dim, bundle)
+        count = min(layout[dim] - bundle % layout[dim], (end - at) // inner, LONG)
+        if first or count == 0:  # a part of one
+            last = min(inner, first + end - at)
+            for k in range(first, last):
+                target[start + _within(layout, dim, k)] = values[at + k - first]
+            at += last - first
+            continue
+        for k in range(inner):
+            begin = start + _within(layout, dim, k)
+            for r in range(count):
+                target[np.uint64(begin + r * step)] = values[np.uint64(at + r * inner + k)]
+        at += count * inner
 
 
 @njit(**_options)

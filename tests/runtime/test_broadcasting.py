@@ -249,7 +249,7 @@ def test_folding_sums_what_broadcasting_repeated(operands):
             np.testing.assert_array_equal(total.reshape(tensor.shape), expected)
 
 
-@pytest.mark.parametrize("shape", [(40, 70), (3, 33, 50), (5, 16, 4)])
+@pytest.mark.parametrize("shape", [(40, 70), (3, 33, 50), (5, 16, 4), (2, 40), (3, 5, 2500)])
 def test_transposed_elements_are_brought_and_put_back(shape):
     array = np.random.default_rng(3).standard_normal(shape)
     turned = rd.from_numpy(array).transpose(-1, -2)
@@ -264,6 +264,23 @@ def test_transposed_elements_are_brought_and_put_back(shape):
         scatter(expected[low:], target, 0, steps, low)
         kept = np.concatenate([np.zeros(low), expected[low:]]).reshape(turned.shape)
         np.testing.assert_array_equal(target.reshape(shape), np.swapaxes(kept, -1, -2))
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 40), (2, 3, 2, 40), (40, 3, 2, 5), (2, 20, 3, 4)])
+def test_short_dimensions_in_reverse_order_are_brought_and_put_back(shape):
+    array = np.random.default_rng(3).standard_normal(shape)
+    turned = rd.from_numpy(array).permute(*reversed(range(len(shape))))
+    expected = np.ascontiguousarray(turned.numpy()).reshape(-1)
+    steps, _ = layout(turned.shape, turned._strides, turned.shape)
+    n = len(expected)
+    for low in (0, 7, n // 2):
+        out = np.empty(n - low - 1)
+        gather(turned._data, 0, steps, low, out)
+        np.testing.assert_array_equal(out, expected[low : n - 1])
+        target = np.zeros(n)
+        scatter(expected[low : n - 1], target, 0, steps, low)
+        kept = np.concatenate([np.zeros(low), expected[low : n - 1], [0]]).reshape(turned.shape)
+        np.testing.assert_array_equal(target.reshape(shape), kept.transpose())
 
 
 LARGE = [
