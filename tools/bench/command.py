@@ -7,7 +7,7 @@ import warnings
 
 import rederive
 from rederive.tools import specification
-from rederive.tools.bench import cases, operators, process, report, scaling, training
+from rederive.tools.bench import bandwidth, cases, operators, process, report, scaling, training
 from rederive.tools.bench.options import SECTIONS
 
 SHORT, LONG = 2e-3, 5e-3  # seconds that a timed round lasts at least
@@ -55,6 +55,10 @@ def run(options: argparse.Namespace) -> int:
                 chosen = [c for c in listing() if all(text in c.name for text in options.case)]
                 measured = cases.measure(chosen, rederive, torch, options.rounds, at_least, title)
                 parts += _show(measured)
+    if "memory" in sections:
+        table = bandwidth.measure(rederive, torch, options.rounds)
+        table.show()
+        parts += [f"### {table.title}", table.markdown()]
     if "training" in sections:
         table = report.training_table(training.measure(rederive, torch, options.rounds, 2e-2))
         table.show()

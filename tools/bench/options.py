@@ -7,7 +7,7 @@ from pathlib import Path
 
 SECTIONS = (
     *("small", "broadcast", "calls", "large", "layouts", "lanes"),
-    *("training", "start", "generate", "compile"),
+    *("memory", "training", "start", "generate", "compile"),
 )
 
 

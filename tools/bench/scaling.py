@@ -65,9 +65,10 @@ def curves(torch: Any) -> dict[str, list[tuple[int, Comparison, int]]]:
 
     plan: list[tuple[str, Callable[[Any, int], Work], int, int]] = []
     for threads in (1, 2):
-        plan += [(f"elements, {threads} threads", product, size, threads) for size in SIZES]
-    plan += [("nodes", chain, nodes, 2) for nodes in NODES]
-    plan += [("dimensions", strided, rank, 2) for rank in RANKS]
+        name = f"elements, {threads} thread{'s' * (threads > 1)}"
+        plan += [(name, product, size, threads) for size in SIZES]
+    plan += [("nodes", chain, nodes, 1) for nodes in NODES]
+    plan += [("dimensions", strided, rank, 1) for rank in RANKS]
     found: dict[str, list[tuple[int, Comparison, int]]] = {}
     for name, work, at, threads in progress.steps(plan, "measuring", lambda row: row[0]):
         rederive.set_num_threads(threads)
