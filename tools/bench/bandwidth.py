@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-
 from rederive.tools.bench.timing import seconds_of
 from rederive.tools.progress import Table
 
