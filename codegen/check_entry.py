@@ -127,9 +127,9 @@ class EntryCheck:
 
     def family(self) -> None:
         family = self.entry.family
-        if ("let",) in self.places.keys and family not in ("pointwise", "rowwise"):
+        if ("let",) in self.places.keys and family in ("view", "composite", "program"):
             hint = "the cases of a composite have a 'let' of their own"
-            message = "belongs to pointwise and rowwise only"
+            message = "belongs to pointwise, rowwise, library and kernel only"
             self.say("'let'", message, self.places.key("let"), hint)
         if family == "pointwise":
             self.kernel_family(("pointwise",))
@@ -140,6 +140,14 @@ class EntryCheck:
             self.composite()
         else:
             self.target()
+            self.gradient_parts()
+
+    def gradient_parts(self) -> None:
+        """The parts of an operator whose forward is no formula: they serve the gradients."""
+        scope = [*self.arguments, *self.outputs, *self.incoming]
+        for name, part in self.entry.let:
+            self.formula(part, f"let '{name}'", scope, self.language)
+            scope.append(name)
 
     def kernel_names(self) -> None:
         """Names that would meet those which generated kernels give to their own variables."""

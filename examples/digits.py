@@ -20,7 +20,6 @@ BATCH = 64
 HIDDEN = 128
 RATE = 2e-3
 WEIGHT_DECAY = 2e-4
-BETAS = (0.9, 0.999)
 TEST_DIGITS = 360
 SPLIT_SEED = 0
 
@@ -43,7 +42,7 @@ class Digits:
 
 
 class Perceptron:
-    """relu(x @ w1 + b1) @ w2 + b2, and Adam written out."""
+    """relu(x @ w1 + b1) @ w2 + b2."""
 
     def __init__(self, inputs: int, hidden: int, outputs: int) -> None:
         self.parameters = [
@@ -54,30 +53,10 @@ class Perceptron:
         ]
         for parameter in self.parameters:
             parameter.requires_grad_()
-        self.first = [torch.zeros(*p.shape) for p in self.parameters]
-        self.second = [torch.zeros(*p.shape) for p in self.parameters]
-        self.steps = 0
 
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
         w1, b1, w2, b2 = self.parameters
         return torch.relu(images @ w1 + b1) @ w2 + b2
-
-    def update(self) -> None:
-        """One step of Adam with decoupled weight decay."""
-        self.steps += 1
-        beta1, beta2 = BETAS
-        with torch.no_grad():
-            for parameter, first, second in zip(
-                self.parameters, self.first, self.second, strict=True
-            ):
-                gradient = parameter.grad
-                first.mul_(beta1).add_(gradient * (1 - beta1))
-                second.mul_(beta2).add_(gradient * gradient * (1 - beta2))
-                mean = first / (1 - beta1**self.steps)
-                deviation = torch.sqrt(second / (1 - beta2**self.steps))
-                parameter.mul_(1 - RATE * WEIGHT_DECAY)
-                parameter.sub_(mean / (deviation + 1e-8) * RATE)
-                parameter.grad = None
 
 
 def predict(model: Perceptron, images: np.ndarray) -> np.ndarray:
@@ -94,6 +73,7 @@ def fit(
     quiet: bool = False,
 ) -> list[float]:
     """Train for some epochs; returns the loss of each batch."""
+    optimizer = torch.optim.AdamW(model.parameters, lr=RATE, weight_decay=WEIGHT_DECAY)
     generator = np.random.default_rng(seed)
     count = len(digits.train_images)
     losses: list[float] = []
@@ -106,8 +86,9 @@ def fit(
             images = torch.from_numpy(digits.train_images[batch])
             labels = torch.from_numpy(digits.train_labels[batch])
             loss = torch.nn.functional.cross_entropy(model(images), labels)
+            optimizer.zero_grad()
             loss.backward()
-            model.update()
+            optimizer.step()
             losses.append(loss.item())
         if report is not None:
             mean = float(np.mean(losses[-len(batches) :]))

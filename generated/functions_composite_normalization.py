@@ -161,6 +161,23 @@ def channel_affine(input, weight, bias):
     return ops.addcmul(shift, self, ops.reshape(weight, shape_of_channels))
 
 
+def group_norm(input, num_groups, weight=None, bias=None, eps=1e-05):
+    """The channels (dimension 1) in `num_groups` groups, each shifted and scaled to mean 0 and
+    variance 1, then times `weight` plus `bias` where given, which have one element for each
+    channel.
+    """
+    if profiling.on:
+        row = profiled("group_norm", group_norm, (input, num_groups, weight, bias, eps))
+        if row:
+            return row[0]
+    if not isinstance(input, Tensor):
+        queries.wrong_type("group_norm", "input", input)
+    groups_part_0 = queries.grouped_shape(input, num_groups, weight, bias)
+    groups = ops.reshape(input, groups_part_0)
+    normal = ops.layer_norm(groups, (groups.shape[-1],), None, None, eps)
+    return ops.channel_affine(ops.reshape(normal, input.shape), weight, bias)
+
+
 SIGNATURES = {
     "rms_norm": (
         ("input", "normalized_shape", "weight", "eps"),
@@ -187,5 +204,9 @@ SIGNATURES = {
     "channel_affine": (
         ("self", "weight", "bias"),
         ("Tensor", "Tensor?", "Tensor?"),
+    ),
+    "group_norm": (
+        ("input", "num_groups", "weight", "bias", "eps"),
+        ("Tensor", "int", "Tensor?=", "Tensor?=", "float="),
     ),
 }

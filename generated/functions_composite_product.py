@@ -62,6 +62,52 @@ def matmul_out(input, other, *, out=None):
     return write_out("matmul", False, matmul, out, input, other)
 
 
+def bilinear(input1, input2, weight, bias=None):
+    """`input1 @ weight[k] @ input2 + bias[k]` for each output k; the inputs are (..., n) and
+    (..., m), the weight (outputs, n, m).
+    """
+    if profiling.on:
+        row = profiled("bilinear", bilinear, (input1, input2, weight, bias))
+        if row:
+            return row[0]
+    if not isinstance(input1, Tensor):
+        queries.wrong_type("bilinear", "input1", input1)
+    if not isinstance(input2, Tensor):
+        queries.wrong_type("bilinear", "input2", input2)
+    if not isinstance(weight, Tensor):
+        queries.wrong_type("bilinear", "weight", weight)
+    if bias is None:
+        pair = queries.bilinear_pair(input1, input2, weight, None)
+        return ops.bilinear_form(pair[0], pair[1], weight)
+    pair = queries.bilinear_pair(input1, input2, weight, bias)
+    return ops.bilinear_form(pair[0], pair[1], weight) + bias
+
+
+def bilinear_out(input1, input2, weight, bias=None, *, out=None):
+    """`bilinear`, its result written into `out` if that is given."""
+    if out is None:
+        return bilinear(input1, input2, weight, bias)
+    return write_out("bilinear", False, bilinear, out, input1, input2, weight, bias)
+
+
+def bilinear_form(input1, input2, weight):
+    """`input1 @ weight[k] @ input2` for each matrix of the weight."""
+    if profiling.on:
+        row = profiled("bilinear_form", bilinear_form, (input1, input2, weight))
+        if row:
+            return row[0]
+    if not isinstance(input1, Tensor):
+        queries.wrong_type("bilinear_form", "input1", input1)
+    if not isinstance(input2, Tensor):
+        queries.wrong_type("bilinear_form", "input2", input2)
+    if not isinstance(weight, Tensor):
+        queries.wrong_type("bilinear_form", "weight", weight)
+    table = ops.flatten(ops.transpose(weight, 0, 1), 1)
+    half_part_0 = queries.half_shape(input1, weight)
+    half = ops.reshape(ops.matmul(input1, table), half_part_0)
+    return ops.squeeze(ops.matmul(half, ops.unsqueeze(input2, -1)), -1)
+
+
 SIGNATURES = {
     "outer": (
         ("self", "vec2"),
@@ -70,5 +116,13 @@ SIGNATURES = {
     "matmul": (
         ("self", "other"),
         ("Tensor", "Tensor"),
+    ),
+    "bilinear": (
+        ("input1", "input2", "weight", "bias"),
+        ("Tensor", "Tensor", "Tensor", "Tensor?="),
+    ),
+    "bilinear_form": (
+        ("input1", "input2", "weight"),
+        ("Tensor", "Tensor", "Tensor"),
     ),
 }

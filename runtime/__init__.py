@@ -32,6 +32,7 @@ from .autograd.grad_mode import (
 from .comparison import allclose, equal
 from .conversion import is_tensor
 from .device import device, strided
+from .dlpack import from_dlpack, to_dlpack
 from .dtypes import (
     bool,
     can_cast,
@@ -96,6 +97,7 @@ from .random import (
     set_rng_state,
 )
 from .register import exported
+from .saving import load, save
 from .tensor import Tensor
 from .threads import get_num_threads, set_num_threads
 
@@ -115,7 +117,7 @@ __version__ = "0.1.0"
 
 
 def __getattr__(name):
-    if name in ("profiler", "viz"):
+    if name in ("optim", "profiler", "viz"):
         from importlib import import_module
 
         return import_module(f".{name}", __name__)

@@ -31,24 +31,40 @@ def call(op, args):
 
 
 def _in_own_memory(outputs, moved, tangents):
-    """Copies of tangents that lie in the memory of others, or several elements at one place.
+    """Copies of tangents that lie in the memory of others, or otherwise than their values.
 
-    They are written in place with their values. The tangent of a view stays a view.
+    They are written in place with their values, and seen in another shape as these are. The tangent
+    of a view stays a view.
     """
     given = (t for part in tangents for t in (part if isinstance(part, list) else [part]))
     counters = {id(t._counter) for t in given if t is not None}
     return [
-        tangent.clone()
+        laid_like(tangent, output)
         if tangent is not None
         and not output._is_view()
-        and (id(tangent._counter) in counters or _overlaps(tangent))
+        and (id(tangent._counter) in counters or not lies_like(tangent, output))
         else tangent
         for output, tangent in zip(outputs, moved, strict=True)
     ]
 
 
-def _overlaps(t):
-    return t._flat is None and 0 in t._strides
+def lies_like(tangent, value):
+    """Whether a tangent lies in memory as its value does, each element at a place of its own."""
+    if tangent._flat is not None and value._flat is not None:
+        return True
+    steps = zip(tangent.shape, tangent._strides, value._strides, strict=True)
+    return all(own == other and own != 0 for n, own, other in steps if n > 1)
+
+
+def laid_like(tangent, value):
+    """A copy of a tangent whose dimensions lie in memory in the order of its value's."""
+    from . import operators as ops
+
+    if value._flat is not None:
+        return tangent.clone()
+    order = sorted(range(value.ndim), key=lambda d: -value._strides[d])
+    inverse = sorted(range(value.ndim), key=order.__getitem__)
+    return ops.permute(ops.permute(tangent, order).clone(), inverse)
 
 
 def _give_to_saved(op, output, tangent, forward_ad):

@@ -15,6 +15,7 @@ import uuid
 import numba
 from numba.core.caching import FunctionCache
 from numba.core.dispatcher import Dispatcher
+from numba.core.runtime import rtsys
 
 
 def _probe():
@@ -50,8 +51,21 @@ def _new_mark():
 os.register_at_fork(after_in_child=_new_mark)
 
 
+class Cache(FunctionCache):
+    """Numba's cache, but loading fills no tables that only compiling needs.
+
+    They know every NumPy function and import SciPy, 0.25 s for the first kernel that a program
+    calls. The compiler fills them itself. Machine code needs the memory manager.
+    """
+
+    def load_overload(self, sig, target_context):
+        rtsys.initialize(target_context)
+        with self._guard_against_spurious_io_errors():
+            return self._load_overload(sig, target_context)
+
+
 def separate(module, *used):
-    """Give the data files of the module's kernels names that no other process uses.
+    """Give the module's kernels the cache above, with data files that no other process names.
 
     used: modules whose compiled functions the kernels call. Numba looks only at the kernel's own
     file to see whether a cached version is out of date; with these it looks at theirs, too.
@@ -64,6 +78,7 @@ def separate(module, *used):
         if isinstance(kernel, Dispatcher):
             file = getattr(kernel._cache, "_cache_file", None)
             if file is not None:
+                kernel._cache.__class__ = Cache
                 file._data_name = _Name(file._data_name)
                 if used:
                     stamps = [os.stat(other.__file__) for other in used]

@@ -3,6 +3,13 @@
 from __future__ import annotations
 
 from .geometry import Size, is_contiguous, normalize_dim
+from .layer_queries import (  # noqa: F401
+    bilinear_pair,
+    grouped_shape,
+    half_shape,
+    line_window,
+    pooled_line,
+)
 from .loss_queries import (  # noqa: F401
     batch,
     batch_statistics,

@@ -87,6 +87,16 @@ class Generator:
         }
         return self
 
+    def __reduce__(self):
+        return (_generator, (self.get_state()._dense().tobytes(),))
+
+
+def _generator(state):
+    """A generator at a position in its stream: what copies and pickles of one are."""
+    generator = Generator()
+    generator.set_state(from_array(np.frombuffer(state, np.uint8)))
+    return generator
+
 
 default_generator = Generator()
 

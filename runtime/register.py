@@ -11,13 +11,16 @@ import numpy as np
 from . import dtypes, kernel_cache
 from .dispatch import dispatch
 from .namespace import ops
-from .tensor import Tensor
+from .tensor import Tensor, from_array
 
 functions = {}
 """Internal name -> generated function, of every registered package."""
 
 owners = {}
 """Public name -> the package that declares the operator."""
+
+interfaces = {}
+"""Package -> the rows it registered: name, public name, namespaces, aliases, method, symbol."""
 
 attached = set()
 """The attributes of Tensor that are generated; the others are written by hand."""
@@ -53,6 +56,7 @@ def register(package, interface, modules):
     with its `attach` functions also those of `rederive` and methods of Tensor.
     """
     _refuse_taken(package["__name__"], interface)
+    interfaces[package["__name__"]] = interface
     own = {}
     for module in modules:
         if hasattr(module, "kernels"):
@@ -236,10 +240,12 @@ def _declining(function):
 
 
 def _dispatch_operands(op, *args):
+    arrays = False
     for position in op.tensor_positions:
         if not isinstance(args[position], OPERANDS):
             return NotImplemented
-    return dispatch(op, *args)
+        arrays = arrays or isinstance(args[position], np.ndarray)
+    return dispatch(op, *(map(_operand, args) if arrays else args))
 
 
 def _guarded(function):
@@ -247,7 +253,7 @@ def _guarded(function):
 
     def operator(self, other):
         if isinstance(other, OPERANDS):
-            return function(self, other)
+            return function(self, _operand(other))
         return NotImplemented
 
     operator.__name__ = function.__name__
@@ -257,10 +263,15 @@ def _guarded(function):
 def _reflect(function):
     def operator(self, other):
         if isinstance(other, OPERANDS):
-            return function(other, self)
+            return function(_operand(other), self)
         return NotImplemented
 
     return operator
+
+
+def _operand(other):
+    """An array as a tensor: not every function takes one."""
+    return from_array(other) if isinstance(other, np.ndarray) else other
 
 
 # --- overloads -----------------------------------------------------------------------------------

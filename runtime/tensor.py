@@ -38,6 +38,7 @@ class Tensor:
     """
 
     __slots__ = (
+        "__dict__",  # attributes of the user's own
         "__weakref__",
         "_counter",
         "_data",
@@ -56,7 +57,7 @@ class Tensor:
         "shape",
     )
 
-    # NumPy arrays leave mixed arithmetic to us
+    # classes that ask for it leave mixed arithmetic to us
     __array_priority__ = 1000
 
     def __new__(cls, *args, device=None, **kwargs):
@@ -344,13 +345,23 @@ class Tensor:
             raise RuntimeError(_NO_NUMPY)
         return np.array(self._nd(), dtype=dtype, copy=copy)
 
-    def __dlpack__(self, **options):
-        if self._requires_grad:
-            raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
-        return self._nd().__dlpack__(**options)
+    def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
+        from .numpy_calls import universal
+
+        return universal(ufunc, method, inputs, kwargs)
+
+    def __array_function__(self, func, types, args, kwargs):
+        from .numpy_calls import function
+
+        return function(func, types, args, kwargs)
+
+    def __dlpack__(self, *, stream=-1, max_version=None, dl_device=None, copy=None):
+        from .dlpack import capsule
+
+        return capsule(self, stream, max_version, dl_device, copy)
 
     def __dlpack_device__(self):
-        return self._data.__dlpack_device__()
+        return (1, 0)  # DLPack's number of the CPU
 
     __hash__ = object.__hash__
 
@@ -360,11 +371,9 @@ class Tensor:
         return deep_copy(self, memo)
 
     def __copy__(self):
-        out = alias(self, self._counter, type(self))
-        out._requires_grad = self._requires_grad
-        out._grad_fn, out._output_nr = self._grad_fn, self._output_nr
-        out._grad, out._role = getattr(self, "_grad", None), getattr(self, "_role", None)
-        return out
+        from .copying import shallow_copy
+
+        return shallow_copy(self)
 
     def __reduce_ex__(self, protocol):
         from .copying import take_apart

@@ -28,6 +28,36 @@ def test_digits_script_prints_and_draws(tmp_path):
     assert (tmp_path / "digits.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_diabetes_is_predicted():
+    assert load("diabetes").train(epochs=100) >= 0.45
+
+
+def test_heat_equation_is_solved():
+    assert load("heat").train(steps=400) <= 0.1
+
+
+@pytest.mark.parametrize(
+    ("name", "option", "printed"),
+    [
+        ("diabetes", "--epochs", "rederive: R squared on 110 patients"),
+        ("heat", "--steps", "rederive: loss"),
+    ],
+)
+def test_script_prints_and_draws(name, option, printed, tmp_path):
+    command = [sys.executable, "-W", "error", str(EXAMPLES / f"{name}.py"), option, "2"]
+    done = subprocess.run([*command, "--out", str(tmp_path)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.startswith(printed)
+    assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("name", ["diabetes", "heat"])
+def test_example_learns_the_same_on_pytorch(name):
+    pytest.importorskip("torch")
+    train = load(name).train
+    assert train(20, library="torch") == pytest.approx(train(20), rel=1e-9)
+
+
 @pytest.mark.parametrize(
     ("name", "printed"),
     [

@@ -160,6 +160,7 @@ AS_DECLARED = {
     "batch_norm": "PyTorch does not check the statistics of nothing",
     "linear": "PyTorch takes a vector for the weight and a number for the bias",
     "pad": "PyTorch's gradient of circular padding by a negative size is not that of the values",
+    "scaled_dot_product_attention": "without keys PyTorch neither checks nor broadcasts the others",
 }
 """Operators that are called with the declared shapes and arguments only, and why."""
 

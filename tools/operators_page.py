@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import statistics
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -36,10 +37,11 @@ forward against reverse mode.
 
 def write(path: Path, spec: Path, check: bool = False) -> int:
     """Write the page, or with `check` say whether it lists what is declared; 0 if all is well."""
-    entries = yaml.safe_load(spec.read_text())
+    text = spec.read_text()
+    entries, lines = yaml.safe_load(text), lengths(text)
     operators = specification.operators_of(specification.BUILT_IN)
     if check:
-        wanted = _without_errors(page(operators, entries, {}))
+        wanted = _without_errors(page(operators, entries, lines, {}))
         found = _without_errors(path.read_text()) if path.is_file() else ""
         if found != wanted:
             print(f"{path} is not what {spec.name} declares; run `rederive docs`")
@@ -52,15 +54,20 @@ def write(path: Path, spec: Path, check: bool = False) -> int:
     if failed:
         print(f"not written: checks of {', '.join(failed)} failed; see `rederive gradcheck`")
         return 1
-    path.write_text(page(operators, entries, outcomes))
+    path.write_text(page(operators, entries, lines, outcomes))
     print(f"{path}: {len(operators)} operators")
     return 0
 
 
-def page(operators: Sequence[Any], entries: list[dict], outcomes: dict[str, list[Outcome]]) -> str:
+def page(
+    operators: Sequence[Any],
+    entries: list[dict],
+    lines: dict[str, int],
+    outcomes: dict[str, list[Outcome]],
+) -> str:
     """The text of the page. Where nothing was measured, the errors are left open."""
-    by_signature = {" ".join(entry["op"].split()): entry for entry in entries}
-    parts = [HEAD.format(count=len(operators))]
+    by_signature = {_one_line(entry["op"]): entry for entry in entries}
+    parts = [HEAD.format(count=len(operators)), *_summary(operators, lines)]
     for family, meaning in FAMILIES.items():
         members = [operator for operator in operators if operator.family == family]
         if not members:
@@ -69,9 +76,40 @@ def page(operators: Sequence[Any], entries: list[dict], outcomes: dict[str, list
         parts.append("| operator | forward | gradients | float64 | float32 | gradient |")
         parts.append("| --- | --- | --- | ---: | ---: | ---: |")
         for operator in members:
-            entry = by_signature[" ".join(operator.signature.split())]
+            entry = by_signature[_one_line(operator.signature)]
             parts.append(_row(operator, entry, outcomes.get(operator.name, [])))
     return "\n".join(parts) + "\n"
+
+
+def _summary(operators: Sequence[Any], lines: dict[str, int]) -> list[str]:
+    """A table of the families: how many operators, and how long their entries are."""
+    table = [
+        "| family | operators | differentiable | lines of an entry: median | longest |",
+        "| --- | ---: | ---: | ---: | --- |",
+    ]
+    for family in FAMILIES:
+        members = [operator for operator in operators if operator.family == family]
+        if not members:
+            continue
+        smooth = sum(bool(operator.differentiable) for operator in members)
+        sizes = {operator.name: lines[_one_line(operator.signature)] for operator in members}
+        longest = max(sizes, key=sizes.__getitem__)
+        table.append(
+            f"| {family} | {len(members)} | {smooth} | {statistics.median(sizes.values()):g} "
+            f"| {sizes[longest]} (`{longest}`) |"
+        )
+    return table
+
+
+def lengths(text: str) -> dict[str, int]:
+    """Signature of each entry of a spec -> its lines, without comments and empty ones."""
+    found = {}
+    for entry in yaml.compose(text).value:
+        rows = text.splitlines()[entry.start_mark.line : entry.end_mark.line]
+        signature = next(value.value for key, value in entry.value if key.value == "op")
+        filled = [row for row in rows if row.strip() and not row.lstrip().startswith("#")]
+        found[_one_line(signature)] = len(filled)
+    return found
 
 
 def _row(operator: Any, entry: dict, found: list[Outcome]) -> str:
@@ -84,6 +122,10 @@ def _row(operator: Any, entry: dict, found: list[Outcome]) -> str:
         _worst(found, "gradient float32", "float32"),
     ]
     return "| " + " | ".join(cells) + " |"
+
+
+def _one_line(signature: str) -> str:
+    return " ".join(signature.split())
 
 
 def _code(text: object) -> str:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-from rederive.tools import references
+from rederive.tools import layer_references, references
 
 MODULES = frozenset(
     {
@@ -220,8 +220,10 @@ class _Evaluator:
         if not isinstance(inner, ast.Name) or inner.id in self.arguments:
             raise self.fail(node, "attributes of values are not allowed")
         names.insert(0, inner.id)
-        if names[0] == "references" and names[1] in references.__all__ and len(names) == 2:
-            return getattr(references, names[1])
+        if names[0] == "references" and len(names) == 2:
+            for module in (references, layer_references):
+                if names[1] in module.__all__:
+                    return getattr(module, names[1])
         for end in range(len(names) - 1, 0, -1):
             if ".".join(names[:end]) in MODULES:
                 return self._member(node, ".".join(names[:end]), names[end:])

@@ -14,6 +14,7 @@ __all__ = [
     "adaptive_avg_pool2d",
     "amax",
     "amin",
+    "attention",
     "avg_pool2d",
     "batch_norm",
     "binary_cross_entropy",
@@ -47,7 +48,7 @@ __all__ = [
 
 
 def amax(self: np.ndarray, dim: Any, keepdim: bool) -> Any:
-    return np.amax(self, axis=None if dim == () else dim, keepdims=keepdim)
+    return np.max(self, axis=None if dim == () else dim, keepdims=keepdim)
 
 
 def amin(self: np.ndarray, dim: Any, keepdim: bool) -> Any:
@@ -182,7 +183,7 @@ def max_pool2d(
     padding: Any,
     dilation: Any,
     ceil: bool,
-    with_indices: bool,
+    with_indices: bool = True,
 ) -> Any:
     height, width = input.shape[-2:]
     rows, columns = _windows(input.shape, kernel, stride, padding, dilation, ceil)
@@ -481,3 +482,28 @@ def kl_div(input: np.ndarray, target: np.ndarray, reduction: Any, log_target: bo
     if reduction == "batchmean":
         return losses.sum() / len(input)
     return loss(losses, None, reduction, False)
+
+
+def attention(
+    query: Any,
+    key: Any,
+    value: Any,
+    mask: Any | None,
+    causal: bool,
+    scale: float | None,
+    grouped: bool,
+) -> Any:
+    if grouped:
+        heads = query.shape[-3]
+        key, value = (np.repeat(a, heads // a.shape[-3], -3) for a in (key, value))
+    scores = np.einsum("...td,...sd->...ts", query, key)
+    scores = scores * (max(query.shape[-1], 1) ** -0.5 if scale is None else scale)
+    if mask is not None:
+        scores = np.where(mask, scores, -np.inf) if mask.dtype == bool else scores + mask
+    if causal:
+        places = np.indices(scores.shape[-2:])
+        scores = np.where(places[1] > places[0], -np.inf, scores)
+    with np.errstate(invalid="ignore"):
+        weights = np.exp(scores - scores.max(-1, keepdims=True, initial=-np.inf))
+        weights = np.nan_to_num(weights / weights.sum(-1, keepdims=True))
+    return np.einsum("...ts,...sd->...td", weights, value)

@@ -5,7 +5,20 @@ can say does not belong here.
 """
 
 from .. import kernel_cache
-from . import averaging, convolving, dropout, indexing, pooling, scan, sorting, tiles, weighing
+from . import (
+    accumulate,
+    averaging,
+    convolving,
+    dropout,
+    indexing,
+    pooling,
+    scan,
+    sorting,
+    tiles,
+    triangular,
+    weighing,
+)
+from .attention import attention_backward, blocked_attention
 from .averaging import (
     adaptive_avg_pool2d,
     adaptive_avg_pool2d_backward,
@@ -59,7 +72,7 @@ from .sorting import nonzero, one_hot, sort, topk
 from .triangular import linalg_solve_triangular
 from .weighing import convolution_weight
 
-for module in (averaging, dropout, indexing, pooling, scan, sorting):
+for module in (accumulate, averaging, dropout, indexing, pooling, scan, sorting, triangular):
     kernel_cache.separate(module)
 kernel_cache.separate(convolving, tiles)
 kernel_cache.separate(weighing, convolving, tiles)
@@ -68,8 +81,10 @@ __all__ = [
     "adaptive_avg_pool2d",
     "adaptive_avg_pool2d_backward",
     "addmm",
+    "attention_backward",
     "avg_pool2d",
     "avg_pool2d_backward",
+    "blocked_attention",
     "cast",
     "cat",
     "cofactor",

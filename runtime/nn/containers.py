@@ -415,6 +415,11 @@ class ParameterDict(Module):
         result.update(other)
         return result
 
+    def __ror__(self, other):
+        result = ParameterDict(other)
+        result.update(self)
+        return result
+
     def __ior__(self, other):
         self.update(other)
         return self

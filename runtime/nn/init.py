@@ -8,6 +8,9 @@ import warnings
 import numpy as np
 
 from .. import random
+from ..autograd.grad_mode import no_grad
+from ..inference import check_inplace
+from ..overwriting import overwrite
 
 __all__ = [
     "calculate_gain",
@@ -30,25 +33,35 @@ __all__ = [
 
 def _write(tensor, values):
     """Put an array of the tensor's shape into it."""
-    tensor._nd()[...] = values
-    tensor._counter[0] += 1
+    check_inplace(tensor)
+    overwrite(tensor, values)
     return tensor
+
+
+def _need_floating(tensor):
+    if not tensor.dtype.is_floating_point:
+        raise NotImplementedError(f'"normal_kernel_cpu" not implemented for {tensor.dtype}')
 
 
 def uniform_(tensor, a=0.0, b=1.0, generator=None):
     """Uniform in [a, b)."""
-    return _write(tensor, random.source(generator).uniform(a, b, tensor.shape))
+    with no_grad():
+        return tensor.uniform_(a, b, generator=generator)
 
 
 def normal_(tensor, mean=0.0, std=1.0, generator=None):
     """Normal with this mean and standard deviation."""
-    return _write(tensor, random.source(generator).normal(mean, std, tensor.shape))
+    with no_grad():
+        return tensor.normal_(mean, std, generator=generator)
 
 
 def trunc_normal_(tensor, mean=0.0, std=1.0, a=-2.0, b=2.0, generator=None):
     """Normal, but only in [a, b]: by the inverse of the distribution function."""
     from scipy import special
 
+    _need_floating(tensor)
+    if a > b:
+        raise RuntimeError(f"trunc_normal_: a is {a:g} and b is {b:g}; a <= b is required")
     if mean < a - 2 * std or mean > b + 2 * std:
         warnings.warn(
             "mean is more than 2 std from [a, b] in nn.init.trunc_normal_. The distribution of "
@@ -120,8 +133,8 @@ def calculate_gain(nonlinearity, param=None):
     raise ValueError(f"Unsupported nonlinearity {nonlinearity}")
 
 
-def _fans(tensor):
-    """(inputs, outputs) of one element of what a weight computes."""
+def _calculate_fan_in_and_fan_out(tensor):
+    """(inputs, outputs) of one element of what a weight computes; programs call it by this name."""
     if tensor.ndim < 2:
         raise ValueError(
             "Fan in and fan out can not be computed for tensor with fewer than 2 dimensions"
@@ -132,20 +145,27 @@ def _fans(tensor):
 
 def xavier_uniform_(tensor, gain=1.0, generator=None):
     """Uniform, with variance gain^2 * 2 / (inputs + outputs). Source: Glorot & Bengio (2010)."""
-    bound = gain * math.sqrt(6.0 / sum(_fans(tensor)))
+    bound = gain * math.sqrt(6.0 / sum(_calculate_fan_in_and_fan_out(tensor)))
     return uniform_(tensor, -bound, bound, generator)
 
 
 def xavier_normal_(tensor, gain=1.0, generator=None):
     """Normal, with variance gain^2 * 2 / (inputs + outputs). Source: Glorot & Bengio (2010)."""
-    return normal_(tensor, 0.0, gain * math.sqrt(2.0 / sum(_fans(tensor))), generator)
+    return normal_(
+        tensor, 0.0, gain * math.sqrt(2.0 / sum(_calculate_fan_in_and_fan_out(tensor))), generator
+    )
 
 
-def _kaiming_std(tensor, a, mode, nonlinearity):
+def _calculate_correct_fan(tensor, mode):
+    """The number that `mode` means, "fan_in" or "fan_out"."""
     mode = mode.lower()
     if mode not in ("fan_in", "fan_out"):
         raise ValueError(f"Mode {mode} not supported, please use one of ['fan_in', 'fan_out']")
-    fan = _fans(tensor)[mode == "fan_out"]
+    return _calculate_fan_in_and_fan_out(tensor)[mode == "fan_out"]
+
+
+def _kaiming_std(tensor, a, mode, nonlinearity):
+    fan = _calculate_correct_fan(tensor, mode)
     return calculate_gain(nonlinearity, a) / math.sqrt(fan)
 
 
@@ -175,6 +195,7 @@ def orthogonal_(tensor, gain=1, generator=None):
         raise ValueError("Only tensors with 2 or more dimensions are supported")
     if 0 in tensor.shape:
         return tensor
+    _need_floating(tensor)
     rows, columns = tensor.shape[0], tensor.numel() // tensor.shape[0]
     drawn = random.source(generator).normal(size=(rows, columns))
     q, r = np.linalg.qr(drawn.T if rows < columns else drawn)
@@ -190,7 +211,39 @@ def sparse_(tensor, sparsity, std=0.01, generator=None):
     rows, columns = tensor.shape
     zeros = math.ceil(sparsity * rows)
     normal_(tensor, 0.0, std, generator)
-    values = tensor._nd()
+    values = tensor._nd().copy()
     for column in range(columns):
         values[random.source(generator).permutation(rows)[:zeros], column] = 0
-    return tensor
+    return _write(tensor, values)
+
+
+# --- names of before ------------------------------------------------------------------------------
+
+_WITHOUT_UNDERSCORE = (
+    "constant",
+    "dirac",
+    "eye",
+    "kaiming_normal",
+    "kaiming_uniform",
+    "normal",
+    "orthogonal",
+    "sparse",
+    "uniform",
+    "xavier_normal",
+    "xavier_uniform",
+)
+
+
+def __getattr__(name):
+    if name not in _WITHOUT_UNDERSCORE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+    def fill(*args, **kwargs):
+        warnings.warn(
+            f"`nn.init.{name}` is now deprecated in favor of `nn.init.{name}_`.",
+            FutureWarning,
+            stacklevel=2,
+        )
+        return globals()[f"{name}_"](*args, **kwargs)
+
+    return fill

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 
 from ..factories import empty
+from ..views import unflatten_shape
+from . import functional as F
 from . import init
 from .module import Module
 from .parameter import Parameter
@@ -46,12 +48,10 @@ class Linear(Module):
         # with this slope the bound is 1 / sqrt(in_features)
         init.kaiming_uniform_(self.weight, a=math.sqrt(5))
         if self.bias is not None:
-            _uniform_by_fan_in(self.bias, self.in_features)
+            uniform_by_fan_in(self.bias, self.in_features)
 
     def forward(self, input):
-        from .. import operators as ops
-
-        return ops.linear(input, self.weight, self.bias)
+        return F.linear(input, self.weight, self.bias)
 
     def extra_repr(self):
         return (
@@ -60,7 +60,8 @@ class Linear(Module):
         )
 
 
-def _uniform_by_fan_in(tensor, fan_in):
+def uniform_by_fan_in(tensor, fan_in):
+    """Fill with numbers uniform in +-1/sqrt(fan_in)."""
     bound = 1 / math.sqrt(fan_in) if fan_in > 0 else 0
     init.uniform_(tensor, -bound, bound)
 
@@ -85,14 +86,12 @@ class Bilinear(Module):
 
     def reset_parameters(self):
         """Draw the parameters anew."""
-        _uniform_by_fan_in(self.weight, self.in1_features)
+        uniform_by_fan_in(self.weight, self.in1_features)
         if self.bias is not None:
-            _uniform_by_fan_in(self.bias, self.in1_features)
+            uniform_by_fan_in(self.bias, self.in1_features)
 
     def forward(self, input1, input2):
-        left = input1.unsqueeze(-2).unsqueeze(-2)
-        result = (left @ self.weight @ input2.unsqueeze(-2).unsqueeze(-1)).squeeze(-1).squeeze(-1)
-        return result if self.bias is None else result + self.bias
+        return F.bilinear(input1, input2, self.weight, self.bias)
 
     def extra_repr(self):
         return (
@@ -121,16 +120,22 @@ class Unflatten(Module):
 
     def __init__(self, dim, unflattened_size):
         super().__init__()
-        if not isinstance(unflattened_size, tuple | list) or not all(
-            isinstance(size, int) for size in unflattened_size
-        ):
-            raise TypeError("unflattened_size must be a tuple of ints")
+        if not isinstance(unflattened_size, tuple | list):
+            raise TypeError(
+                "unflattened_size must be a tuple of ints, but found type "
+                f"{type(unflattened_size).__name__}"
+            )
+        for place, size in enumerate(unflattened_size):
+            if not isinstance(size, int):
+                raise TypeError(
+                    "unflattened_size must be tuple of ints, but found element of type "
+                    f"{type(size).__name__} at pos {place}"
+                )
         self.dim = dim
         self.unflattened_size = unflattened_size
 
     def forward(self, input):
-        dim = self.dim % input.dim()
-        return input.reshape((*input.shape[:dim], *self.unflattened_size, *input.shape[dim + 1 :]))
+        return input.reshape(unflatten_shape(input.shape, self.dim, self.unflattened_size))
 
     def extra_repr(self):
         return f"dim={self.dim}, unflattened_size={self.unflattened_size}"

@@ -26,14 +26,22 @@ class Module(ModuleAttributes, ModuleTraversal, ModuleState, ModuleCalls):
                 return self.out(torch.tanh(self.hidden(x)))
     """
 
+    call_super_init = False
+    """Whether `__init__` passes its arguments on to the class that comes after Module."""
+
     def __init__(self, *args, **kwargs):
-        if args or kwargs:
+        if (args or kwargs) and not self.call_super_init:
             given = (
                 f"{len(args)} positional arguments" if args else f"argument {next(iter(kwargs))!r}"
             )
             raise TypeError(f"{type(self).__name__}.__init__() got {given}; Module takes none")
         for part in (ModuleAttributes, ModuleState, ModuleCalls):
             part.__init__(self)
+        if self.call_super_init:
+            super(ModuleCalls, self).__init__(*args, **kwargs)
+
+    def __setstate__(self, state):
+        self.__dict__.update(state)
 
     def extra_repr(self):
         """What stands between the brackets when the module is printed."""

@@ -9,6 +9,7 @@ from ..autograd.grad_mode import no_grad
 from ..graph import RemovableHandle
 from ..tensor import Tensor
 from .parameter import Parameter
+from .snapshot import Snapshot
 
 _EXTRA_STATE = "_extra_state"
 
@@ -89,6 +90,9 @@ class ModuleState:
     def load_state_dict(self, state_dict, strict=True, assign=False):
         """Copy a state into the parameters and buffers of this module and all below.
 
+        If it does not fit, or a hook raises, the parameters and buffers are left as they were;
+        PyTorch would have copied what fits.
+
         Parameters
         ----------
         strict : bool
@@ -103,35 +107,44 @@ class ModuleState:
         if not isinstance(state_dict, Mapping):
             raise TypeError(f"Expected state_dict to be dict-like, got {type(state_dict)}.")
         missing, unexpected, errors = [], [], []
+        incompatible = _IncompatibleKeys(missing, unexpected)
+        before = Snapshot(self)
+        try:
+            self._load_all(state_dict, assign, incompatible, errors)
+            if strict and unexpected:
+                keys = ", ".join(f'"{key}"' for key in unexpected)
+                errors.insert(0, f"Unexpected key(s) in state_dict: {keys}. ")
+            if strict and missing:
+                keys = ", ".join(f'"{key}"' for key in missing)
+                errors.insert(0, f"Missing key(s) in state_dict: {keys}. ")
+            if errors:
+                raise RuntimeError(
+                    f"Error(s) in loading state_dict for {self._get_name()}:\n\t"
+                    + "\n\t".join(errors)
+                )
+        except BaseException:
+            before.restore()
+            raise
+        return incompatible
+
+    def _load_all(self, state_dict, assign, incompatible, errors):
+        """Load what this module and all below it own, and call the hooks."""
         metadata = getattr(state_dict, "_metadata", None)
         state = OrderedDict(state_dict)
-        incompatible = _IncompatibleKeys(missing, unexpected)
 
         def load(module, prefix):
             own = {} if metadata is None else metadata.get(prefix[:-1], {})
             if assign:
                 own = {**own, "assign_to_params_buffers": True}
-            module._load_from_state_dict(state, prefix, own, True, missing, unexpected, errors)
+            module._load_from_state_dict(state, prefix, own, True, *incompatible, errors)
             for name, child in module._modules.items():
                 if child is not None:
                     load(child, f"{prefix}{name}.")
             for hook in list(module._load_after.values()):
                 if hook(module, incompatible) is not None:
-                    raise RuntimeError("load_state_dict post-hook must return None")
+                    raise AssertionError("load_state_dict post-hook must return None")
 
         load(self, "")
-        if strict:
-            if unexpected:
-                keys = ", ".join(f'"{key}"' for key in unexpected)
-                errors.insert(0, f"Unexpected key(s) in state_dict: {keys}. ")
-            if missing:
-                keys = ", ".join(f'"{key}"' for key in missing)
-                errors.insert(0, f"Missing key(s) in state_dict: {keys}. ")
-        if errors:
-            raise RuntimeError(
-                f"Error(s) in loading state_dict for {self._get_name()}:\n\t" + "\n\t".join(errors)
-            )
-        return incompatible
 
     def _load_from_state_dict(
         self, state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
@@ -209,23 +222,28 @@ def _load(module, name, key, value, given, assign):
     """Load one tensor; what is wrong with it as a text, or None."""
     if not isinstance(given, Tensor):
         return (
-            f'While copying the parameter named "{key}", expected Tensor or Tensor-like object '
-            f"from checkpoint but received {type(given)}"
+            f'While copying the parameter named "{key}", expected rederive.Tensor or Tensor-like '
+            f"object from checkpoint but received {type(given)}"
         )
     if given.shape != value.shape:
         return (
             f"size mismatch for {key}: copying a param with shape {given.shape} from checkpoint, "
             f"the shape in current model is {value.shape}."
         )
-    with no_grad():
-        if not assign:
-            value.copy_(given)
-        elif isinstance(value, Parameter):
-            if not isinstance(given, Parameter):
-                given = Parameter(given, requires_grad=value.requires_grad)
-            setattr(module, name, given)
-        else:
-            setattr(module, name, given)
+    try:
+        with no_grad():
+            if not assign:
+                value.copy_(given)
+            elif isinstance(value, Parameter) and not isinstance(given, Parameter):
+                setattr(module, name, Parameter(given, requires_grad=value.requires_grad))
+            else:
+                setattr(module, name, given)
+    except Exception as error:
+        return (
+            f'While copying the parameter named "{key}", whose dimensions in the model are '
+            f"{value.shape} and whose dimensions in the checkpoint are {given.shape}, an exception "
+            f"occurred : {error.args}."
+        )
     return None
 
 

@@ -4,6 +4,8 @@ They take and return tensors and call operators only, so that gradients of every
 a formula can say does not belong here.
 """
 
+from .attention import scaled_dot_product_attention
 from .contraction import einsum
+from .multi_head import multi_head_attention
 
-__all__ = ["einsum"]
+__all__ = ["einsum", "multi_head_attention", "scaled_dot_product_attention"]

@@ -235,3 +235,16 @@ def test_an_expanded_tangent_gets_memory_of_its_own():
         total = fwd.make_dual(rd.ones(3), rd.ones(3)) + rd.ones(2, 3)
         total[0].mul_(3)
         assert fwd.unpack_dual(total).tangent.tolist() == [[3.0] * 3, [1.0] * 3]
+
+
+def test_a_tangent_is_viewed_as_its_value_is():
+    value = rd.arange(6.0).reshape(3, 2).T
+    with fwd.dual_level():
+        for tangent in (rd.ones(2, 3), rd.arange(6.0).reshape(2, 3), rd.ones(1, 3).expand(2, 3)):
+            dual = fwd.make_dual(value, tangent)
+            moved = fwd.unpack_dual(dual.T.view(6)).tangent
+            assert moved.tolist() == tangent.T.reshape(6).tolist()
+        dual = fwd.make_dual(value.contiguous(), tangent.T.contiguous().T) + 0
+        flat = dual.view(6)
+        flat.mul_(2)
+        assert rd.equal(fwd.unpack_dual(dual).tangent, tangent * 2)

@@ -208,6 +208,21 @@ def test_import_leaves_out_what_it_does_not_need():
     assert not {"rederive.codegen", "rederive.tools"} & set(loaded)
 
 
+def test_a_cached_gradient_needs_nothing_of_the_compiler():
+    program = """
+        import sys
+        import rederive
+
+        x = rederive.ones(8, requires_grad=True)
+        (x * x).sum().backward()
+        print(*sys.modules)
+        """
+    python(program)
+    loaded = python(program)
+    assert "numba.core.dispatcher" in loaded
+    assert not {"scipy.linalg", "numba.np.linalg"} & set(loaded)
+
+
 def test_listener_counts_compilations(tmp_path):
     """The check of the test above: a first use on a fresh cache is seen."""
     (count,) = python(

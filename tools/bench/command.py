@@ -7,7 +7,7 @@ import warnings
 
 import rederive
 from rederive.tools import specification
-from rederive.tools.bench import operators, process, report
+from rederive.tools.bench import operators, process, report, training
 from rederive.tools.bench.options import SECTIONS
 
 SMALL, LARGE = 8, 1_000_000
@@ -35,6 +35,10 @@ def run(options: argparse.Namespace) -> int:
                     declared, rederive, torch, size, options.rounds, at_least
                 )
             parts += _show_operators(measured)
+    if "training" in sections:
+        table = report.training_table(training.measure(rederive, torch, options.rounds, 2e-2))
+        table.show()
+        parts += [f"### {table.title}", table.markdown()]
     start = process.start_up(options.rounds) if "start" in sections else None
     regeneration = process.regeneration(3) if "generate" in sections else None
     compilation = process.compilation() if "compile" in sections else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-SECTIONS = ("small", "large", "start", "generate", "compile")
+SECTIONS = ("small", "large", "training", "start", "generate", "compile")
 
 
 def add(command: argparse.ArgumentParser) -> None:

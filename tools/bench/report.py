@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+from collections.abc import Iterable
 from pathlib import Path
 
 from rederive.tools.bench.operators import Measured
@@ -76,6 +77,18 @@ def operators_summary(measured: Measured) -> str:
         f"{measured.size:,} elements: {geometric_mean(found):.2f} times faster than PyTorch in the "
         f"geometric mean over {len(found)} operators; {len(slower)} slower{tail}."
     )
+
+
+def training_table(comparisons: Iterable[Comparison]) -> Table:
+    """A row for each network, followed by the parts of its step."""
+    table = Table(
+        "Training steps, float32",
+        ("step and its parts", "rederive", "PyTorch", "times faster"),
+        right=frozenset({"rederive", "PyTorch", "times faster"}),
+    )
+    for c in comparisons:
+        table.add(c.name, readable(c.ours), readable(c.theirs), f"{c.ratio:.2f}")
+    return table
 
 
 def process_table(
