@@ -133,6 +133,7 @@ def _by_gradients(op, args, tangents):
     from . import autograd
     from .factories import zeros_like
 
+    recorded = modes.grad
     with autograd.enable_grad():
         inputs = list(args)
         sources, along = [], []
@@ -160,14 +161,30 @@ def _by_gradients(op, args, tangents):
         if not pairs:
             return [None] * len(chosen)
         first, second = zip(*pairs, strict=True)
-        return autograd.grad(first, dummies, second, create_graph=modes.grad, allow_unused=True)
+        wanted = recorded and _any_requires_grad((*args, *along))
+        graph = wanted or modes.dual_level >= 0
+        moved = autograd.grad(first, dummies, second, create_graph=graph, allow_unused=True)
+        return moved if wanted else [t if t is None else _constant(t) for t in moved]
+
+
+def _any_requires_grad(values):
+    return any(
+        v._requires_grad if isinstance(v, Tensor) else _any_requires_grad(v)
+        for v in values
+        if isinstance(v, Tensor | list | tuple)
+    )
+
+
+def _constant(tensor):
+    """The same values, with the tangents of outer levels, without a history."""
+    from .autograd.forward_ad import copy_tangents
+
+    return copy_tangents(tensor, tensor.detach())
 
 
 def _leaf(primal):
     """The same values, with the tangents of outer levels, as a leaf."""
-    from .autograd.forward_ad import copy_tangents
-
-    return copy_tangents(primal, primal.detach()).requires_grad_()
+    return _constant(primal).requires_grad_()
 
 
 def _alias(primal):
