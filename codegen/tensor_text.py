@@ -69,6 +69,7 @@ QUERIES = {
     "matrix": 2,
     "normed": 4,
     "right_hand_side": 3,
+    "row_major": 1,
     "square_matrices": 2,
     "square_shape": 2,
     "svd_driver": 1,

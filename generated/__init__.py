@@ -174,6 +174,8 @@ INTERFACE = (
     ("taxicab_norm", "taxicab_norm", ("internal",), (), False, ""),
     ("zero_norm", "zero_norm", ("internal",), (), False, ""),
     ("norm", "norm", ("torch",), (), True, ""),
+    ("norm_named", "norm", ("torch",), (), True, ""),
+    ("norm_of_order", "norm_of_order", ("internal",), (), False, ""),
     ("logsumexp", "logsumexp", ("torch",), ("special.logsumexp",), True, ""),
     ("softmax", "softmax", ("nn.functional", "torch", "special"), (), True, ""),
     ("log_softmax", "log_softmax", ("nn.functional", "torch", "special"), (), True, ""),

@@ -679,7 +679,8 @@ def vector_norm(input, ord=2, dim=None, keepdim=False, *, dtype=None):
     if not isinstance(input, Tensor):
         queries.wrong_type("vector_norm", "input", input)
     self = input
-    return ops.norm(queries.normed(self, ord, dim, dtype), ord, dim, keepdim)
+    part_0 = queries.normed(self, ord, dim, dtype)
+    return ops.norm_of_order(part_0, ord, dim, keepdim)
 
 
 def vector_norm_out(input, ord=2, dim=None, keepdim=False, *, dtype=None, out=None):

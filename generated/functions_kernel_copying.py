@@ -31,11 +31,12 @@ class CloneBackward0(TensorNode):
 
 
 def clone_jvp(arguments, result, tangents):
+    _, memory_format = arguments
     terms = []
     tangent = tangents[0]
     if tangent is not None:
         # self: clone
-        term = ops.clone(tangent)
+        term = ops.clone(tangent, memory_format=memory_format)
         terms.append(term)
     return total(terms)
 
@@ -43,7 +44,7 @@ def clone_jvp(arguments, result, tangents):
 CLONE = ArrayOperator(
     name="clone",
     node=CloneBackward0,
-    arguments=("self",),
+    arguments=("self", "memory_format"),
     tensors=("self",),
     differentiable=("self",),
     outputs=("result",),
@@ -55,16 +56,20 @@ CLONE = ArrayOperator(
 )
 
 
-def clone(input):
-    """A copy in memory of its own, dense."""
-    return dispatch(CLONE, input)
+def clone(input, *, memory_format=None):
+    """A copy in memory of its own, dense.
+
+    `memory_format` may be `preserve_format` or `contiguous_format`; the memory is in the order
+    of the dimensions in any case.
+    """
+    return dispatch(CLONE, input, memory_format)
 
 
-def clone_out(input, *, out=None):
+def clone_out(input, *, memory_format=None, out=None):
     """`clone`, its result written into `out` if that is given."""
     if out is None:
-        return clone(input)
-    return write_out("clone", False, clone, out, input)
+        return clone(input, memory_format=memory_format)
+    return write_out("clone", False, clone, out, input, memory_format=memory_format)
 
 
 class ToBackward0(TensorNode):
@@ -484,8 +489,8 @@ def shift(input, places, dim, fill=0.0):
 
 SIGNATURES = {
     "clone": (
-        ("self",),
-        ("Tensor",),
+        ("self", "memory_format"),
+        ("Tensor", "str?="),
     ),
     "to": (
         ("self", "dtype"),

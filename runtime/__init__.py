@@ -5,6 +5,7 @@
 
 from . import (
     autograd,
+    both_ways,
     comparison,
     conversion,
     func,
@@ -31,7 +32,7 @@ from .autograd.grad_mode import (
 )
 from .comparison import allclose, equal
 from .conversion import is_tensor
-from .device import device, strided
+from .device import device, layout, strided
 from .dlpack import from_dlpack, to_dlpack
 from .dtypes import (
     bool,
@@ -76,6 +77,13 @@ from .factories import (
 )
 from .geometry import Size
 from .inference import is_inference
+from .memory_format import (
+    channels_last,
+    channels_last_3d,
+    contiguous_format,
+    memory_format,
+    preserve_format,
+)
 from .printing import get_printoptions, printoptions, set_printoptions
 from .random import (
     Generator,
@@ -101,6 +109,7 @@ from .saving import load, save
 from .tensor import Tensor
 from .threads import get_num_threads, set_num_threads
 
+both_ways.attach()
 comparison.attach()
 conversion.attach()
 indexing.attach()
@@ -109,6 +118,7 @@ protocols.attach()
 random_inplace.attach()
 resizing.attach()
 globals().update(exported)
+globals().update(both_ways.FUNCTIONS)
 
 from math import e, inf, nan, pi  # noqa: E402
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from . import dtypes
 from .device import device as device_type
+from .memory_format import row_major
 from .tensor import Tensor
 
 
-def to(self, *args, dtype=None, device=None, non_blocking=False, copy=False):
+def to(self, *args, dtype=None, device=None, non_blocking=False, copy=False, memory_format=None):
     """The tensor in another dtype; itself where nothing changes, unless `copy` is asked for.
 
     Call it as `to(dtype)`, `to(other)` (its dtype), `to("cpu")` or with keywords.
@@ -30,13 +31,14 @@ def to(self, *args, dtype=None, device=None, non_blocking=False, copy=False):
         raise RuntimeError(f"to: device is {device}; rederive computes on the cpu")
     from . import operators as ops
 
+    row_major(memory_format)
     if dtype is None or dtype is self.dtype:
         return ops.clone(self) if copy else self
     # integers have no gradients
     return ops.to(self if dtype.is_floating_point else self.detach(), dtype)
 
 
-def _converter(kind, name):
+def converter(kind, name):
     def convert(self):
         return to(self, kind)
 
@@ -67,4 +69,4 @@ def attach():
         "bool": dtypes.bool,
     }
     for name, kind in names.items():
-        setattr(Tensor, name, _converter(kind, name))
+        setattr(Tensor, name, converter(kind, name))

@@ -45,6 +45,7 @@ from .matrix_queries import (  # noqa: F401
     svd_driver,
     wide_factor,
 )
+from .memory_format import row_major  # noqa: F401
 from .modes import modes
 from .operator import spread
 from .tensor import Tensor

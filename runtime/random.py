@@ -326,8 +326,10 @@ def normal(mean=0.0, std=1.0, size=None, *, generator=None, dtype=None, requires
     return finish(flat, shape, dtype, requires_grad)
 
 
-def bernoulli(input, *, generator=None):
-    """1 with the probability that each element of `input` is, else 0."""
+def bernoulli(input, p=None, *, generator=None):
+    """0 or 1 for each element, 1 of the probability that the element is, or `p` if given."""
+    if p is not None:
+        return input.detach().clone().bernoulli_(p, generator=generator)
     if profiling.on:
         keywords = {"generator": generator}
         if row := profiled("bernoulli", bernoulli, (input,), keywords):

@@ -32,6 +32,7 @@ __all__ = [
     "loss",
     "max_pool2d",
     "nonzero",
+    "norm",
     "one_hot",
     "pad",
     "rms_norm",
@@ -381,6 +382,12 @@ def svd(A: np.ndarray, some: bool, compute_uv: bool) -> tuple[np.ndarray, np.nda
 
 def einsum(equation: str, operands: list[np.ndarray]) -> np.ndarray:
     return np.einsum(equation, *operands)
+
+
+def norm(self: np.ndarray, p: Any, dim: Any, keepdim: bool) -> Any:
+    if p == "nuc":
+        return np.linalg.norm(self, "nuc")
+    return vector_norm(self, 2 if p in (None, "fro") else p, dim, keepdim)
 
 
 def vector_norm(self: np.ndarray, ord: float, dim: Any, keepdim: bool) -> np.ndarray:
