@@ -98,17 +98,11 @@ def _kernel_line(kernel: Kernel, key: str) -> list[str]:
 
 
 def _pointwise_lines(op: Operator) -> list[str]:
-    assert op.full and op.strided
+    assert op.full
     lines = [f"masks={_text(op.masks)},"]
-    lines += _kernel_line(op.full.forward, "forward")
-    strided = op.strided
-    lines += [
-        "strided=(",
-        f"    kernels.{strided.name},",
-        f"    {_text(strided.inputs)},",
-        f"    {_text(strided.scalars)},",
-        "),",
-    ]
+    kernel = op.full.forward
+    lines += _kernel_line(kernel, "forward")
+    lines.append(f"rows=kernels.{kernel.name}_rows," if kernel.rows else "rows=None,")
     return lines + _backward_lines(op.full.backward)
 
 
@@ -142,6 +136,8 @@ def _rowwise_lines(op: Operator) -> list[str]:
         f"nonempty={plan.nonempty},",
         *([] if plan.empty is None else [f"empty={literal(plan.empty)},"]),
         f"rules={literal(plan.rules)},",
+        f"total={literal(plan.total)},",
+        f"even={literal(plan.even)},",
         *_kernel_line(plan.forward, "forward"),
         *_backward_lines(plan.backward),
     ]

@@ -33,6 +33,7 @@ def emit(specification: Specification, modules: Sequence[Module]) -> dict[str, s
     )
     environment.filters.update(FILTERS)
     environment.globals.update(call=_parallel_call, row_call=_row_call)
+    environment.globals.update(call_for_rows=_call_for_rows)
     source = Path(specification.path).name
     files: dict[str, str] = {}
     for module in modules:
@@ -140,9 +141,10 @@ def _kernel_imports(text: str, scalars: Sequence[str]) -> str:
     """The imports that a kernels file uses: Numba's decorators and what scalar functions need."""
     used = {node.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name)}
     grouped: dict[str, set[str]] = {
+        "llvmlite": {"ir"},
         "numba": {"njit", "prange"},
         "numba.core": {"types"},
-        "numba.extending": {"overload", "register_jitable"},
+        "numba.extending": {"intrinsic", "overload", "register_jitable"},
     }
     plain = {"import numpy as np"}
     for line in scalar_preamble(scalars).splitlines():
@@ -179,17 +181,18 @@ def _scalars(module: Module) -> list[str]:
     return sorted(used & set(SCALARS))
 
 
-def operands_read(kernel: Kernel) -> list[tuple[int, str]]:
-    """(position, name) of the operands of a strided kernel that its statements read."""
-    used = {name for line in kernel.body for name in function_text.words(line)}
-    return [(i, name) for i, name in enumerate(kernel.inputs) if name in used]
-
-
 def _parallel_call(kernel: Kernel) -> str:
     """The body of a parallel kernel's loop: the serial kernel on one part."""
     arguments = [f"{a}[low:high]" for a in kernel.inputs]
     arguments += list(kernel.scalars)
     arguments += [f"{a}[low:high]" for a in kernel.outputs]
+    return "\n".join(call(kernel.name, arguments, indent=" " * 8))
+
+
+def _call_for_rows(kernel: Kernel) -> str:
+    """The flat kernel on the rows that were found."""
+    arguments = [f"part_{a}" for a in kernel.inputs]
+    arguments += [*kernel.scalars, *(f"{a}[begin_part:end_part]" for a in kernel.outputs)]
     return "\n".join(call(kernel.name, arguments, indent=" " * 8))
 
 
@@ -231,7 +234,6 @@ FILTERS = {
     "jvp_unpack_lines": function_text.jvp_unpack_lines,
     "label": describe.label,
     "literal": literal,
-    "operands_read": operands_read,
     "out_calls": function_text.out_calls,
     "parameters": function_text.parameters,
     "profiled_lines": function_text.profiled_lines,

@@ -166,7 +166,7 @@ def unpack_lines(op: Operator) -> list[str]:
     if op.lane:
         plan = op.lane
         assert isinstance(plan, LanePlan)
-        lines.append("lanes = node.general.lanes")
+        lines.append("lanes = node.general.details")
         if names:
             lines += unpacking(names, "unpack(node)")
         outputs = [o.name for o in op.entry.signature.outputs]

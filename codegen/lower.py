@@ -118,19 +118,20 @@ class _Lowering:
         return base
 
     def _pointwise(self, base: Operator) -> Operator:
-        forms, full, strided = lower_forms(self.entry, self.context, self.differentiable)
+        forms, full = lower_forms(self.entry, self.context, self.differentiable)
+        with_rows = replace(full.forward, rows=bool(full.forward.inputs))
+        forms = tuple(replace(f, forward=with_rows) if f is full else f for f in forms)
+        full = replace(full, forward=with_rows)
         kernels: dict[str, Kernel] = {}
         for form in (*forms, full):
             for kernel in (form.forward, *(b.kernel for b in form.backward if b.kernel)):
                 kernels.setdefault(kernel.name, kernel)
-        kernels[strided.name] = strided
         return replace(
             base,
             rule=dtype_rule(self.entry, self.context),
             masks=masks(self.entry),
             forms=forms,
             full=full,
-            strided=strided,
             kernels=tuple(kernels.values()),
         )
 

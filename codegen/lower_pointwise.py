@@ -103,8 +103,8 @@ def _is_bool(tree: Expr, context: Context) -> bool:
 
 def lower_forms(
     entry: Entry, context: Context, differentiable: Sequence[str]
-) -> tuple[tuple[Form, ...], Form, Kernel]:
-    """The forms of the fast path, the form with all parameters, and its strided forward."""
+) -> tuple[tuple[Form, ...], Form]:
+    """The forms of the fast path, and the form with all parameters."""
     parameters = [a for a in entry.signature.arguments if not a.is_tensor]
     defaults = {
         a.name: Constant(a.default)
@@ -121,9 +121,7 @@ def lower_forms(
     forms = [first]
     if len(entry.results) == 1:
         forms += [plain.form(a.name) for a in scalar_operands(entry)]
-    keeper = _Lowering(entry, context, differentiable, {})
-    strided = keeper.forward("", strided=True)
-    return tuple(forms), full, strided
+    return tuple(forms), full
 
 
 def scalar_operands(entry: Entry) -> list[Argument]:
@@ -171,14 +169,14 @@ class _Lowering:
 
     # --- forward -----------------------------------------------------------------------
 
-    def forward(self, scalar: str, strided: bool = False) -> Kernel:
+    def forward(self, scalar: str) -> Kernel:
         outs = _output_names(self.outputs)
         arrays = [name for name in self.tensors if name != scalar]
         results = [self._fold(f.tree) for _, f in self.entry.results]
         comments = [f"{self.entry.signature.name}:"]
         comments += [f"  {name} = {f.text}" for name, f in self.entry.let]
         comments += [f"  {f.text}" for _, f in self.entry.results]
-        ending = "_strided" if strided else (f"_scalar_{scalar}" if scalar else "")
+        ending = f"_scalar_{scalar}" if scalar else ""
         return self._kernel(
             f"{self.entry.name}_forward{self.suffix}{ending}",
             comments,
@@ -186,7 +184,6 @@ class _Lowering:
             dict(zip(self.outputs, outs, strict=True)),
             arrays,
             scalar,
-            strided,
         )
 
     def _kernel(
@@ -197,7 +194,6 @@ class _Lowering:
         targets: Mapping[str, str],
         arrays: Sequence[str],
         scalar: str,
-        strided: bool = False,
     ) -> Kernel:
         """Statements that assign `trees` to the arrays `targets` (in order)."""
         needed = used_lets(trees, tuple((n, Formula("", tree)) for n, tree in self.let))
@@ -206,16 +202,12 @@ class _Lowering:
         scalars = [scalar] if scalar and scalar in used else []
         scalars += [p for p in self.parameters if p in used]
         outs = tuple(targets.values())
-        place = {a: (f"{a}[at_{a}]" if strided else f"{a}[i]") for a in inputs}
-        if strided:
-            inputs = tuple(arrays)
-        printer = KernelPrinter(place)
+        printer = KernelPrinter({a: f"{a}[i]" for a in inputs})
         body: list[str] = []
         for let_name, formula in needed:
             body += printer.statements(let_name, formula.tree, f"{let_name}_part")
-        index = "at + i" if strided else "i"
         for out, tree in zip(outs, trees, strict=True):
-            body += printer.statements(f"{out}[{index}]", tree, f"{out}_part")
+            body += printer.statements(f"{out}[i]", tree, f"{out}_part")
         numbers = printer.used_number or scalars
         source = self._number_source(inputs, scalar) if numbers else ""
         return Kernel(
@@ -226,7 +218,6 @@ class _Lowering:
             outputs=outs,
             body=tuple(body),
             number_from=source or (outs[0] if numbers else ""),
-            strided=strided,
         )
 
     def _number_source(self, inputs: Sequence[str], scalar: str) -> str:

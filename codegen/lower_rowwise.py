@@ -34,6 +34,8 @@ class LanePlan:
     nonempty: bool  # an empty lane is an error
     empty: float | None  # what the result of an empty lane is instead
     rules: tuple[str, ...]  # dtype rule of each output
+    total: str  # "sum" or "mean" when the result is that of the input itself
+    even: tuple[bool, ...]  # per differentiable input: all of a lane has the same gradient
 
 
 @dataclass
@@ -103,6 +105,21 @@ class RowLowering:
             nonempty=bool(functions & LANE_HELPERS) and self.entry.empty is None,
             empty=self.entry.empty,
             rules=tuple(self._rule(tree) for _, tree in self.results),
+            total=self._total(),
+            even=tuple(self._even(d, trees[d]) for d in trees),
+        )
+
+    def _total(self) -> str:
+        """Which plain total of the input the only result is, if it is one."""
+        tree = self.results[0][1]
+        if len(self.results) == 1 and isinstance(tree, Call) and tree.function in ("sum", "mean"):
+            return tree.function if tree.arguments[0] == Name(self.lanes[0]) else ""
+        return ""
+
+    def _even(self, argument: str, tree: Expr) -> bool:
+        """Whether a gradient is one number a lane; the incoming one must be, too."""
+        return argument not in self.lane_parameters and not (
+            any(self.lane_outputs) or self._is_lane(tree)
         )
 
     def _saved_rows(self, trees: list[Expr], grads: set[str]) -> tuple[str, ...]:
@@ -163,11 +180,19 @@ class RowLowering:
         texts = dict(self.entry.gradients)
         comments = [f"{self.entry.signature.name}, gradient of {', '.join(group)}:"]
         comments += [f"  {texts[d].text}" for d in group]
+        order = tuple(positions[d] for d in group)
+        if (
+            len(group) == 1
+            and trees[group[0]] == Name("grad")
+            and self._even(group[0], Name("grad"))
+        ):
+            return Backward(order, None, (), ())
         part = "" if len(group) == len(trees) else "_" + "_".join(group)
         assignments = []
         for d in group:
             out = "out" if len(group) == 1 else f"out_{d}"
-            kind = "parameter" if d in self.lane_parameters else "lane"
+            kind = "row" if self._even(d, trees[d]) else "lane"
+            kind = "parameter" if d in self.lane_parameters else kind
             assignments.append((out, trees[d], kind))
         lanes = [g for g, lane in lane_grads.items() if lane] + list(self.lanes)
         lanes += [n for n, lane in zip(self.outputs, self.lane_outputs, strict=True) if lane]
@@ -182,7 +207,6 @@ class RowLowering:
             rows=rows,
             known=set(saved_rows),
         )
-        order = tuple(positions[d] for d in group)
         saved = tuple(a for a in kernel.arguments if a not in lane_grads)
         return Backward(order, kernel, order, saved)
 

@@ -22,12 +22,23 @@ RESERVED = frozenset(_LANGUAGE | _GENERATED)
 # What kernels and straight-line functions call their own variables.
 _KERNEL_NAMES = frozenset(
     {
-        *("CHUNK", "Tensor", "accumulator", "at", "block", "bool_dtype", "bool_numpy", "counter"),
-        *("dtype", "edges", "geometry", "high", "i0", "i1", "i2", "kernel", "low", "ndarray", "np"),
-        *("part", "parts", "size", "start", "stop"),
+        *("CHUNK", "SPAN", "Tensor", "accumulator", "begin_part", "block", "bool_dtype"),
+        *("bool_numpy", "bring", "column", "counter", "dtype", "edges", "end_part", "high", "i0"),
+        *("i1", "i2", "kernel", "layouts"),
+        *("low", "ndarray", "np", "offsets", "part", "parts", "size", "start", "stop"),
     }
 )
-_KERNEL_PREFIXES = ("at_", "flat_", "from_", "need_", "out_", "partial_", "save_", "step_")
+_KERNEL_PREFIXES = (
+    "flat_",
+    "held_",
+    "need_",
+    "out_",
+    "part_",
+    "partial_",
+    "save_",
+    "spare_",
+    "step_",
+)
 _KERNEL_ENDINGS = ("_counter", "_lane", "_version")
 _COUNTED = frozenset(
     ("all", "any", "argmax", "argmin", "lane", "max", "mean", "min", "part", "prod", "sum")

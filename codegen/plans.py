@@ -18,8 +18,8 @@ class Kernel:
     outputs: tuple[str, ...]  # arrays written
     body: tuple[str, ...]  # statements of the innermost loop
     number_from: str = ""  # the array whose dtype literals get; "" when there are none
-    strided: bool = False
     parallel: bool = True
+    rows: bool = False  # also called for rows of operands that are broadcast or strided
     lane: object = None  # layout of a rowwise kernel
 
     @property
@@ -98,7 +98,6 @@ class Operator:
     undefined: tuple[int, ...] = ()  # outputs whose gradient formulas take None
     forms: tuple[Form, ...] = ()  # pointwise
     full: Form | None = None  # pointwise, with parameters kept
-    strided: Kernel | None = None
     kernels: tuple[Kernel, ...] = ()
     lane: object = None  # rowwise
     cases: tuple[tuple[str, Code], ...] = ()  # composite: condition text, code

@@ -21,13 +21,12 @@ class GatherBackward0(TensorNode):
     operator = "gather"
 
     def formulas(node, grad):
-        # self: scatter_add_src(new_zeros(grad, shape(self)), dim, index, grad)
+        # self: gathered_back(grad, dim, index, shape(self))
         self_shape, index, dim = unpack(node)
         needed = node.needed()
         gradient_self = None
         if needed[0]:
-            part_0 = ops.new_zeros(grad, self_shape)
-            gradient_self = ops.scatter_add_src(part_0, dim, index, grad)
+            gradient_self = ops.gathered_back(grad, dim, index, self_shape)
         return (gradient_self,)
 
 
@@ -74,6 +73,54 @@ def gather_out(input, dim, index, *, sparse_grad=False, out=None):
     if out is None:
         return gather(input, dim, index, sparse_grad=sparse_grad)
     return write_out("gather", False, gather, out, input, dim, index, sparse_grad=sparse_grad)
+
+
+class GatheredBackBackward0(TensorNode):
+    __slots__ = ()
+    operator = "gathered_back"
+
+    def formulas(node, grad):
+        # self: gather(grad, dim, index)
+        index, dim = unpack(node)
+        needed = node.needed()
+        gradient_self = None
+        if needed[0]:
+            gradient_self = ops.gather(grad, dim, index)
+        return (gradient_self,)
+
+
+def gathered_back_jvp(arguments, result, tangents):
+    _, dim, index, size = arguments
+    terms = []
+    tangent = tangents[0]
+    if tangent is not None:
+        # self: gathered_back
+        term = ops.gathered_back(tangent, dim, index, size)
+        terms.append(term)
+    return total(terms)
+
+
+GATHERED_BACK = ArrayOperator(
+    name="gathered_back",
+    node=GatheredBackBackward0,
+    arguments=("self", "dim", "index", "size"),
+    tensors=("self", "index"),
+    differentiable=("self",),
+    outputs=("result",),
+    differentiable_outputs=(0,),
+    saved=(
+        ("index", "input", "index", (0,)),
+        ("dim", "value", "dim", (0,)),
+    ),
+    jvp=gathered_back_jvp,
+    rule="same",
+    call=hand_written("gathered_back"),
+)
+
+
+def gathered_back(input, dim, index, size):
+    """Zeros of a size plus the elements of the input at the places that `index` names."""
+    return dispatch(GATHERED_BACK, input, dim, index, size)
 
 
 class ScatterAddSrcBackward0(TensorNode):
@@ -566,6 +613,10 @@ SIGNATURES = {
     "gather": (
         ("self", "dim", "index", "sparse_grad"),
         ("Tensor", "int", "Tensor", "bool="),
+    ),
+    "gathered_back": (
+        ("self", "dim", "index", "size"),
+        ("Tensor", "int", "Tensor", "int[]"),
     ),
     "scatter_add_src": (
         ("self", "dim", "index", "src"),

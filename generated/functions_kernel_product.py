@@ -106,8 +106,7 @@ class LinearBackward0(TensorNode):
 
     def formulas(node, grad):
         # input: matmul(grad, weight)
-        # weight: mm(t(flatten(unsqueeze(grad, 0), 0, -2)), flatten(unsqueeze(input, 0),
-        # 0, -2))
+        # weight: product_over_rows(grad, input)
         # bias: grad
         input, weight = unpack(node)
         needed = node.needed()
@@ -116,8 +115,7 @@ class LinearBackward0(TensorNode):
             gradient_input = ops.matmul(grad, weight)
         gradient_weight = None
         if needed[1]:
-            part_0 = ops.t(ops.flatten(ops.unsqueeze(grad, 0), 0, -2))
-            gradient_weight = ops.mm(part_0, ops.flatten(ops.unsqueeze(input, 0), 0, -2))
+            gradient_weight = ops.product_over_rows(grad, input)
         gradient_bias = None
         if needed[2]:
             gradient_bias = grad
@@ -173,6 +171,69 @@ def linear(input, weight, bias=None):
     return dispatch(LINEAR, input, weight, bias)
 
 
+class ProductOverRowsBackward0(TensorNode):
+    __slots__ = ()
+    operator = "product_over_rows"
+
+    def formulas(node, grad):
+        # self: linear(other, grad)
+        # other: matmul(self, grad)
+        self, other = unpack(node)
+        needed = node.needed()
+        gradient_self = None
+        if needed[0]:
+            gradient_self = ops.linear(other, grad)
+        gradient_other = None
+        if needed[1]:
+            gradient_other = ops.matmul(self, grad)
+        return (gradient_self, gradient_other)
+
+
+def product_over_rows_jvp(arguments, result, tangents):
+    self, other = arguments
+    terms = []
+    tangent = tangents[0]
+    if tangent is not None:
+        # self: product_over_rows
+        term = ops.product_over_rows(tangent, other)
+        terms.append(term)
+    tangent = tangents[1]
+    if tangent is not None:
+        # other: product_over_rows
+        term = ops.product_over_rows(self, tangent)
+        terms.append(term)
+    return total(terms)
+
+
+PRODUCT_OVER_ROWS = ArrayOperator(
+    name="product_over_rows",
+    node=ProductOverRowsBackward0,
+    arguments=("self", "other"),
+    tensors=("self", "other"),
+    differentiable=("self", "other"),
+    outputs=("result",),
+    differentiable_outputs=(0,),
+    saved=(
+        ("self", "input", "self", (1,)),
+        ("other", "input", "other", (0,)),
+    ),
+    jvp=product_over_rows_jvp,
+    rule="same",
+    shapes={
+        "self": ("...", "m"),
+        "other": ("...", "n"),
+    },
+    call=hand_written("product_over_rows"),
+)
+
+
+def product_over_rows(input, other):
+    """Product of the transposed input and `other`, (..., m) and (..., n), all rows of a batch in
+    one.
+    """
+    return dispatch(PRODUCT_OVER_ROWS, input, other)
+
+
 SIGNATURES = {
     "addmm": (
         ("self", "mat1", "mat2", "beta", "alpha"),
@@ -181,5 +242,9 @@ SIGNATURES = {
     "linear": (
         ("input", "weight", "bias"),
         ("Tensor", "Tensor", "Tensor?="),
+    ),
+    "product_over_rows": (
+        ("self", "other"),
+        ("Tensor", "Tensor"),
     ),
 }

@@ -22,12 +22,12 @@ class CumsumBackward0(TensorNode):
     operator = "cumsum"
 
     def formulas(node, grad):
-        # self: flip(cumsum(flip(grad, dim), dim), dim)
+        # self: reverse_cumsum(grad, dim)
         (dim,) = unpack(node)
         needed = node.needed()
         gradient_self = None
         if needed[0]:
-            gradient_self = ops.flip(ops.cumsum(ops.flip(grad, dim), dim), dim)
+            gradient_self = ops.reverse_cumsum(grad, dim)
         return (gradient_self,)
 
 
@@ -72,6 +72,51 @@ def cumsum_out(input, dim, *, dtype=None, out=None):
     if out is None:
         return cumsum(input, dim, dtype=dtype)
     return write_out("cumsum", False, cumsum, out, input, dim, dtype=dtype)
+
+
+class ReverseCumsumBackward0(TensorNode):
+    __slots__ = ()
+    operator = "reverse_cumsum"
+
+    def formulas(node, grad):
+        # self: cumsum(grad, dim)
+        (dim,) = unpack(node)
+        needed = node.needed()
+        gradient_self = None
+        if needed[0]:
+            gradient_self = ops.cumsum(grad, dim)
+        return (gradient_self,)
+
+
+def reverse_cumsum_jvp(arguments, result, tangents):
+    _, dim = arguments
+    terms = []
+    tangent = tangents[0]
+    if tangent is not None:
+        # self: reverse_cumsum
+        term = ops.reverse_cumsum(tangent, dim)
+        terms.append(term)
+    return total(terms)
+
+
+REVERSE_CUMSUM = ArrayOperator(
+    name="reverse_cumsum",
+    node=ReverseCumsumBackward0,
+    arguments=("self", "dim"),
+    tensors=("self",),
+    differentiable=("self",),
+    outputs=("result",),
+    differentiable_outputs=(0,),
+    saved=(("dim", "value", "dim", (0,)),),
+    jvp=reverse_cumsum_jvp,
+    rule="same",
+    call=hand_written("reverse_cumsum"),
+)
+
+
+def reverse_cumsum(input, dim):
+    """Sums of the elements from each one on along a dimension."""
+    return dispatch(REVERSE_CUMSUM, input, dim)
 
 
 class CumprodBackward0(TensorNode):
@@ -218,6 +263,10 @@ SIGNATURES = {
     "cumsum": (
         ("self", "dim", "dtype"),
         ("Tensor", "int", "Dtype?="),
+    ),
+    "reverse_cumsum": (
+        ("self", "dim"),
+        ("Tensor", "int"),
     ),
     "cumprod": (
         ("self", "dim", "dtype"),

@@ -88,11 +88,7 @@ SIGMOID = Pointwise(
         kernels.sigmoid_forward_parallel,
         ("self",),
     ),
-    strided=(
-        kernels.sigmoid_forward_strided,
-        ("self",),
-        (),
-    ),
+    rows=kernels.sigmoid_forward_rows,
     backward={
         (0,): (
             kernels.sigmoid_backward,
@@ -214,11 +210,7 @@ RELU = Pointwise(
         kernels.relu_forward_parallel,
         ("self",),
     ),
-    strided=(
-        kernels.relu_forward_strided,
-        ("self",),
-        (),
-    ),
+    rows=kernels.relu_forward_rows,
     backward={
         (0,): (
             kernels.relu_backward,
@@ -342,11 +334,7 @@ LEAKY_RELU = Pointwise(
         kernels.leaky_relu_forward_parallel,
         ("self", "negative_slope"),
     ),
-    strided=(
-        kernels.leaky_relu_forward_strided,
-        ("self",),
-        ("negative_slope",),
-    ),
+    rows=kernels.leaky_relu_forward_rows,
     backward={
         (0,): (
             kernels.leaky_relu_backward,
@@ -473,11 +461,7 @@ SILU = Pointwise(
         kernels.silu_forward_parallel,
         ("self",),
     ),
-    strided=(
-        kernels.silu_forward_strided,
-        ("self",),
-        (),
-    ),
+    rows=kernels.silu_forward_rows,
     backward={
         (0,): (
             kernels.silu_backward,

@@ -106,11 +106,7 @@ ADD = Pointwise(
         kernels.add_forward_general_parallel,
         ("self", "other", "alpha"),
     ),
-    strided=(
-        kernels.add_forward_strided,
-        ("self", "other"),
-        ("alpha",),
-    ),
+    rows=kernels.add_forward_general_rows,
     backward={
         (0, 1): (
             kernels.add_backward_other_general,
@@ -361,11 +357,7 @@ SUB = Pointwise(
         kernels.sub_forward_general_parallel,
         ("self", "other", "alpha"),
     ),
-    strided=(
-        kernels.sub_forward_strided,
-        ("self", "other"),
-        ("alpha",),
-    ),
+    rows=kernels.sub_forward_general_rows,
     backward={
         (0, 1): (
             kernels.sub_backward_other_general,
@@ -572,11 +564,7 @@ NEG = Pointwise(
         kernels.neg_forward_parallel,
         ("self",),
     ),
-    strided=(
-        kernels.neg_forward_strided,
-        ("self",),
-        (),
-    ),
+    rows=kernels.neg_forward_rows,
     backward={
         (0,): (
             kernels.neg_backward,

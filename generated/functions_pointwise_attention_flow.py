@@ -24,11 +24,7 @@ ATTENTION_WEIGHTS = Pointwise(
         kernels.attention_weights_forward_parallel,
         ("scores", "levels", "scale"),
     ),
-    strided=(
-        kernels.attention_weights_forward_strided,
-        ("scores", "levels"),
-        ("scale",),
-    ),
+    rows=kernels.attention_weights_forward_rows,
     backward={},
 )
 
@@ -89,11 +85,7 @@ ATTENTION_FLOW = Pointwise(
         kernels.attention_flow_forward_parallel,
         ("weights", "rise", "mean", "scale"),
     ),
-    strided=(
-        kernels.attention_flow_forward_strided,
-        ("weights", "rise", "mean"),
-        ("scale",),
-    ),
+    rows=kernels.attention_flow_forward_rows,
     backward={},
 )
 

@@ -150,11 +150,7 @@ CLAMP_MIN = Pointwise(
         kernels.clamp_min_forward_parallel,
         ("self", "min"),
     ),
-    strided=(
-        kernels.clamp_min_forward_strided,
-        ("self", "min"),
-        (),
-    ),
+    rows=kernels.clamp_min_forward_rows,
     backward={
         (0, 1): (
             kernels.clamp_min_backward,
@@ -399,11 +395,7 @@ CLAMP_MAX = Pointwise(
         kernels.clamp_max_forward_parallel,
         ("self", "max"),
     ),
-    strided=(
-        kernels.clamp_max_forward_strided,
-        ("self", "max"),
-        (),
-    ),
+    rows=kernels.clamp_max_forward_rows,
     backward={
         (0, 1): (
             kernels.clamp_max_backward,

@@ -118,11 +118,7 @@ WHERE = Pointwise(
         kernels.where_forward_parallel,
         ("condition", "self", "other"),
     ),
-    strided=(
-        kernels.where_forward_strided,
-        ("condition", "self", "other"),
-        (),
-    ),
+    rows=kernels.where_forward_rows,
     backward={
         (0, 1): (
             kernels.where_backward,
@@ -304,11 +300,7 @@ MASKED_FILL = Pointwise(
         kernels.masked_fill_forward_parallel,
         ("self", "mask", "value"),
     ),
-    strided=(
-        kernels.masked_fill_forward_strided,
-        ("self", "mask", "value"),
-        (),
-    ),
+    rows=kernels.masked_fill_forward_rows,
     backward={
         (0, 1): (
             kernels.masked_fill_backward,

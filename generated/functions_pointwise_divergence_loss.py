@@ -123,11 +123,7 @@ RELATIVE_ENTROPY = Pointwise(
         kernels.relative_entropy_forward_parallel,
         ("self", "target"),
     ),
-    strided=(
-        kernels.relative_entropy_forward_strided,
-        ("self", "target"),
-        (),
-    ),
+    rows=kernels.relative_entropy_forward_rows,
     backward={
         (0, 1): (
             kernels.relative_entropy_backward,
@@ -312,11 +308,7 @@ RELATIVE_LOG_ENTROPY = Pointwise(
         kernels.relative_log_entropy_forward_parallel,
         ("self", "target"),
     ),
-    strided=(
-        kernels.relative_log_entropy_forward_strided,
-        ("self", "target"),
-        (),
-    ),
+    rows=kernels.relative_log_entropy_forward_rows,
     backward={
         (0, 1): (
             kernels.relative_log_entropy_backward,

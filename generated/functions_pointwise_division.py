@@ -172,11 +172,7 @@ DIV = Pointwise(
         kernels.div_forward_parallel,
         ("self", "other"),
     ),
-    strided=(
-        kernels.div_forward_strided,
-        ("self", "other"),
-        (),
-    ),
+    rows=kernels.div_forward_rows,
     backward={
         (0, 1): (
             kernels.div_backward,
@@ -478,11 +474,7 @@ TIED_QUOTIENT = Pointwise(
         kernels.tied_quotient_forward_parallel,
         ("self", "gap", "near", "noise"),
     ),
-    strided=(
-        kernels.tied_quotient_forward_strided,
-        ("self", "gap", "near", "noise"),
-        (),
-    ),
+    rows=kernels.tied_quotient_forward_rows,
     backward={
         (0, 1): (
             kernels.tied_quotient_backward,

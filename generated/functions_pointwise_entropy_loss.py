@@ -123,11 +123,7 @@ BINARY_ENTROPY = Pointwise(
         kernels.binary_entropy_forward_parallel,
         ("self", "target"),
     ),
-    strided=(
-        kernels.binary_entropy_forward_strided,
-        ("self", "target"),
-        (),
-    ),
+    rows=kernels.binary_entropy_forward_rows,
     backward={
         (0, 1): (
             kernels.binary_entropy_backward,
@@ -315,11 +311,7 @@ LOGITS_ENTROPY = Pointwise(
         kernels.logits_entropy_forward_parallel,
         ("self", "target"),
     ),
-    strided=(
-        kernels.logits_entropy_forward_strided,
-        ("self", "target"),
-        (),
-    ),
+    rows=kernels.logits_entropy_forward_rows,
     backward={
         (0, 1): (
             kernels.logits_entropy_backward,

@@ -36,11 +36,7 @@ EQ = Pointwise(
         kernels.eq_forward_parallel,
         ("self", "other"),
     ),
-    strided=(
-        kernels.eq_forward_strided,
-        ("self", "other"),
-        (),
-    ),
+    rows=kernels.eq_forward_rows,
     backward={},
 )
 
@@ -151,11 +147,7 @@ NE = Pointwise(
         kernels.ne_forward_parallel,
         ("self", "other"),
     ),
-    strided=(
-        kernels.ne_forward_strided,
-        ("self", "other"),
-        (),
-    ),
+    rows=kernels.ne_forward_rows,
     backward={},
 )
 

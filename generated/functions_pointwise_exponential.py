@@ -86,11 +86,7 @@ EXP = Pointwise(
         kernels.exp_forward_parallel,
         ("self",),
     ),
-    strided=(
-        kernels.exp_forward_strided,
-        ("self",),
-        (),
-    ),
+    rows=kernels.exp_forward_rows,
     backward={
         (0,): (
             kernels.exp_backward,
@@ -212,11 +208,7 @@ EXP2 = Pointwise(
         kernels.exp2_forward_parallel,
         ("self",),
     ),
-    strided=(
-        kernels.exp2_forward_strided,
-        ("self",),
-        (),
-    ),
+    rows=kernels.exp2_forward_rows,
     backward={
         (0,): (
             kernels.exp2_backward,
@@ -338,11 +330,7 @@ EXPM1 = Pointwise(
         kernels.expm1_forward_parallel,
         ("self",),
     ),
-    strided=(
-        kernels.expm1_forward_strided,
-        ("self",),
-        (),
-    ),
+    rows=kernels.expm1_forward_rows,
     backward={
         (0,): (
             kernels.expm1_backward,
@@ -465,11 +453,7 @@ LOG = Pointwise(
         kernels.log_forward_parallel,
         ("self",),
     ),
-    strided=(
-        kernels.log_forward_strided,
-        ("self",),
-        (),
-    ),
+    rows=kernels.log_forward_rows,
     backward={
         (0,): (
             kernels.log_backward,
@@ -592,11 +576,7 @@ LOG1P = Pointwise(
         kernels.log1p_forward_parallel,
         ("self",),
     ),
-    strided=(
-        kernels.log1p_forward_strided,
-        ("self",),
-        (),
-    ),
+    rows=kernels.log1p_forward_rows,
     backward={
         (0,): (
             kernels.log1p_backward,
@@ -719,11 +699,7 @@ LOG2 = Pointwise(
         kernels.log2_forward_parallel,
         ("self",),
     ),
-    strided=(
-        kernels.log2_forward_strided,
-        ("self",),
-        (),
-    ),
+    rows=kernels.log2_forward_rows,
     backward={
         (0,): (
             kernels.log2_backward,

@@ -154,11 +154,7 @@ MAXIMUM = Pointwise(
         kernels.maximum_forward_parallel,
         ("self", "other"),
     ),
-    strided=(
-        kernels.maximum_forward_strided,
-        ("self", "other"),
-        (),
-    ),
+    rows=kernels.maximum_forward_rows,
     backward={
         (0, 1): (
             kernels.maximum_backward,
@@ -407,11 +403,7 @@ MINIMUM = Pointwise(
         kernels.minimum_forward_parallel,
         ("self", "other"),
     ),
-    strided=(
-        kernels.minimum_forward_strided,
-        ("self", "other"),
-        (),
-    ),
+    rows=kernels.minimum_forward_rows,
     backward={
         (0, 1): (
             kernels.minimum_backward,

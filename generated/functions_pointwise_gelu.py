@@ -97,11 +97,7 @@ GELU_ERF = Pointwise(
         kernels.gelu_erf_forward_parallel,
         ("self",),
     ),
-    strided=(
-        kernels.gelu_erf_forward_strided,
-        ("self",),
-        (),
-    ),
+    rows=kernels.gelu_erf_forward_rows,
     backward={
         (0,): (
             kernels.gelu_erf_backward,
@@ -225,11 +221,7 @@ GELU_TANH = Pointwise(
         kernels.gelu_tanh_forward_parallel,
         ("self",),
     ),
-    strided=(
-        kernels.gelu_tanh_forward_strided,
-        ("self",),
-        (),
-    ),
+    rows=kernels.gelu_tanh_forward_rows,
     backward={
         (0,): (
             kernels.gelu_tanh_backward,

@@ -87,11 +87,7 @@ TANH = Pointwise(
         kernels.tanh_forward_parallel,
         ("self",),
     ),
-    strided=(
-        kernels.tanh_forward_strided,
-        ("self",),
-        (),
-    ),
+    rows=kernels.tanh_forward_rows,
     backward={
         (0,): (
             kernels.tanh_backward,
@@ -214,11 +210,7 @@ ERF = Pointwise(
         kernels.erf_forward_parallel,
         ("self",),
     ),
-    strided=(
-        kernels.erf_forward_strided,
-        ("self",),
-        (),
-    ),
+    rows=kernels.erf_forward_rows,
     backward={
         (0,): (
             kernels.erf_backward,

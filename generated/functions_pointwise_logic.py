@@ -36,11 +36,7 @@ LOGICAL_AND = Pointwise(
         kernels.logical_and_forward_parallel,
         ("self", "other"),
     ),
-    strided=(
-        kernels.logical_and_forward_strided,
-        ("self", "other"),
-        (),
-    ),
+    rows=kernels.logical_and_forward_rows,
     backward={},
 )
 
@@ -103,11 +99,7 @@ LOGICAL_OR = Pointwise(
         kernels.logical_or_forward_parallel,
         ("self", "other"),
     ),
-    strided=(
-        kernels.logical_or_forward_strided,
-        ("self", "other"),
-        (),
-    ),
+    rows=kernels.logical_or_forward_rows,
     backward={},
 )
 
@@ -170,11 +162,7 @@ LOGICAL_XOR = Pointwise(
         kernels.logical_xor_forward_parallel,
         ("self", "other"),
     ),
-    strided=(
-        kernels.logical_xor_forward_strided,
-        ("self", "other"),
-        (),
-    ),
+    rows=kernels.logical_xor_forward_rows,
     backward={},
 )
 
@@ -237,11 +225,7 @@ LOGICAL_NOT = Pointwise(
         kernels.logical_not_forward_parallel,
         ("self",),
     ),
-    strided=(
-        kernels.logical_not_forward_strided,
-        ("self",),
-        (),
-    ),
+    rows=kernels.logical_not_forward_rows,
     backward={},
 )
 

@@ -165,11 +165,7 @@ MUL = Pointwise(
         kernels.mul_forward_parallel,
         ("self", "other"),
     ),
-    strided=(
-        kernels.mul_forward_strided,
-        ("self", "other"),
-        (),
-    ),
+    rows=kernels.mul_forward_rows,
     backward={
         (0, 1): (
             kernels.mul_backward,
@@ -390,11 +386,7 @@ SQUARE = Pointwise(
         kernels.square_forward_parallel,
         ("self",),
     ),
-    strided=(
-        kernels.square_forward_strided,
-        ("self",),
-        (),
-    ),
+    rows=kernels.square_forward_rows,
     backward={
         (0,): (
             kernels.square_backward,
@@ -515,11 +507,7 @@ RECIPROCAL = Pointwise(
         kernels.reciprocal_forward_parallel,
         ("self",),
     ),
-    strided=(
-        kernels.reciprocal_forward_strided,
-        ("self",),
-        (),
-    ),
+    rows=kernels.reciprocal_forward_rows,
     backward={
         (0,): (
             kernels.reciprocal_backward,
@@ -645,11 +633,7 @@ ADDCMUL = Pointwise(
         kernels.addcmul_forward_general_parallel,
         ("self", "tensor1", "tensor2", "value"),
     ),
-    strided=(
-        kernels.addcmul_forward_strided,
-        ("self", "tensor1", "tensor2"),
-        ("value",),
-    ),
+    rows=kernels.addcmul_forward_general_rows,
     backward={
         (0, 1, 2): (
             kernels.addcmul_backward_general,

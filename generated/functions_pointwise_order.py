@@ -36,11 +36,7 @@ LT = Pointwise(
         kernels.lt_forward_parallel,
         ("self", "other"),
     ),
-    strided=(
-        kernels.lt_forward_strided,
-        ("self", "other"),
-        (),
-    ),
+    rows=kernels.lt_forward_rows,
     backward={},
 )
 
@@ -151,11 +147,7 @@ LE = Pointwise(
         kernels.le_forward_parallel,
         ("self", "other"),
     ),
-    strided=(
-        kernels.le_forward_strided,
-        ("self", "other"),
-        (),
-    ),
+    rows=kernels.le_forward_rows,
     backward={},
 )
 
@@ -266,11 +258,7 @@ GT = Pointwise(
         kernels.gt_forward_parallel,
         ("self", "other"),
     ),
-    strided=(
-        kernels.gt_forward_strided,
-        ("self", "other"),
-        (),
-    ),
+    rows=kernels.gt_forward_rows,
     backward={},
 )
 
@@ -381,11 +369,7 @@ GE = Pointwise(
         kernels.ge_forward_parallel,
         ("self", "other"),
     ),
-    strided=(
-        kernels.ge_forward_strided,
-        ("self", "other"),
-        (),
-    ),
+    rows=kernels.ge_forward_rows,
     backward={},
 )
 

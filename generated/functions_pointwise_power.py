@@ -202,11 +202,7 @@ POW = Pointwise(
         kernels.pow_forward_parallel,
         ("self", "exponent"),
     ),
-    strided=(
-        kernels.pow_forward_strided,
-        ("self", "exponent"),
-        (),
-    ),
+    rows=kernels.pow_forward_rows,
     backward={
         (0, 1): (
             kernels.pow_backward,

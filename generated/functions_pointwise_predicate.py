@@ -36,11 +36,7 @@ ISNAN = Pointwise(
         kernels.isnan_forward_parallel,
         ("self",),
     ),
-    strided=(
-        kernels.isnan_forward_strided,
-        ("self",),
-        (),
-    ),
+    rows=kernels.isnan_forward_rows,
     backward={},
 )
 
@@ -99,11 +95,7 @@ ISINF = Pointwise(
         kernels.isinf_forward_parallel,
         ("self",),
     ),
-    strided=(
-        kernels.isinf_forward_strided,
-        ("self",),
-        (),
-    ),
+    rows=kernels.isinf_forward_rows,
     backward={},
 )
 
@@ -162,11 +154,7 @@ ISFINITE = Pointwise(
         kernels.isfinite_forward_parallel,
         ("self",),
     ),
-    strided=(
-        kernels.isfinite_forward_strided,
-        ("self",),
-        (),
-    ),
+    rows=kernels.isfinite_forward_rows,
     backward={},
 )
 

@@ -126,11 +126,7 @@ SQUARED_ERROR = Pointwise(
         kernels.squared_error_forward_parallel,
         ("self", "target"),
     ),
-    strided=(
-        kernels.squared_error_forward_strided,
-        ("self", "target"),
-        (),
-    ),
+    rows=kernels.squared_error_forward_rows,
     backward={
         (0, 1): (
             kernels.squared_error_backward,
@@ -317,11 +313,7 @@ ABSOLUTE_ERROR = Pointwise(
         kernels.absolute_error_forward_parallel,
         ("self", "target"),
     ),
-    strided=(
-        kernels.absolute_error_forward_strided,
-        ("self", "target"),
-        (),
-    ),
+    rows=kernels.absolute_error_forward_rows,
     backward={
         (0, 1): (
             kernels.absolute_error_backward,

@@ -151,11 +151,7 @@ REMAINDER = Pointwise(
         kernels.remainder_forward_parallel,
         ("self", "other"),
     ),
-    strided=(
-        kernels.remainder_forward_strided,
-        ("self", "other"),
-        (),
-    ),
+    rows=kernels.remainder_forward_rows,
     backward={
         (0, 1): (
             kernels.remainder_backward_other,
@@ -379,11 +375,7 @@ LERP = Pointwise(
         kernels.lerp_forward_parallel,
         ("self", "end", "weight"),
     ),
-    strided=(
-        kernels.lerp_forward_strided,
-        ("self", "end", "weight"),
-        (),
-    ),
+    rows=kernels.lerp_forward_rows,
     backward={
         (0, 1, 2): (
             kernels.lerp_backward,
@@ -577,11 +569,7 @@ ADDCDIV = Pointwise(
         kernels.addcdiv_forward_general_parallel,
         ("self", "tensor1", "tensor2", "value"),
     ),
-    strided=(
-        kernels.addcdiv_forward_strided,
-        ("self", "tensor1", "tensor2"),
-        ("value",),
-    ),
+    rows=kernels.addcdiv_forward_general_rows,
     backward={
         (0, 1, 2): (
             kernels.addcdiv_backward_general,

@@ -139,11 +139,7 @@ SMOOTH_ABSOLUTE_ERROR = Pointwise(
         kernels.smooth_absolute_error_forward_parallel,
         ("self", "target", "beta"),
     ),
-    strided=(
-        kernels.smooth_absolute_error_forward_strided,
-        ("self", "target"),
-        ("beta",),
-    ),
+    rows=kernels.smooth_absolute_error_forward_rows,
     backward={
         (0, 1): (
             kernels.smooth_absolute_error_backward,
@@ -349,11 +345,7 @@ HUBER_ERROR = Pointwise(
         kernels.huber_error_forward_parallel,
         ("self", "target", "delta"),
     ),
-    strided=(
-        kernels.huber_error_forward_strided,
-        ("self", "target"),
-        ("delta",),
-    ),
+    rows=kernels.huber_error_forward_rows,
     backward={
         (0, 1): (
             kernels.huber_error_backward,

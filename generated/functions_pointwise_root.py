@@ -86,11 +86,7 @@ SQRT = Pointwise(
         kernels.sqrt_forward_parallel,
         ("self",),
     ),
-    strided=(
-        kernels.sqrt_forward_strided,
-        ("self",),
-        (),
-    ),
+    rows=kernels.sqrt_forward_rows,
     backward={
         (0,): (
             kernels.sqrt_backward,
@@ -212,11 +208,7 @@ RSQRT = Pointwise(
         kernels.rsqrt_forward_parallel,
         ("self",),
     ),
-    strided=(
-        kernels.rsqrt_forward_strided,
-        ("self",),
-        (),
-    ),
+    rows=kernels.rsqrt_forward_rows,
     backward={
         (0,): (
             kernels.rsqrt_backward,

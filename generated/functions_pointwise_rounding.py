@@ -77,11 +77,7 @@ FLOOR = Pointwise(
         kernels.floor_forward_parallel,
         ("self",),
     ),
-    strided=(
-        kernels.floor_forward_strided,
-        ("self",),
-        (),
-    ),
+    rows=kernels.floor_forward_rows,
     backward={
         (0,): (
             kernels.floor_backward,
@@ -196,11 +192,7 @@ CEIL = Pointwise(
         kernels.ceil_forward_parallel,
         ("self",),
     ),
-    strided=(
-        kernels.ceil_forward_strided,
-        ("self",),
-        (),
-    ),
+    rows=kernels.ceil_forward_rows,
     backward={
         (0,): (
             kernels.ceil_backward,
@@ -315,11 +307,7 @@ ROUND = Pointwise(
         kernels.round_forward_parallel,
         ("self",),
     ),
-    strided=(
-        kernels.round_forward_strided,
-        ("self",),
-        (),
-    ),
+    rows=kernels.round_forward_rows,
     backward={
         (0,): (
             kernels.round_backward,
@@ -434,11 +422,7 @@ TRUNC = Pointwise(
         kernels.trunc_forward_parallel,
         ("self",),
     ),
-    strided=(
-        kernels.trunc_forward_strided,
-        ("self",),
-        (),
-    ),
+    rows=kernels.trunc_forward_rows,
     backward={
         (0,): (
             kernels.trunc_backward,

@@ -89,11 +89,7 @@ ABS = Pointwise(
         kernels.abs_forward_parallel,
         ("self",),
     ),
-    strided=(
-        kernels.abs_forward_strided,
-        ("self",),
-        (),
-    ),
+    rows=kernels.abs_forward_rows,
     backward={
         (0,): (
             kernels.abs_backward,
@@ -211,11 +207,7 @@ SIGN = Pointwise(
         kernels.sign_forward_parallel,
         ("self",),
     ),
-    strided=(
-        kernels.sign_forward_strided,
-        ("self",),
-        (),
-    ),
+    rows=kernels.sign_forward_rows,
     backward={
         (0,): (
             kernels.sign_backward,

@@ -93,11 +93,7 @@ SOFTPLUS = Pointwise(
         kernels.softplus_forward_general_parallel,
         ("self", "beta", "threshold"),
     ),
-    strided=(
-        kernels.softplus_forward_strided,
-        ("self",),
-        ("beta", "threshold"),
-    ),
+    rows=kernels.softplus_forward_general_rows,
     backward={
         (0,): (
             kernels.softplus_backward_general,

@@ -88,11 +88,7 @@ SIN = Pointwise(
         kernels.sin_forward_parallel,
         ("self",),
     ),
-    strided=(
-        kernels.sin_forward_strided,
-        ("self",),
-        (),
-    ),
+    rows=kernels.sin_forward_rows,
     backward={
         (0,): (
             kernels.sin_backward,
@@ -215,11 +211,7 @@ COS = Pointwise(
         kernels.cos_forward_parallel,
         ("self",),
     ),
-    strided=(
-        kernels.cos_forward_strided,
-        ("self",),
-        (),
-    ),
+    rows=kernels.cos_forward_rows,
     backward={
         (0,): (
             kernels.cos_backward,

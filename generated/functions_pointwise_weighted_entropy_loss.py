@@ -92,11 +92,7 @@ LOGITS_ENTROPY_WEIGHTED = Pointwise(
         kernels.logits_entropy_weighted_forward_parallel,
         ("self", "target", "pos_weight"),
     ),
-    strided=(
-        kernels.logits_entropy_weighted_forward_strided,
-        ("self", "target", "pos_weight"),
-        (),
-    ),
+    rows=kernels.logits_entropy_weighted_forward_rows,
     backward={
         (0, 1, 2): (
             kernels.logits_entropy_weighted_backward,

@@ -138,11 +138,7 @@ FLOOR_DIVIDE = Pointwise(
         kernels.floor_divide_forward_parallel,
         ("self", "other"),
     ),
-    strided=(
-        kernels.floor_divide_forward_strided,
-        ("self", "other"),
-        (),
-    ),
+    rows=kernels.floor_divide_forward_rows,
     backward={
         (0, 1): (
             kernels.floor_divide_backward,
@@ -396,11 +392,7 @@ TRUNC_DIVIDE = Pointwise(
         kernels.trunc_divide_forward_parallel,
         ("self", "other"),
     ),
-    strided=(
-        kernels.trunc_divide_forward_strided,
-        ("self", "other"),
-        (),
-    ),
+    rows=kernels.trunc_divide_forward_rows,
     backward={
         (0, 1): (
             kernels.trunc_divide_backward,

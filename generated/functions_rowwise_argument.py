@@ -24,6 +24,8 @@ ARGMAX = Rowwise(
     saved_rows=(),
     nonempty=True,
     rules=("index",),
+    total="",
+    even=(),
     forward=(
         kernels.argmax_forward,
         kernels.argmax_forward_parallel,
@@ -62,6 +64,8 @@ ARGMIN = Rowwise(
     saved_rows=(),
     nonempty=True,
     rules=("index",),
+    total="",
+    even=(),
     forward=(
         kernels.argmin_forward,
         kernels.argmin_forward_parallel,

@@ -24,6 +24,8 @@ SCALED_SOFTMAX = Rowwise(
     saved_rows=(),
     nonempty=True,
     rules=("floating", "floating"),
+    total="",
+    even=(),
     forward=(
         kernels.scaled_softmax_forward,
         kernels.scaled_softmax_forward_parallel,

@@ -14,7 +14,7 @@ class AmaxBackward0(RowwiseNode):
 
     def formulas(node, grad):
         # self: grad * ties / sum(ties)
-        lanes = node.general.lanes
+        lanes = node.general.details
         self, result = unpack(node)
         result = lanes.keep(result)
         grad = lanes.keep(grad)
@@ -46,6 +46,8 @@ AMAX = Rowwise(
     saved_rows=(),
     nonempty=True,
     rules=("promote",),
+    total="",
+    even=(False,),
     forward=(
         kernels.amax_forward,
         kernels.amax_forward_parallel,
@@ -80,7 +82,7 @@ class AminBackward0(RowwiseNode):
 
     def formulas(node, grad):
         # self: grad * ties / sum(ties)
-        lanes = node.general.lanes
+        lanes = node.general.details
         self, result = unpack(node)
         result = lanes.keep(result)
         grad = lanes.keep(grad)
@@ -112,6 +114,8 @@ AMIN = Rowwise(
     saved_rows=(),
     nonempty=True,
     rules=("promote",),
+    total="",
+    even=(False,),
     forward=(
         kernels.amin_forward,
         kernels.amin_forward_parallel,
@@ -147,7 +151,7 @@ class MaxDimBackward0(RowwiseNode):
 
     def formulas(node, grad):
         # self: where(position == indices, grad, 0)
-        lanes = node.general.lanes
+        lanes = node.general.details
         (indices,) = unpack(node)
         grad = lanes.keep(grad)
         indices = lanes.keep(indices)
@@ -175,6 +179,8 @@ MAX_DIM = Rowwise(
     saved_rows=(),
     nonempty=True,
     rules=("promote", "index"),
+    total="",
+    even=(False,),
     forward=(
         kernels.max_dim_forward,
         kernels.max_dim_forward_parallel,
@@ -210,7 +216,7 @@ class MinDimBackward0(RowwiseNode):
 
     def formulas(node, grad):
         # self: where(position == indices, grad, 0)
-        lanes = node.general.lanes
+        lanes = node.general.details
         (indices,) = unpack(node)
         grad = lanes.keep(grad)
         indices = lanes.keep(indices)
@@ -238,6 +244,8 @@ MIN_DIM = Rowwise(
     saved_rows=(),
     nonempty=True,
     rules=("promote", "index"),
+    total="",
+    even=(False,),
     forward=(
         kernels.min_dim_forward,
         kernels.min_dim_forward_parallel,

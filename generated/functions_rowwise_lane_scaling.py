@@ -15,7 +15,7 @@ class ScaledLanesBackward0(RowwiseNode):
     def formulas(node, grad):
         # input: rstd * (flow - normal * mean(flow * normal))
         # weight: grad * normal
-        lanes = node.general.lanes
+        lanes = node.general.details
         input, weight, eps = unpack(node)
         needed = node.needed()
         rstd = ops.rsqrt(ops.mean(ops.square(input), lanes.dims, True) + eps)
@@ -54,6 +54,8 @@ SCALED_LANES = Rowwise(
     saved_rows=("rstd",),
     nonempty=False,
     rules=("floating",),
+    total="",
+    even=(False, False),
     forward=(
         kernels.scaled_lanes_forward,
         kernels.scaled_lanes_forward_parallel,
@@ -93,7 +95,7 @@ class StandardizedChannelsBackward0(RowwiseNode):
 
     def formulas(node, grad):
         # input: rstd * (grad - mean(grad) - normal * mean(grad * normal))
-        lanes = node.general.lanes
+        lanes = node.general.details
         input, eps, normal = unpack(node)
         needed = node.needed()
         center = ops.mean(input, lanes.dims, True)
@@ -129,6 +131,8 @@ STANDARDIZED_CHANNELS = Rowwise(
     saved_rows=("center", "variance"),
     nonempty=False,
     rules=("floating", "floating", "floating"),
+    total="",
+    even=(False,),
     forward=(
         kernels.standardized_channels_forward,
         kernels.standardized_channels_forward_parallel,

@@ -14,7 +14,7 @@ class LogsumexpBackward0(RowwiseNode):
 
     def formulas(node, grad):
         # self: grad * exp(self - result)
-        lanes = node.general.lanes
+        lanes = node.general.details
         self, result = unpack(node)
         result = lanes.keep(result)
         grad = lanes.keep(grad)
@@ -46,6 +46,8 @@ LOGSUMEXP = Rowwise(
     nonempty=False,
     empty=float("-inf"),
     rules=("float",),
+    total="",
+    even=(False,),
     forward=(
         kernels.logsumexp_forward,
         kernels.logsumexp_forward_parallel,

@@ -14,7 +14,7 @@ class TaxicabNormBackward0(RowwiseNode):
 
     def formulas(node, grad):
         # self: grad * sign(self)
-        lanes = node.general.lanes
+        lanes = node.general.details
         (self,) = unpack(node)
         grad = lanes.keep(grad)
         needed = node.needed()
@@ -41,6 +41,8 @@ TAXICAB_NORM = Rowwise(
     saved_rows=(),
     nonempty=False,
     rules=("sum",),
+    total="",
+    even=(False,),
     forward=(
         kernels.taxicab_norm_forward,
         kernels.taxicab_norm_forward_parallel,
@@ -68,7 +70,7 @@ class ZeroNormBackward0(RowwiseNode):
 
     def formulas(node, grad):
         # self: 0
-        lanes = node.general.lanes
+        lanes = node.general.details
         grad = lanes.keep(grad)
         needed = node.needed()
         gradient_self = None
@@ -94,6 +96,8 @@ ZERO_NORM = Rowwise(
     saved_rows=(),
     nonempty=False,
     rules=("sum",),
+    total="",
+    even=(True,),
     forward=(
         kernels.zero_norm_forward,
         kernels.zero_norm_forward_parallel,

@@ -14,7 +14,7 @@ class EuclideanNormBackward0(RowwiseNode):
 
     def formulas(node, grad):
         # self: grad * where(result == 0, 0, self / divisor)
-        lanes = node.general.lanes
+        lanes = node.general.details
         self, result = unpack(node)
         result = lanes.keep(result)
         grad = lanes.keep(grad)
@@ -46,6 +46,8 @@ EUCLIDEAN_NORM = Rowwise(
     saved_rows=(),
     nonempty=False,
     rules=("floating",),
+    total="",
+    even=(False,),
     forward=(
         kernels.euclidean_norm_forward,
         kernels.euclidean_norm_forward_parallel,
@@ -73,7 +75,7 @@ class PowerNormBackward0(RowwiseNode):
 
     def formulas(node, grad):
         # self: grad * where(result == 0, 0, sign(self) * ratio ** (p - 1))
-        lanes = node.general.lanes
+        lanes = node.general.details
         self, p, result = unpack(node)
         result = lanes.keep(result)
         grad = lanes.keep(grad)
@@ -108,6 +110,8 @@ POWER_NORM = Rowwise(
     saved_rows=(),
     nonempty=False,
     rules=("floating",),
+    total="",
+    even=(False,),
     forward=(
         kernels.power_norm_forward,
         kernels.power_norm_forward_parallel,

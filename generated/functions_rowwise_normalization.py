@@ -14,7 +14,7 @@ class SoftmaxBackward0(RowwiseNode):
 
     def formulas(node, grad):
         # self: result * (grad - sum(grad * result))
-        lanes = node.general.lanes
+        lanes = node.general.details
         (result,) = unpack(node)
         needed = node.needed()
         gradient_self = None
@@ -51,6 +51,8 @@ SOFTMAX = Rowwise(
     saved_rows=(),
     nonempty=True,
     rules=("floating",),
+    total="",
+    even=(False,),
     forward=(
         kernels.softmax_forward,
         kernels.softmax_forward_parallel,
@@ -85,7 +87,7 @@ class LogSoftmaxBackward0(RowwiseNode):
 
     def formulas(node, grad):
         # self: grad - exp(result) * sum(grad)
-        lanes = node.general.lanes
+        lanes = node.general.details
         (result,) = unpack(node)
         needed = node.needed()
         gradient_self = None
@@ -122,6 +124,8 @@ LOG_SOFTMAX = Rowwise(
     saved_rows=(),
     nonempty=True,
     rules=("floating",),
+    total="",
+    even=(False,),
     forward=(
         kernels.log_softmax_forward,
         kernels.log_softmax_forward_parallel,
@@ -158,7 +162,7 @@ class LayerNormBackward0(RowwiseNode):
         # input: rstd * (flow - mean(flow) - normal * mean(flow * normal))
         # weight: grad * normal
         # bias: grad
-        lanes = node.general.lanes
+        lanes = node.general.details
         input, weight, eps = unpack(node)
         needed = node.needed()
         if needed[0] or needed[1]:
@@ -205,6 +209,8 @@ LAYER_NORM = Rowwise(
     saved_rows=("center", "rstd"),
     nonempty=False,
     rules=("floating",),
+    total="",
+    even=(False, False, False),
     forward=(
         kernels.layer_norm_forward,
         kernels.layer_norm_forward_parallel,

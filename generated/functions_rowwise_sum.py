@@ -14,7 +14,7 @@ class SumBackward0(RowwiseNode):
 
     def formulas(node, grad):
         # self: grad
-        lanes = node.general.lanes
+        lanes = node.general.details
         grad = lanes.keep(grad)
         needed = node.needed()
         gradient_self = None
@@ -51,18 +51,15 @@ SUM = Rowwise(
     saved_rows=(),
     nonempty=False,
     rules=("sum",),
+    total="sum",
+    even=(True,),
     forward=(
         kernels.sum_forward,
         kernels.sum_forward_parallel,
         ("self",),
     ),
     backward={
-        (0,): (
-            kernels.sum_backward,
-            kernels.sum_backward_parallel,
-            ("grad",),
-            (0,),
-        ),
+        (0,): None,
     },
 )
 
@@ -85,7 +82,7 @@ class MeanBackward0(RowwiseNode):
 
     def formulas(node, grad):
         # self: grad / count
-        lanes = node.general.lanes
+        lanes = node.general.details
         grad = lanes.keep(grad)
         needed = node.needed()
         gradient_self = None
@@ -122,6 +119,8 @@ MEAN = Rowwise(
     saved_rows=(),
     nonempty=False,
     rules=("floating",),
+    total="mean",
+    even=(True,),
     forward=(
         kernels.mean_forward,
         kernels.mean_forward_parallel,
@@ -167,6 +166,8 @@ ANY = Rowwise(
     saved_rows=(),
     nonempty=False,
     rules=("bool",),
+    total="",
+    even=(),
     forward=(
         kernels.any_forward,
         kernels.any_forward_parallel,
@@ -205,6 +206,8 @@ ALL = Rowwise(
     saved_rows=(),
     nonempty=False,
     rules=("bool",),
+    total="",
+    even=(),
     forward=(
         kernels.all_forward,
         kernels.all_forward_parallel,

@@ -14,7 +14,7 @@ class VarBackward0(RowwiseNode):
 
     def formulas(node, grad):
         # self: 2 * grad * (self - center) / freedom
-        lanes = node.general.lanes
+        lanes = node.general.details
         self, correction = unpack(node)
         grad = lanes.keep(grad)
         needed = node.needed()
@@ -49,6 +49,8 @@ VAR = Rowwise(
     saved_rows=("near", "center"),
     nonempty=False,
     rules=("floating",),
+    total="",
+    even=(False,),
     forward=(
         kernels.var_forward,
         kernels.var_forward_parallel,
@@ -85,7 +87,7 @@ class StdBackward0(RowwiseNode):
 
     def formulas(node, grad):
         # self: grad * slope
-        lanes = node.general.lanes
+        lanes = node.general.details
         self, correction, result = unpack(node)
         result = lanes.keep(result)
         grad = lanes.keep(grad)
@@ -124,6 +126,8 @@ STD = Rowwise(
     saved_rows=("near", "center"),
     nonempty=False,
     rules=("floating",),
+    total="",
+    even=(False,),
     forward=(
         kernels.std_forward,
         kernels.std_forward_parallel,

@@ -329,6 +329,21 @@ def where_overload(condition, x, y):
     return where_any
 
 
+SPAN = 2048
+
+
+@register_jitable
+def bring(source, start, step, part):
+    """Elements that do not lie side by side, put so."""
+    if step == 0:
+        value = source[start]
+        for i in range(part.shape[0]):
+            part[i] = value
+    else:
+        for i in range(part.shape[0]):
+            part[i] = source[np.uint64(start + i * step)]
+
+
 # sigmoid:
 #     sigmoid(self)
 @kernel
@@ -344,6 +359,36 @@ def sigmoid_forward_parallel(self, out):
         low = part * CHUNK
         high = low + CHUNK if low + CHUNK < n else n
         sigmoid_forward(self[low:high], out[low:high])
+
+
+@kernel
+def sigmoid_forward_rows(layouts, offsets, low, high, self, out):
+    size = layouts[0, 3]
+    step_self = layouts[0, 7]
+    spare_self = np.empty(0 if step_self == 1 else SPAN, self.dtype)
+    held_self = -1
+    begin_part = low
+    while begin_part < high:
+        row = begin_part // size
+        column = begin_part - row * size
+        end_part = min(begin_part + size - column, begin_part + SPAN, high)
+        i1 = row // layouts[0, 2]
+        i2 = row - i1 * layouts[0, 2]
+        i0 = i1 // layouts[0, 1]
+        i1 -= i0 * layouts[0, 1]
+        start = offsets[0] + i0 * layouts[0, 4] + i1 * layouts[0, 5]
+        start += i2 * layouts[0, 6] + column * step_self
+        if step_self == 1:
+            part_self = self[start : start + end_part - begin_part]
+        else:
+            part_self = spare_self[: end_part - begin_part]
+            if step_self != 0:
+                bring(self, start, step_self, part_self)
+            elif start != held_self:
+                bring(self, start, 0, spare_self[: min(size, SPAN)])
+            held_self = start
+        sigmoid_forward(part_self, out[begin_part:end_part])
+        begin_part = end_part
 
 
 # sigmoid, gradient of self:
@@ -364,24 +409,6 @@ def sigmoid_backward_parallel(grad, result, out):
         sigmoid_backward(grad[low:high], result[low:high], out[low:high])
 
 
-# sigmoid:
-#     sigmoid(self)
-@kernel
-def sigmoid_forward_strided(geometry, self, out):
-    size = geometry[3]
-    at = np.uint64(0)
-    step_self = geometry[7]
-    for i0 in range(geometry[0]):
-        for i1 in range(geometry[1]):
-            for i2 in range(geometry[2]):
-                from_self = i0 * geometry[4] + i1 * geometry[5]
-                from_self += i2 * geometry[6]
-                for i in range(size):
-                    at_self = from_self + i * step_self
-                    out[at + i] = sigmoid(self[at_self])
-                at += size
-
-
 # relu:
 #     maximum(self, 0)
 @kernel
@@ -400,6 +427,36 @@ def relu_forward_parallel(self, out):
         relu_forward(self[low:high], out[low:high])
 
 
+@kernel
+def relu_forward_rows(layouts, offsets, low, high, self, out):
+    size = layouts[0, 3]
+    step_self = layouts[0, 7]
+    spare_self = np.empty(0 if step_self == 1 else SPAN, self.dtype)
+    held_self = -1
+    begin_part = low
+    while begin_part < high:
+        row = begin_part // size
+        column = begin_part - row * size
+        end_part = min(begin_part + size - column, begin_part + SPAN, high)
+        i1 = row // layouts[0, 2]
+        i2 = row - i1 * layouts[0, 2]
+        i0 = i1 // layouts[0, 1]
+        i1 -= i0 * layouts[0, 1]
+        start = offsets[0] + i0 * layouts[0, 4] + i1 * layouts[0, 5]
+        start += i2 * layouts[0, 6] + column * step_self
+        if step_self == 1:
+            part_self = self[start : start + end_part - begin_part]
+        else:
+            part_self = spare_self[: end_part - begin_part]
+            if step_self != 0:
+                bring(self, start, step_self, part_self)
+            elif start != held_self:
+                bring(self, start, 0, spare_self[: min(size, SPAN)])
+            held_self = start
+        relu_forward(part_self, out[begin_part:end_part])
+        begin_part = end_part
+
+
 # relu, gradient of self:
 #     where(result > 0, grad, 0)
 @kernel
@@ -416,25 +473,6 @@ def relu_backward_parallel(grad, result, out):
         low = part * CHUNK
         high = low + CHUNK if low + CHUNK < n else n
         relu_backward(grad[low:high], result[low:high], out[low:high])
-
-
-# relu:
-#     maximum(self, 0)
-@kernel
-def relu_forward_strided(geometry, self, out):
-    size = geometry[3]
-    at = np.uint64(0)
-    step_self = geometry[7]
-    number = self.dtype.type
-    for i0 in range(geometry[0]):
-        for i1 in range(geometry[1]):
-            for i2 in range(geometry[2]):
-                from_self = i0 * geometry[4] + i1 * geometry[5]
-                from_self += i2 * geometry[6]
-                for i in range(size):
-                    at_self = from_self + i * step_self
-                    out[at + i] = maximum(self[at_self], number(0))
-                at += size
 
 
 # leaky_relu:
@@ -457,6 +495,36 @@ def leaky_relu_forward_parallel(self, negative_slope, out):
         leaky_relu_forward(self[low:high], negative_slope, out[low:high])
 
 
+@kernel
+def leaky_relu_forward_rows(layouts, offsets, low, high, self, negative_slope, out):
+    size = layouts[0, 3]
+    step_self = layouts[0, 7]
+    spare_self = np.empty(0 if step_self == 1 else SPAN, self.dtype)
+    held_self = -1
+    begin_part = low
+    while begin_part < high:
+        row = begin_part // size
+        column = begin_part - row * size
+        end_part = min(begin_part + size - column, begin_part + SPAN, high)
+        i1 = row // layouts[0, 2]
+        i2 = row - i1 * layouts[0, 2]
+        i0 = i1 // layouts[0, 1]
+        i1 -= i0 * layouts[0, 1]
+        start = offsets[0] + i0 * layouts[0, 4] + i1 * layouts[0, 5]
+        start += i2 * layouts[0, 6] + column * step_self
+        if step_self == 1:
+            part_self = self[start : start + end_part - begin_part]
+        else:
+            part_self = spare_self[: end_part - begin_part]
+            if step_self != 0:
+                bring(self, start, step_self, part_self)
+            elif start != held_self:
+                bring(self, start, 0, spare_self[: min(size, SPAN)])
+            held_self = start
+        leaky_relu_forward(part_self, negative_slope, out[begin_part:end_part])
+        begin_part = end_part
+
+
 # leaky_relu, gradient of self:
 #     where(self > 0, grad, grad * negative_slope)
 @kernel
@@ -477,27 +545,6 @@ def leaky_relu_backward_parallel(grad, self, negative_slope, out):
         leaky_relu_backward(grad[low:high], self[low:high], negative_slope, out[low:high])
 
 
-# leaky_relu:
-#     where(self > 0, self, self * negative_slope)
-@kernel
-def leaky_relu_forward_strided(geometry, self, negative_slope, out):
-    size = geometry[3]
-    at = np.uint64(0)
-    step_self = geometry[7]
-    number = self.dtype.type
-    negative_slope = number(negative_slope)
-    for i0 in range(geometry[0]):
-        for i1 in range(geometry[1]):
-            for i2 in range(geometry[2]):
-                from_self = i0 * geometry[4] + i1 * geometry[5]
-                from_self += i2 * geometry[6]
-                for i in range(size):
-                    at_self = from_self + i * step_self
-                    out_part_0 = self[at_self] * negative_slope
-                    out[at + i] = where(self[at_self] > number(0), self[at_self], out_part_0)
-                at += size
-
-
 # silu:
 #     self * sigmoid(self)
 @kernel
@@ -513,6 +560,36 @@ def silu_forward_parallel(self, out):
         low = part * CHUNK
         high = low + CHUNK if low + CHUNK < n else n
         silu_forward(self[low:high], out[low:high])
+
+
+@kernel
+def silu_forward_rows(layouts, offsets, low, high, self, out):
+    size = layouts[0, 3]
+    step_self = layouts[0, 7]
+    spare_self = np.empty(0 if step_self == 1 else SPAN, self.dtype)
+    held_self = -1
+    begin_part = low
+    while begin_part < high:
+        row = begin_part // size
+        column = begin_part - row * size
+        end_part = min(begin_part + size - column, begin_part + SPAN, high)
+        i1 = row // layouts[0, 2]
+        i2 = row - i1 * layouts[0, 2]
+        i0 = i1 // layouts[0, 1]
+        i1 -= i0 * layouts[0, 1]
+        start = offsets[0] + i0 * layouts[0, 4] + i1 * layouts[0, 5]
+        start += i2 * layouts[0, 6] + column * step_self
+        if step_self == 1:
+            part_self = self[start : start + end_part - begin_part]
+        else:
+            part_self = spare_self[: end_part - begin_part]
+            if step_self != 0:
+                bring(self, start, step_self, part_self)
+            elif start != held_self:
+                bring(self, start, 0, spare_self[: min(size, SPAN)])
+            held_self = start
+        silu_forward(part_self, out[begin_part:end_part])
+        begin_part = end_part
 
 
 # silu, gradient of self:
@@ -533,21 +610,3 @@ def silu_backward_parallel(grad, self, out):
         low = part * CHUNK
         high = low + CHUNK if low + CHUNK < n else n
         silu_backward(grad[low:high], self[low:high], out[low:high])
-
-
-# silu:
-#     self * sigmoid(self)
-@kernel
-def silu_forward_strided(geometry, self, out):
-    size = geometry[3]
-    at = np.uint64(0)
-    step_self = geometry[7]
-    for i0 in range(geometry[0]):
-        for i1 in range(geometry[1]):
-            for i2 in range(geometry[2]):
-                from_self = i0 * geometry[4] + i1 * geometry[5]
-                from_self += i2 * geometry[6]
-                for i in range(size):
-                    at_self = from_self + i * step_self
-                    out[at + i] = self[at_self] * sigmoid(self[at_self])
-                at += size

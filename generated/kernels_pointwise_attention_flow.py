@@ -200,6 +200,21 @@ def exp_overload(x):
     return {types.float32: exp_float32, types.float64: exp_float64}.get(x)
 
 
+SPAN = 2048
+
+
+@register_jitable
+def bring(source, start, step, part):
+    """Elements that do not lie side by side, put so."""
+    if step == 0:
+        value = source[start]
+        for i in range(part.shape[0]):
+            part[i] = value
+    else:
+        for i in range(part.shape[0]):
+            part[i] = source[np.uint64(start + i * step)]
+
+
 # attention_weights:
 #     exp(scores * scale - levels)
 @kernel
@@ -219,28 +234,48 @@ def attention_weights_forward_parallel(scores, levels, scale, out):
         attention_weights_forward(scores[low:high], levels[low:high], scale, out[low:high])
 
 
-# attention_weights:
-#     exp(scores * scale - levels)
 @kernel
-def attention_weights_forward_strided(geometry, scores, levels, scale, out):
-    size = geometry[3]
-    at = np.uint64(0)
-    step_scores = geometry[7]
-    step_levels = geometry[11]
-    number = scores.dtype.type
-    scale = number(scale)
-    for i0 in range(geometry[0]):
-        for i1 in range(geometry[1]):
-            for i2 in range(geometry[2]):
-                from_scores = i0 * geometry[4] + i1 * geometry[5]
-                from_scores += i2 * geometry[6]
-                from_levels = i0 * geometry[8] + i1 * geometry[9]
-                from_levels += i2 * geometry[10]
-                for i in range(size):
-                    at_scores = from_scores + i * step_scores
-                    at_levels = from_levels + i * step_levels
-                    out[at + i] = exp(scores[at_scores] * scale - levels[at_levels])
-                at += size
+def attention_weights_forward_rows(layouts, offsets, low, high, scores, levels, scale, out):
+    size = layouts[0, 3]
+    step_scores = layouts[0, 7]
+    spare_scores = np.empty(0 if step_scores == 1 else SPAN, scores.dtype)
+    held_scores = -1
+    step_levels = layouts[1, 7]
+    spare_levels = np.empty(0 if step_levels == 1 else SPAN, levels.dtype)
+    held_levels = -1
+    begin_part = low
+    while begin_part < high:
+        row = begin_part // size
+        column = begin_part - row * size
+        end_part = min(begin_part + size - column, begin_part + SPAN, high)
+        i1 = row // layouts[0, 2]
+        i2 = row - i1 * layouts[0, 2]
+        i0 = i1 // layouts[0, 1]
+        i1 -= i0 * layouts[0, 1]
+        start = offsets[0] + i0 * layouts[0, 4] + i1 * layouts[0, 5]
+        start += i2 * layouts[0, 6] + column * step_scores
+        if step_scores == 1:
+            part_scores = scores[start : start + end_part - begin_part]
+        else:
+            part_scores = spare_scores[: end_part - begin_part]
+            if step_scores != 0:
+                bring(scores, start, step_scores, part_scores)
+            elif start != held_scores:
+                bring(scores, start, 0, spare_scores[: min(size, SPAN)])
+            held_scores = start
+        start = offsets[1] + i0 * layouts[1, 4] + i1 * layouts[1, 5]
+        start += i2 * layouts[1, 6] + column * step_levels
+        if step_levels == 1:
+            part_levels = levels[start : start + end_part - begin_part]
+        else:
+            part_levels = spare_levels[: end_part - begin_part]
+            if step_levels != 0:
+                bring(levels, start, step_levels, part_levels)
+            elif start != held_levels:
+                bring(levels, start, 0, spare_levels[: min(size, SPAN)])
+            held_levels = start
+        attention_weights_forward(part_scores, part_levels, scale, out[begin_part:end_part])
+        begin_part = end_part
 
 
 # attention_flow:
@@ -268,30 +303,59 @@ def attention_flow_forward_parallel(weights, rise, mean, scale, out):
         )
 
 
-# attention_flow:
-#     weights * (rise - mean) * scale
 @kernel
-def attention_flow_forward_strided(geometry, weights, rise, mean, scale, out):
-    size = geometry[3]
-    at = np.uint64(0)
-    step_weights = geometry[7]
-    step_rise = geometry[11]
-    step_mean = geometry[15]
-    number = weights.dtype.type
-    scale = number(scale)
-    for i0 in range(geometry[0]):
-        for i1 in range(geometry[1]):
-            for i2 in range(geometry[2]):
-                from_weights = i0 * geometry[4] + i1 * geometry[5]
-                from_weights += i2 * geometry[6]
-                from_rise = i0 * geometry[8] + i1 * geometry[9]
-                from_rise += i2 * geometry[10]
-                from_mean = i0 * geometry[12] + i1 * geometry[13]
-                from_mean += i2 * geometry[14]
-                for i in range(size):
-                    at_weights = from_weights + i * step_weights
-                    at_rise = from_rise + i * step_rise
-                    at_mean = from_mean + i * step_mean
-                    out_part_0 = weights[at_weights] * (rise[at_rise] - mean[at_mean])
-                    out[at + i] = out_part_0 * scale
-                at += size
+def attention_flow_forward_rows(layouts, offsets, low, high, weights, rise, mean, scale, out):
+    size = layouts[0, 3]
+    step_weights = layouts[0, 7]
+    spare_weights = np.empty(0 if step_weights == 1 else SPAN, weights.dtype)
+    held_weights = -1
+    step_rise = layouts[1, 7]
+    spare_rise = np.empty(0 if step_rise == 1 else SPAN, rise.dtype)
+    held_rise = -1
+    step_mean = layouts[2, 7]
+    spare_mean = np.empty(0 if step_mean == 1 else SPAN, mean.dtype)
+    held_mean = -1
+    begin_part = low
+    while begin_part < high:
+        row = begin_part // size
+        column = begin_part - row * size
+        end_part = min(begin_part + size - column, begin_part + SPAN, high)
+        i1 = row // layouts[0, 2]
+        i2 = row - i1 * layouts[0, 2]
+        i0 = i1 // layouts[0, 1]
+        i1 -= i0 * layouts[0, 1]
+        start = offsets[0] + i0 * layouts[0, 4] + i1 * layouts[0, 5]
+        start += i2 * layouts[0, 6] + column * step_weights
+        if step_weights == 1:
+            part_weights = weights[start : start + end_part - begin_part]
+        else:
+            part_weights = spare_weights[: end_part - begin_part]
+            if step_weights != 0:
+                bring(weights, start, step_weights, part_weights)
+            elif start != held_weights:
+                bring(weights, start, 0, spare_weights[: min(size, SPAN)])
+            held_weights = start
+        start = offsets[1] + i0 * layouts[1, 4] + i1 * layouts[1, 5]
+        start += i2 * layouts[1, 6] + column * step_rise
+        if step_rise == 1:
+            part_rise = rise[start : start + end_part - begin_part]
+        else:
+            part_rise = spare_rise[: end_part - begin_part]
+            if step_rise != 0:
+                bring(rise, start, step_rise, part_rise)
+            elif start != held_rise:
+                bring(rise, start, 0, spare_rise[: min(size, SPAN)])
+            held_rise = start
+        start = offsets[2] + i0 * layouts[2, 4] + i1 * layouts[2, 5]
+        start += i2 * layouts[2, 6] + column * step_mean
+        if step_mean == 1:
+            part_mean = mean[start : start + end_part - begin_part]
+        else:
+            part_mean = spare_mean[: end_part - begin_part]
+            if step_mean != 0:
+                bring(mean, start, step_mean, part_mean)
+            elif start != held_mean:
+                bring(mean, start, 0, spare_mean[: min(size, SPAN)])
+            held_mean = start
+        attention_flow_forward(part_weights, part_rise, part_mean, scale, out[begin_part:end_part])
+        begin_part = end_part

@@ -72,6 +72,21 @@ def where_overload(condition, x, y):
     return where_any
 
 
+SPAN = 2048
+
+
+@register_jitable
+def bring(source, start, step, part):
+    """Elements that do not lie side by side, put so."""
+    if step == 0:
+        value = source[start]
+        for i in range(part.shape[0]):
+            part[i] = value
+    else:
+        for i in range(part.shape[0]):
+            part[i] = source[np.uint64(start + i * step)]
+
+
 # clamp_min:
 #     maximum(self, min)
 @kernel
@@ -87,6 +102,50 @@ def clamp_min_forward_parallel(self, min, out):
         low = part * CHUNK
         high = low + CHUNK if low + CHUNK < n else n
         clamp_min_forward(self[low:high], min[low:high], out[low:high])
+
+
+@kernel
+def clamp_min_forward_rows(layouts, offsets, low, high, self, min, out):
+    size = layouts[0, 3]
+    step_self = layouts[0, 7]
+    spare_self = np.empty(0 if step_self == 1 else SPAN, self.dtype)
+    held_self = -1
+    step_min = layouts[1, 7]
+    spare_min = np.empty(0 if step_min == 1 else SPAN, min.dtype)
+    held_min = -1
+    begin_part = low
+    while begin_part < high:
+        row = begin_part // size
+        column = begin_part - row * size
+        end_part = min(begin_part + size - column, begin_part + SPAN, high)
+        i1 = row // layouts[0, 2]
+        i2 = row - i1 * layouts[0, 2]
+        i0 = i1 // layouts[0, 1]
+        i1 -= i0 * layouts[0, 1]
+        start = offsets[0] + i0 * layouts[0, 4] + i1 * layouts[0, 5]
+        start += i2 * layouts[0, 6] + column * step_self
+        if step_self == 1:
+            part_self = self[start : start + end_part - begin_part]
+        else:
+            part_self = spare_self[: end_part - begin_part]
+            if step_self != 0:
+                bring(self, start, step_self, part_self)
+            elif start != held_self:
+                bring(self, start, 0, spare_self[: min(size, SPAN)])
+            held_self = start
+        start = offsets[1] + i0 * layouts[1, 4] + i1 * layouts[1, 5]
+        start += i2 * layouts[1, 6] + column * step_min
+        if step_min == 1:
+            part_min = min[start : start + end_part - begin_part]
+        else:
+            part_min = spare_min[: end_part - begin_part]
+            if step_min != 0:
+                bring(min, start, step_min, part_min)
+            elif start != held_min:
+                bring(min, start, 0, spare_min[: min(size, SPAN)])
+            held_min = start
+        clamp_min_forward(part_self, part_min, out[begin_part:end_part])
+        begin_part = end_part
 
 
 # clamp_min, gradient of self, min:
@@ -189,28 +248,6 @@ def clamp_min_backward_self_scalar_min_parallel(grad, self, min, out):
         clamp_min_backward_self_scalar_min(grad[low:high], self[low:high], min, out[low:high])
 
 
-# clamp_min:
-#     maximum(self, min)
-@kernel
-def clamp_min_forward_strided(geometry, self, min, out):
-    size = geometry[3]
-    at = np.uint64(0)
-    step_self = geometry[7]
-    step_min = geometry[11]
-    for i0 in range(geometry[0]):
-        for i1 in range(geometry[1]):
-            for i2 in range(geometry[2]):
-                from_self = i0 * geometry[4] + i1 * geometry[5]
-                from_self += i2 * geometry[6]
-                from_min = i0 * geometry[8] + i1 * geometry[9]
-                from_min += i2 * geometry[10]
-                for i in range(size):
-                    at_self = from_self + i * step_self
-                    at_min = from_min + i * step_min
-                    out[at + i] = maximum(self[at_self], min[at_min])
-                at += size
-
-
 # clamp_max:
 #     minimum(self, max)
 @kernel
@@ -226,6 +263,50 @@ def clamp_max_forward_parallel(self, max, out):
         low = part * CHUNK
         high = low + CHUNK if low + CHUNK < n else n
         clamp_max_forward(self[low:high], max[low:high], out[low:high])
+
+
+@kernel
+def clamp_max_forward_rows(layouts, offsets, low, high, self, max, out):
+    size = layouts[0, 3]
+    step_self = layouts[0, 7]
+    spare_self = np.empty(0 if step_self == 1 else SPAN, self.dtype)
+    held_self = -1
+    step_max = layouts[1, 7]
+    spare_max = np.empty(0 if step_max == 1 else SPAN, max.dtype)
+    held_max = -1
+    begin_part = low
+    while begin_part < high:
+        row = begin_part // size
+        column = begin_part - row * size
+        end_part = min(begin_part + size - column, begin_part + SPAN, high)
+        i1 = row // layouts[0, 2]
+        i2 = row - i1 * layouts[0, 2]
+        i0 = i1 // layouts[0, 1]
+        i1 -= i0 * layouts[0, 1]
+        start = offsets[0] + i0 * layouts[0, 4] + i1 * layouts[0, 5]
+        start += i2 * layouts[0, 6] + column * step_self
+        if step_self == 1:
+            part_self = self[start : start + end_part - begin_part]
+        else:
+            part_self = spare_self[: end_part - begin_part]
+            if step_self != 0:
+                bring(self, start, step_self, part_self)
+            elif start != held_self:
+                bring(self, start, 0, spare_self[: min(size, SPAN)])
+            held_self = start
+        start = offsets[1] + i0 * layouts[1, 4] + i1 * layouts[1, 5]
+        start += i2 * layouts[1, 6] + column * step_max
+        if step_max == 1:
+            part_max = max[start : start + end_part - begin_part]
+        else:
+            part_max = spare_max[: end_part - begin_part]
+            if step_max != 0:
+                bring(max, start, step_max, part_max)
+            elif start != held_max:
+                bring(max, start, 0, spare_max[: min(size, SPAN)])
+            held_max = start
+        clamp_max_forward(part_self, part_max, out[begin_part:end_part])
+        begin_part = end_part
 
 
 # clamp_max, gradient of self, max:
@@ -326,25 +407,3 @@ def clamp_max_backward_self_scalar_max_parallel(grad, self, max, out):
         low = part * CHUNK
         high = low + CHUNK if low + CHUNK < n else n
         clamp_max_backward_self_scalar_max(grad[low:high], self[low:high], max, out[low:high])
-
-
-# clamp_max:
-#     minimum(self, max)
-@kernel
-def clamp_max_forward_strided(geometry, self, max, out):
-    size = geometry[3]
-    at = np.uint64(0)
-    step_self = geometry[7]
-    step_max = geometry[11]
-    for i0 in range(geometry[0]):
-        for i1 in range(geometry[1]):
-            for i2 in range(geometry[2]):
-                from_self = i0 * geometry[4] + i1 * geometry[5]
-                from_self += i2 * geometry[6]
-                from_max = i0 * geometry[8] + i1 * geometry[9]
-                from_max += i2 * geometry[10]
-                for i in range(size):
-                    at_self = from_self + i * step_self
-                    at_max = from_max + i * step_max
-                    out[at + i] = minimum(self[at_self], max[at_max])
-                at += size

@@ -42,6 +42,21 @@ def where_overload(condition, x, y):
     return where_any
 
 
+SPAN = 2048
+
+
+@register_jitable
+def bring(source, start, step, part):
+    """Elements that do not lie side by side, put so."""
+    if step == 0:
+        value = source[start]
+        for i in range(part.shape[0]):
+            part[i] = value
+    else:
+        for i in range(part.shape[0]):
+            part[i] = source[np.uint64(start + i * step)]
+
+
 # where:
 #     where(condition, self, other)
 @kernel
@@ -57,6 +72,64 @@ def where_forward_parallel(condition, self, other, out):
         low = part * CHUNK
         high = low + CHUNK if low + CHUNK < n else n
         where_forward(condition[low:high], self[low:high], other[low:high], out[low:high])
+
+
+@kernel
+def where_forward_rows(layouts, offsets, low, high, condition, self, other, out):
+    size = layouts[0, 3]
+    step_condition = layouts[0, 7]
+    spare_condition = np.empty(0 if step_condition == 1 else SPAN, condition.dtype)
+    held_condition = -1
+    step_self = layouts[1, 7]
+    spare_self = np.empty(0 if step_self == 1 else SPAN, self.dtype)
+    held_self = -1
+    step_other = layouts[2, 7]
+    spare_other = np.empty(0 if step_other == 1 else SPAN, other.dtype)
+    held_other = -1
+    begin_part = low
+    while begin_part < high:
+        row = begin_part // size
+        column = begin_part - row * size
+        end_part = min(begin_part + size - column, begin_part + SPAN, high)
+        i1 = row // layouts[0, 2]
+        i2 = row - i1 * layouts[0, 2]
+        i0 = i1 // layouts[0, 1]
+        i1 -= i0 * layouts[0, 1]
+        start = offsets[0] + i0 * layouts[0, 4] + i1 * layouts[0, 5]
+        start += i2 * layouts[0, 6] + column * step_condition
+        if step_condition == 1:
+            part_condition = condition[start : start + end_part - begin_part]
+        else:
+            part_condition = spare_condition[: end_part - begin_part]
+            if step_condition != 0:
+                bring(condition, start, step_condition, part_condition)
+            elif start != held_condition:
+                bring(condition, start, 0, spare_condition[: min(size, SPAN)])
+            held_condition = start
+        start = offsets[1] + i0 * layouts[1, 4] + i1 * layouts[1, 5]
+        start += i2 * layouts[1, 6] + column * step_self
+        if step_self == 1:
+            part_self = self[start : start + end_part - begin_part]
+        else:
+            part_self = spare_self[: end_part - begin_part]
+            if step_self != 0:
+                bring(self, start, step_self, part_self)
+            elif start != held_self:
+                bring(self, start, 0, spare_self[: min(size, SPAN)])
+            held_self = start
+        start = offsets[2] + i0 * layouts[2, 4] + i1 * layouts[2, 5]
+        start += i2 * layouts[2, 6] + column * step_other
+        if step_other == 1:
+            part_other = other[start : start + end_part - begin_part]
+        else:
+            part_other = spare_other[: end_part - begin_part]
+            if step_other != 0:
+                bring(other, start, step_other, part_other)
+            elif start != held_other:
+                bring(other, start, 0, spare_other[: min(size, SPAN)])
+            held_other = start
+        where_forward(part_condition, part_self, part_other, out[begin_part:end_part])
+        begin_part = end_part
 
 
 # where, gradient of self, other:
@@ -115,32 +188,6 @@ def where_backward_other_parallel(grad, condition, out):
         where_backward_other(grad[low:high], condition[low:high], out[low:high])
 
 
-# where:
-#     where(condition, self, other)
-@kernel
-def where_forward_strided(geometry, condition, self, other, out):
-    size = geometry[3]
-    at = np.uint64(0)
-    step_condition = geometry[7]
-    step_self = geometry[11]
-    step_other = geometry[15]
-    for i0 in range(geometry[0]):
-        for i1 in range(geometry[1]):
-            for i2 in range(geometry[2]):
-                from_condition = i0 * geometry[4] + i1 * geometry[5]
-                from_condition += i2 * geometry[6]
-                from_self = i0 * geometry[8] + i1 * geometry[9]
-                from_self += i2 * geometry[10]
-                from_other = i0 * geometry[12] + i1 * geometry[13]
-                from_other += i2 * geometry[14]
-                for i in range(size):
-                    at_condition = from_condition + i * step_condition
-                    at_self = from_self + i * step_self
-                    at_other = from_other + i * step_other
-                    out[at + i] = where(condition[at_condition], self[at_self], other[at_other])
-                at += size
-
-
 # masked_fill:
 #     where(mask, value, self)
 @kernel
@@ -156,6 +203,64 @@ def masked_fill_forward_parallel(self, mask, value, out):
         low = part * CHUNK
         high = low + CHUNK if low + CHUNK < n else n
         masked_fill_forward(self[low:high], mask[low:high], value[low:high], out[low:high])
+
+
+@kernel
+def masked_fill_forward_rows(layouts, offsets, low, high, self, mask, value, out):
+    size = layouts[0, 3]
+    step_self = layouts[0, 7]
+    spare_self = np.empty(0 if step_self == 1 else SPAN, self.dtype)
+    held_self = -1
+    step_mask = layouts[1, 7]
+    spare_mask = np.empty(0 if step_mask == 1 else SPAN, mask.dtype)
+    held_mask = -1
+    step_value = layouts[2, 7]
+    spare_value = np.empty(0 if step_value == 1 else SPAN, value.dtype)
+    held_value = -1
+    begin_part = low
+    while begin_part < high:
+        row = begin_part // size
+        column = begin_part - row * size
+        end_part = min(begin_part + size - column, begin_part + SPAN, high)
+        i1 = row // layouts[0, 2]
+        i2 = row - i1 * layouts[0, 2]
+        i0 = i1 // layouts[0, 1]
+        i1 -= i0 * layouts[0, 1]
+        start = offsets[0] + i0 * layouts[0, 4] + i1 * layouts[0, 5]
+        start += i2 * layouts[0, 6] + column * step_self
+        if step_self == 1:
+            part_self = self[start : start + end_part - begin_part]
+        else:
+            part_self = spare_self[: end_part - begin_part]
+            if step_self != 0:
+                bring(self, start, step_self, part_self)
+            elif start != held_self:
+                bring(self, start, 0, spare_self[: min(size, SPAN)])
+            held_self = start
+        start = offsets[1] + i0 * layouts[1, 4] + i1 * layouts[1, 5]
+        start += i2 * layouts[1, 6] + column * step_mask
+        if step_mask == 1:
+            part_mask = mask[start : start + end_part - begin_part]
+        else:
+            part_mask = spare_mask[: end_part - begin_part]
+            if step_mask != 0:
+                bring(mask, start, step_mask, part_mask)
+            elif start != held_mask:
+                bring(mask, start, 0, spare_mask[: min(size, SPAN)])
+            held_mask = start
+        start = offsets[2] + i0 * layouts[2, 4] + i1 * layouts[2, 5]
+        start += i2 * layouts[2, 6] + column * step_value
+        if step_value == 1:
+            part_value = value[start : start + end_part - begin_part]
+        else:
+            part_value = spare_value[: end_part - begin_part]
+            if step_value != 0:
+                bring(value, start, step_value, part_value)
+            elif start != held_value:
+                bring(value, start, 0, spare_value[: min(size, SPAN)])
+            held_value = start
+        masked_fill_forward(part_self, part_mask, part_value, out[begin_part:end_part])
+        begin_part = end_part
 
 
 # masked_fill, gradient of self, value:
@@ -217,29 +322,3 @@ def masked_fill_backward_value_parallel(grad, mask, out):
         low = part * CHUNK
         high = low + CHUNK if low + CHUNK < n else n
         masked_fill_backward_value(grad[low:high], mask[low:high], out[low:high])
-
-
-# masked_fill:
-#     where(mask, value, self)
-@kernel
-def masked_fill_forward_strided(geometry, self, mask, value, out):
-    size = geometry[3]
-    at = np.uint64(0)
-    step_self = geometry[7]
-    step_mask = geometry[11]
-    step_value = geometry[15]
-    for i0 in range(geometry[0]):
-        for i1 in range(geometry[1]):
-            for i2 in range(geometry[2]):
-                from_self = i0 * geometry[4] + i1 * geometry[5]
-                from_self += i2 * geometry[6]
-                from_mask = i0 * geometry[8] + i1 * geometry[9]
-                from_mask += i2 * geometry[10]
-                from_value = i0 * geometry[12] + i1 * geometry[13]
-                from_value += i2 * geometry[14]
-                for i in range(size):
-                    at_self = from_self + i * step_self
-                    at_mask = from_mask + i * step_mask
-                    at_value = from_value + i * step_value
-                    out[at + i] = where(mask[at_mask], value[at_value], self[at_self])
-                at += size

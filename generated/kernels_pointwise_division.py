@@ -76,6 +76,21 @@ def where_overload(condition, x, y):
     return where_any
 
 
+SPAN = 2048
+
+
+@register_jitable
+def bring(source, start, step, part):
+    """Elements that do not lie side by side, put so."""
+    if step == 0:
+        value = source[start]
+        for i in range(part.shape[0]):
+            part[i] = value
+    else:
+        for i in range(part.shape[0]):
+            part[i] = source[np.uint64(start + i * step)]
+
+
 # div:
 #     self / other
 @kernel
@@ -91,6 +106,50 @@ def div_forward_parallel(self, other, out):
         low = part * CHUNK
         high = low + CHUNK if low + CHUNK < n else n
         div_forward(self[low:high], other[low:high], out[low:high])
+
+
+@kernel
+def div_forward_rows(layouts, offsets, low, high, self, other, out):
+    size = layouts[0, 3]
+    step_self = layouts[0, 7]
+    spare_self = np.empty(0 if step_self == 1 else SPAN, self.dtype)
+    held_self = -1
+    step_other = layouts[1, 7]
+    spare_other = np.empty(0 if step_other == 1 else SPAN, other.dtype)
+    held_other = -1
+    begin_part = low
+    while begin_part < high:
+        row = begin_part // size
+        column = begin_part - row * size
+        end_part = min(begin_part + size - column, begin_part + SPAN, high)
+        i1 = row // layouts[0, 2]
+        i2 = row - i1 * layouts[0, 2]
+        i0 = i1 // layouts[0, 1]
+        i1 -= i0 * layouts[0, 1]
+        start = offsets[0] + i0 * layouts[0, 4] + i1 * layouts[0, 5]
+        start += i2 * layouts[0, 6] + column * step_self
+        if step_self == 1:
+            part_self = self[start : start + end_part - begin_part]
+        else:
+            part_self = spare_self[: end_part - begin_part]
+            if step_self != 0:
+                bring(self, start, step_self, part_self)
+            elif start != held_self:
+                bring(self, start, 0, spare_self[: min(size, SPAN)])
+            held_self = start
+        start = offsets[1] + i0 * layouts[1, 4] + i1 * layouts[1, 5]
+        start += i2 * layouts[1, 6] + column * step_other
+        if step_other == 1:
+            part_other = other[start : start + end_part - begin_part]
+        else:
+            part_other = spare_other[: end_part - begin_part]
+            if step_other != 0:
+                bring(other, start, step_other, part_other)
+            elif start != held_other:
+                bring(other, start, 0, spare_other[: min(size, SPAN)])
+            held_other = start
+        div_forward(part_self, part_other, out[begin_part:end_part])
+        begin_part = end_part
 
 
 # div, gradient of self, other:
@@ -231,28 +290,6 @@ def div_backward_self_scalar_other_parallel(grad, other, out):
         div_backward_self_scalar_other(grad[low:high], other, out[low:high])
 
 
-# div:
-#     self / other
-@kernel
-def div_forward_strided(geometry, self, other, out):
-    size = geometry[3]
-    at = np.uint64(0)
-    step_self = geometry[7]
-    step_other = geometry[11]
-    for i0 in range(geometry[0]):
-        for i1 in range(geometry[1]):
-            for i2 in range(geometry[2]):
-                from_self = i0 * geometry[4] + i1 * geometry[5]
-                from_self += i2 * geometry[6]
-                from_other = i0 * geometry[8] + i1 * geometry[9]
-                from_other += i2 * geometry[10]
-                for i in range(size):
-                    at_self = from_self + i * step_self
-                    at_other = from_other + i * step_other
-                    out[at + i] = self[at_self] / other[at_other]
-                at += size
-
-
 # tied_quotient:
 #     tied = abs(gap) <= near and abs(self) <= noise
 #     divisor = where(tied, 1, gap)
@@ -279,6 +316,78 @@ def tied_quotient_forward_parallel(self, gap, near, noise, out):
             noise[low:high],
             out[low:high],
         )
+
+
+@kernel
+def tied_quotient_forward_rows(layouts, offsets, low, high, self, gap, near, noise, out):
+    size = layouts[0, 3]
+    step_self = layouts[0, 7]
+    spare_self = np.empty(0 if step_self == 1 else SPAN, self.dtype)
+    held_self = -1
+    step_gap = layouts[1, 7]
+    spare_gap = np.empty(0 if step_gap == 1 else SPAN, gap.dtype)
+    held_gap = -1
+    step_near = layouts[2, 7]
+    spare_near = np.empty(0 if step_near == 1 else SPAN, near.dtype)
+    held_near = -1
+    step_noise = layouts[3, 7]
+    spare_noise = np.empty(0 if step_noise == 1 else SPAN, noise.dtype)
+    held_noise = -1
+    begin_part = low
+    while begin_part < high:
+        row = begin_part // size
+        column = begin_part - row * size
+        end_part = min(begin_part + size - column, begin_part + SPAN, high)
+        i1 = row // layouts[0, 2]
+        i2 = row - i1 * layouts[0, 2]
+        i0 = i1 // layouts[0, 1]
+        i1 -= i0 * layouts[0, 1]
+        start = offsets[0] + i0 * layouts[0, 4] + i1 * layouts[0, 5]
+        start += i2 * layouts[0, 6] + column * step_self
+        if step_self == 1:
+            part_self = self[start : start + end_part - begin_part]
+        else:
+            part_self = spare_self[: end_part - begin_part]
+            if step_self != 0:
+                bring(self, start, step_self, part_self)
+            elif start != held_self:
+                bring(self, start, 0, spare_self[: min(size, SPAN)])
+            held_self = start
+        start = offsets[1] + i0 * layouts[1, 4] + i1 * layouts[1, 5]
+        start += i2 * layouts[1, 6] + column * step_gap
+        if step_gap == 1:
+            part_gap = gap[start : start + end_part - begin_part]
+        else:
+            part_gap = spare_gap[: end_part - begin_part]
+            if step_gap != 0:
+                bring(gap, start, step_gap, part_gap)
+            elif start != held_gap:
+                bring(gap, start, 0, spare_gap[: min(size, SPAN)])
+            held_gap = start
+        start = offsets[2] + i0 * layouts[2, 4] + i1 * layouts[2, 5]
+        start += i2 * layouts[2, 6] + column * step_near
+        if step_near == 1:
+            part_near = near[start : start + end_part - begin_part]
+        else:
+            part_near = spare_near[: end_part - begin_part]
+            if step_near != 0:
+                bring(near, start, step_near, part_near)
+            elif start != held_near:
+                bring(near, start, 0, spare_near[: min(size, SPAN)])
+            held_near = start
+        start = offsets[3] + i0 * layouts[3, 4] + i1 * layouts[3, 5]
+        start += i2 * layouts[3, 6] + column * step_noise
+        if step_noise == 1:
+            part_noise = noise[start : start + end_part - begin_part]
+        else:
+            part_noise = spare_noise[: end_part - begin_part]
+            if step_noise != 0:
+                bring(noise, start, step_noise, part_noise)
+            elif start != held_noise:
+                bring(noise, start, 0, spare_noise[: min(size, SPAN)])
+            held_noise = start
+        tied_quotient_forward(part_self, part_gap, part_near, part_noise, out[begin_part:end_part])
+        begin_part = end_part
 
 
 # tied_quotient, gradient of self, gap:
@@ -365,39 +474,3 @@ def tied_quotient_backward_gap_parallel(grad, self, gap, near, noise, result, ou
             result[low:high],
             out[low:high],
         )
-
-
-# tied_quotient:
-#     tied = abs(gap) <= near and abs(self) <= noise
-#     divisor = where(tied, 1, gap)
-#     where(tied, 0, self / divisor)
-@kernel
-def tied_quotient_forward_strided(geometry, self, gap, near, noise, out):
-    size = geometry[3]
-    at = np.uint64(0)
-    step_self = geometry[7]
-    step_gap = geometry[11]
-    step_near = geometry[15]
-    step_noise = geometry[19]
-    number = self.dtype.type
-    for i0 in range(geometry[0]):
-        for i1 in range(geometry[1]):
-            for i2 in range(geometry[2]):
-                from_self = i0 * geometry[4] + i1 * geometry[5]
-                from_self += i2 * geometry[6]
-                from_gap = i0 * geometry[8] + i1 * geometry[9]
-                from_gap += i2 * geometry[10]
-                from_near = i0 * geometry[12] + i1 * geometry[13]
-                from_near += i2 * geometry[14]
-                from_noise = i0 * geometry[16] + i1 * geometry[17]
-                from_noise += i2 * geometry[18]
-                for i in range(size):
-                    at_self = from_self + i * step_self
-                    at_gap = from_gap + i * step_gap
-                    at_near = from_near + i * step_near
-                    at_noise = from_noise + i * step_noise
-                    tied_part_0 = abs(self[at_self]) <= noise[at_noise]
-                    tied = (abs(gap[at_gap]) <= near[at_near]) & tied_part_0
-                    divisor = where(tied, number(1), gap[at_gap])
-                    out[at + i] = where(tied, number(0), self[at_self] / divisor)
-                at += size

@@ -516,6 +516,21 @@ def sigmoid_overload(x):
     return {types.float32: sigmoid_float32, types.float64: sigmoid_float64}.get(x)
 
 
+SPAN = 2048
+
+
+@register_jitable
+def bring(source, start, step, part):
+    """Elements that do not lie side by side, put so."""
+    if step == 0:
+        value = source[start]
+        for i in range(part.shape[0]):
+            part[i] = value
+    else:
+        for i in range(part.shape[0]):
+            part[i] = source[np.uint64(start + i * step)]
+
+
 # binary_entropy:
 #     yes = maximum(log(self), -100)
 #     no = maximum(log1p(-self), -100)
@@ -536,6 +551,50 @@ def binary_entropy_forward_parallel(self, target, out):
         low = part * CHUNK
         high = low + CHUNK if low + CHUNK < n else n
         binary_entropy_forward(self[low:high], target[low:high], out[low:high])
+
+
+@kernel
+def binary_entropy_forward_rows(layouts, offsets, low, high, self, target, out):
+    size = layouts[0, 3]
+    step_self = layouts[0, 7]
+    spare_self = np.empty(0 if step_self == 1 else SPAN, self.dtype)
+    held_self = -1
+    step_target = layouts[1, 7]
+    spare_target = np.empty(0 if step_target == 1 else SPAN, target.dtype)
+    held_target = -1
+    begin_part = low
+    while begin_part < high:
+        row = begin_part // size
+        column = begin_part - row * size
+        end_part = min(begin_part + size - column, begin_part + SPAN, high)
+        i1 = row // layouts[0, 2]
+        i2 = row - i1 * layouts[0, 2]
+        i0 = i1 // layouts[0, 1]
+        i1 -= i0 * layouts[0, 1]
+        start = offsets[0] + i0 * layouts[0, 4] + i1 * layouts[0, 5]
+        start += i2 * layouts[0, 6] + column * step_self
+        if step_self == 1:
+            part_self = self[start : start + end_part - begin_part]
+        else:
+            part_self = spare_self[: end_part - begin_part]
+            if step_self != 0:
+                bring(self, start, step_self, part_self)
+            elif start != held_self:
+                bring(self, start, 0, spare_self[: min(size, SPAN)])
+            held_self = start
+        start = offsets[1] + i0 * layouts[1, 4] + i1 * layouts[1, 5]
+        start += i2 * layouts[1, 6] + column * step_target
+        if step_target == 1:
+            part_target = target[start : start + end_part - begin_part]
+        else:
+            part_target = spare_target[: end_part - begin_part]
+            if step_target != 0:
+                bring(target, start, step_target, part_target)
+            elif start != held_target:
+                bring(target, start, 0, spare_target[: min(size, SPAN)])
+            held_target = start
+        binary_entropy_forward(part_self, part_target, out[begin_part:end_part])
+        begin_part = end_part
 
 
 # binary_entropy, gradient of self, target:
@@ -606,34 +665,6 @@ def binary_entropy_backward_target_parallel(grad, self, out):
         binary_entropy_backward_target(grad[low:high], self[low:high], out[low:high])
 
 
-# binary_entropy:
-#     yes = maximum(log(self), -100)
-#     no = maximum(log1p(-self), -100)
-#     (target - 1) * no - target * yes
-@kernel
-def binary_entropy_forward_strided(geometry, self, target, out):
-    size = geometry[3]
-    at = np.uint64(0)
-    step_self = geometry[7]
-    step_target = geometry[11]
-    number = self.dtype.type
-    for i0 in range(geometry[0]):
-        for i1 in range(geometry[1]):
-            for i2 in range(geometry[2]):
-                from_self = i0 * geometry[4] + i1 * geometry[5]
-                from_self += i2 * geometry[6]
-                from_target = i0 * geometry[8] + i1 * geometry[9]
-                from_target += i2 * geometry[10]
-                for i in range(size):
-                    at_self = from_self + i * step_self
-                    at_target = from_target + i * step_target
-                    yes = maximum(log(self[at_self]), -number(100))
-                    no = maximum(log1p(-self[at_self]), -number(100))
-                    out_part_0 = (target[at_target] - number(1)) * no
-                    out[at + i] = out_part_0 - target[at_target] * yes
-                at += size
-
-
 # logits_entropy:
 #     tail = log1p(exp(-abs(self))) + maximum(-self, 0)
 #     (1 - target) * self + tail
@@ -652,6 +683,50 @@ def logits_entropy_forward_parallel(self, target, out):
         low = part * CHUNK
         high = low + CHUNK if low + CHUNK < n else n
         logits_entropy_forward(self[low:high], target[low:high], out[low:high])
+
+
+@kernel
+def logits_entropy_forward_rows(layouts, offsets, low, high, self, target, out):
+    size = layouts[0, 3]
+    step_self = layouts[0, 7]
+    spare_self = np.empty(0 if step_self == 1 else SPAN, self.dtype)
+    held_self = -1
+    step_target = layouts[1, 7]
+    spare_target = np.empty(0 if step_target == 1 else SPAN, target.dtype)
+    held_target = -1
+    begin_part = low
+    while begin_part < high:
+        row = begin_part // size
+        column = begin_part - row * size
+        end_part = min(begin_part + size - column, begin_part + SPAN, high)
+        i1 = row // layouts[0, 2]
+        i2 = row - i1 * layouts[0, 2]
+        i0 = i1 // layouts[0, 1]
+        i1 -= i0 * layouts[0, 1]
+        start = offsets[0] + i0 * layouts[0, 4] + i1 * layouts[0, 5]
+        start += i2 * layouts[0, 6] + column * step_self
+        if step_self == 1:
+            part_self = self[start : start + end_part - begin_part]
+        else:
+            part_self = spare_self[: end_part - begin_part]
+            if step_self != 0:
+                bring(self, start, step_self, part_self)
+            elif start != held_self:
+                bring(self, start, 0, spare_self[: min(size, SPAN)])
+            held_self = start
+        start = offsets[1] + i0 * layouts[1, 4] + i1 * layouts[1, 5]
+        start += i2 * layouts[1, 6] + column * step_target
+        if step_target == 1:
+            part_target = target[start : start + end_part - begin_part]
+        else:
+            part_target = spare_target[: end_part - begin_part]
+            if step_target != 0:
+                bring(target, start, step_target, part_target)
+            elif start != held_target:
+                bring(target, start, 0, spare_target[: min(size, SPAN)])
+            held_target = start
+        logits_entropy_forward(part_self, part_target, out[begin_part:end_part])
+        begin_part = end_part
 
 
 # logits_entropy, gradient of self, target:
@@ -716,29 +791,3 @@ def logits_entropy_backward_target_parallel(grad, self, out):
         low = part * CHUNK
         high = low + CHUNK if low + CHUNK < n else n
         logits_entropy_backward_target(grad[low:high], self[low:high], out[low:high])
-
-
-# logits_entropy:
-#     tail = log1p(exp(-abs(self))) + maximum(-self, 0)
-#     (1 - target) * self + tail
-@kernel
-def logits_entropy_forward_strided(geometry, self, target, out):
-    size = geometry[3]
-    at = np.uint64(0)
-    step_self = geometry[7]
-    step_target = geometry[11]
-    number = self.dtype.type
-    for i0 in range(geometry[0]):
-        for i1 in range(geometry[1]):
-            for i2 in range(geometry[2]):
-                from_self = i0 * geometry[4] + i1 * geometry[5]
-                from_self += i2 * geometry[6]
-                from_target = i0 * geometry[8] + i1 * geometry[9]
-                from_target += i2 * geometry[10]
-                for i in range(size):
-                    at_self = from_self + i * step_self
-                    at_target = from_target + i * step_target
-                    tail_part_0 = maximum(-self[at_self], number(0))
-                    tail = log1p(exp(-abs(self[at_self]))) + tail_part_0
-                    out[at + i] = (number(1) - target[at_target]) * self[at_self] + tail
-                at += size

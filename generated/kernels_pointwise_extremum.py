@@ -72,6 +72,21 @@ def where_overload(condition, x, y):
     return where_any
 
 
+SPAN = 2048
+
+
+@register_jitable
+def bring(source, start, step, part):
+    """Elements that do not lie side by side, put so."""
+    if step == 0:
+        value = source[start]
+        for i in range(part.shape[0]):
+            part[i] = value
+    else:
+        for i in range(part.shape[0]):
+            part[i] = source[np.uint64(start + i * step)]
+
+
 # maximum:
 #     maximum(self, other)
 @kernel
@@ -87,6 +102,50 @@ def maximum_forward_parallel(self, other, out):
         low = part * CHUNK
         high = low + CHUNK if low + CHUNK < n else n
         maximum_forward(self[low:high], other[low:high], out[low:high])
+
+
+@kernel
+def maximum_forward_rows(layouts, offsets, low, high, self, other, out):
+    size = layouts[0, 3]
+    step_self = layouts[0, 7]
+    spare_self = np.empty(0 if step_self == 1 else SPAN, self.dtype)
+    held_self = -1
+    step_other = layouts[1, 7]
+    spare_other = np.empty(0 if step_other == 1 else SPAN, other.dtype)
+    held_other = -1
+    begin_part = low
+    while begin_part < high:
+        row = begin_part // size
+        column = begin_part - row * size
+        end_part = min(begin_part + size - column, begin_part + SPAN, high)
+        i1 = row // layouts[0, 2]
+        i2 = row - i1 * layouts[0, 2]
+        i0 = i1 // layouts[0, 1]
+        i1 -= i0 * layouts[0, 1]
+        start = offsets[0] + i0 * layouts[0, 4] + i1 * layouts[0, 5]
+        start += i2 * layouts[0, 6] + column * step_self
+        if step_self == 1:
+            part_self = self[start : start + end_part - begin_part]
+        else:
+            part_self = spare_self[: end_part - begin_part]
+            if step_self != 0:
+                bring(self, start, step_self, part_self)
+            elif start != held_self:
+                bring(self, start, 0, spare_self[: min(size, SPAN)])
+            held_self = start
+        start = offsets[1] + i0 * layouts[1, 4] + i1 * layouts[1, 5]
+        start += i2 * layouts[1, 6] + column * step_other
+        if step_other == 1:
+            part_other = other[start : start + end_part - begin_part]
+        else:
+            part_other = spare_other[: end_part - begin_part]
+            if step_other != 0:
+                bring(other, start, step_other, part_other)
+            elif start != held_other:
+                bring(other, start, 0, spare_other[: min(size, SPAN)])
+            held_other = start
+        maximum_forward(part_self, part_other, out[begin_part:end_part])
+        begin_part = end_part
 
 
 # maximum, gradient of self, other:
@@ -197,28 +256,6 @@ def maximum_backward_self_scalar_other_parallel(grad, self, other, out):
         maximum_backward_self_scalar_other(grad[low:high], self[low:high], other, out[low:high])
 
 
-# maximum:
-#     maximum(self, other)
-@kernel
-def maximum_forward_strided(geometry, self, other, out):
-    size = geometry[3]
-    at = np.uint64(0)
-    step_self = geometry[7]
-    step_other = geometry[11]
-    for i0 in range(geometry[0]):
-        for i1 in range(geometry[1]):
-            for i2 in range(geometry[2]):
-                from_self = i0 * geometry[4] + i1 * geometry[5]
-                from_self += i2 * geometry[6]
-                from_other = i0 * geometry[8] + i1 * geometry[9]
-                from_other += i2 * geometry[10]
-                for i in range(size):
-                    at_self = from_self + i * step_self
-                    at_other = from_other + i * step_other
-                    out[at + i] = maximum(self[at_self], other[at_other])
-                at += size
-
-
 # minimum:
 #     minimum(self, other)
 @kernel
@@ -234,6 +271,50 @@ def minimum_forward_parallel(self, other, out):
         low = part * CHUNK
         high = low + CHUNK if low + CHUNK < n else n
         minimum_forward(self[low:high], other[low:high], out[low:high])
+
+
+@kernel
+def minimum_forward_rows(layouts, offsets, low, high, self, other, out):
+    size = layouts[0, 3]
+    step_self = layouts[0, 7]
+    spare_self = np.empty(0 if step_self == 1 else SPAN, self.dtype)
+    held_self = -1
+    step_other = layouts[1, 7]
+    spare_other = np.empty(0 if step_other == 1 else SPAN, other.dtype)
+    held_other = -1
+    begin_part = low
+    while begin_part < high:
+        row = begin_part // size
+        column = begin_part - row * size
+        end_part = min(begin_part + size - column, begin_part + SPAN, high)
+        i1 = row // layouts[0, 2]
+        i2 = row - i1 * layouts[0, 2]
+        i0 = i1 // layouts[0, 1]
+        i1 -= i0 * layouts[0, 1]
+        start = offsets[0] + i0 * layouts[0, 4] + i1 * layouts[0, 5]
+        start += i2 * layouts[0, 6] + column * step_self
+        if step_self == 1:
+            part_self = self[start : start + end_part - begin_part]
+        else:
+            part_self = spare_self[: end_part - begin_part]
+            if step_self != 0:
+                bring(self, start, step_self, part_self)
+            elif start != held_self:
+                bring(self, start, 0, spare_self[: min(size, SPAN)])
+            held_self = start
+        start = offsets[1] + i0 * layouts[1, 4] + i1 * layouts[1, 5]
+        start += i2 * layouts[1, 6] + column * step_other
+        if step_other == 1:
+            part_other = other[start : start + end_part - begin_part]
+        else:
+            part_other = spare_other[: end_part - begin_part]
+            if step_other != 0:
+                bring(other, start, step_other, part_other)
+            elif start != held_other:
+                bring(other, start, 0, spare_other[: min(size, SPAN)])
+            held_other = start
+        minimum_forward(part_self, part_other, out[begin_part:end_part])
+        begin_part = end_part
 
 
 # minimum, gradient of self, other:
@@ -342,25 +423,3 @@ def minimum_backward_self_scalar_other_parallel(grad, self, other, out):
         low = part * CHUNK
         high = low + CHUNK if low + CHUNK < n else n
         minimum_backward_self_scalar_other(grad[low:high], self[low:high], other, out[low:high])
-
-
-# minimum:
-#     minimum(self, other)
-@kernel
-def minimum_forward_strided(geometry, self, other, out):
-    size = geometry[3]
-    at = np.uint64(0)
-    step_self = geometry[7]
-    step_other = geometry[11]
-    for i0 in range(geometry[0]):
-        for i1 in range(geometry[1]):
-            for i2 in range(geometry[2]):
-                from_self = i0 * geometry[4] + i1 * geometry[5]
-                from_self += i2 * geometry[6]
-                from_other = i0 * geometry[8] + i1 * geometry[9]
-                from_other += i2 * geometry[10]
-                for i in range(size):
-                    at_self = from_self + i * step_self
-                    at_other = from_other + i * step_other
-                    out[at + i] = minimum(self[at_self], other[at_other])
-                at += size

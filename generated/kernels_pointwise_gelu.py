@@ -475,6 +475,21 @@ def tanh_overload(x):
     return {types.float32: tanh_float32, types.float64: tanh_float64}.get(x)
 
 
+SPAN = 2048
+
+
+@register_jitable
+def bring(source, start, step, part):
+    """Elements that do not lie side by side, put so."""
+    if step == 0:
+        value = source[start]
+        for i in range(part.shape[0]):
+            part[i] = value
+    else:
+        for i in range(part.shape[0]):
+            part[i] = source[np.uint64(start + i * step)]
+
+
 # gelu_erf:
 #     0.5 * self * (1 + erf(self * 0.7071067811865476))
 @kernel
@@ -492,6 +507,36 @@ def gelu_erf_forward_parallel(self, out):
         low = part * CHUNK
         high = low + CHUNK if low + CHUNK < n else n
         gelu_erf_forward(self[low:high], out[low:high])
+
+
+@kernel
+def gelu_erf_forward_rows(layouts, offsets, low, high, self, out):
+    size = layouts[0, 3]
+    step_self = layouts[0, 7]
+    spare_self = np.empty(0 if step_self == 1 else SPAN, self.dtype)
+    held_self = -1
+    begin_part = low
+    while begin_part < high:
+        row = begin_part // size
+        column = begin_part - row * size
+        end_part = min(begin_part + size - column, begin_part + SPAN, high)
+        i1 = row // layouts[0, 2]
+        i2 = row - i1 * layouts[0, 2]
+        i0 = i1 // layouts[0, 1]
+        i1 -= i0 * layouts[0, 1]
+        start = offsets[0] + i0 * layouts[0, 4] + i1 * layouts[0, 5]
+        start += i2 * layouts[0, 6] + column * step_self
+        if step_self == 1:
+            part_self = self[start : start + end_part - begin_part]
+        else:
+            part_self = spare_self[: end_part - begin_part]
+            if step_self != 0:
+                bring(self, start, step_self, part_self)
+            elif start != held_self:
+                bring(self, start, 0, spare_self[: min(size, SPAN)])
+            held_self = start
+        gelu_erf_forward(part_self, out[begin_part:end_part])
+        begin_part = end_part
 
 
 # gelu_erf, gradient of self:
@@ -520,26 +565,6 @@ def gelu_erf_backward_parallel(grad, self, out):
         gelu_erf_backward(grad[low:high], self[low:high], out[low:high])
 
 
-# gelu_erf:
-#     0.5 * self * (1 + erf(self * 0.7071067811865476))
-@kernel
-def gelu_erf_forward_strided(geometry, self, out):
-    size = geometry[3]
-    at = np.uint64(0)
-    step_self = geometry[7]
-    number = self.dtype.type
-    for i0 in range(geometry[0]):
-        for i1 in range(geometry[1]):
-            for i2 in range(geometry[2]):
-                from_self = i0 * geometry[4] + i1 * geometry[5]
-                from_self += i2 * geometry[6]
-                for i in range(size):
-                    at_self = from_self + i * step_self
-                    out_part_0 = number(1) + erf(self[at_self] * number(0.7071067811865476))
-                    out[at + i] = number(0.5) * self[at_self] * out_part_0
-                at += size
-
-
 # gelu_tanh:
 #     inner = 0.7978845608028654 * (self + 0.044715 * self ** 3)
 #     0.5 * self * (1 + tanh(inner))
@@ -559,6 +584,36 @@ def gelu_tanh_forward_parallel(self, out):
         low = part * CHUNK
         high = low + CHUNK if low + CHUNK < n else n
         gelu_tanh_forward(self[low:high], out[low:high])
+
+
+@kernel
+def gelu_tanh_forward_rows(layouts, offsets, low, high, self, out):
+    size = layouts[0, 3]
+    step_self = layouts[0, 7]
+    spare_self = np.empty(0 if step_self == 1 else SPAN, self.dtype)
+    held_self = -1
+    begin_part = low
+    while begin_part < high:
+        row = begin_part // size
+        column = begin_part - row * size
+        end_part = min(begin_part + size - column, begin_part + SPAN, high)
+        i1 = row // layouts[0, 2]
+        i2 = row - i1 * layouts[0, 2]
+        i0 = i1 // layouts[0, 1]
+        i1 -= i0 * layouts[0, 1]
+        start = offsets[0] + i0 * layouts[0, 4] + i1 * layouts[0, 5]
+        start += i2 * layouts[0, 6] + column * step_self
+        if step_self == 1:
+            part_self = self[start : start + end_part - begin_part]
+        else:
+            part_self = spare_self[: end_part - begin_part]
+            if step_self != 0:
+                bring(self, start, step_self, part_self)
+            elif start != held_self:
+                bring(self, start, 0, spare_self[: min(size, SPAN)])
+            held_self = start
+        gelu_tanh_forward(part_self, out[begin_part:end_part])
+        begin_part = end_part
 
 
 # gelu_tanh, gradient of self:
@@ -585,25 +640,3 @@ def gelu_tanh_backward_parallel(grad, self, out):
         low = part * CHUNK
         high = low + CHUNK if low + CHUNK < n else n
         gelu_tanh_backward(grad[low:high], self[low:high], out[low:high])
-
-
-# gelu_tanh:
-#     inner = 0.7978845608028654 * (self + 0.044715 * self ** 3)
-#     0.5 * self * (1 + tanh(inner))
-@kernel
-def gelu_tanh_forward_strided(geometry, self, out):
-    size = geometry[3]
-    at = np.uint64(0)
-    step_self = geometry[7]
-    number = self.dtype.type
-    for i0 in range(geometry[0]):
-        for i1 in range(geometry[1]):
-            for i2 in range(geometry[2]):
-                from_self = i0 * geometry[4] + i1 * geometry[5]
-                from_self += i2 * geometry[6]
-                for i in range(size):
-                    at_self = from_self + i * step_self
-                    inner_part_0 = number(0.044715) * (square(self[at_self]) * self[at_self])
-                    inner = number(0.7978845608028654) * (self[at_self] + inner_part_0)
-                    out[at + i] = number(0.5) * self[at_self] * (number(1) + tanh(inner))
-                at += size

@@ -461,6 +461,21 @@ def tanh_overload(x):
     return {types.float32: tanh_float32, types.float64: tanh_float64}.get(x)
 
 
+SPAN = 2048
+
+
+@register_jitable
+def bring(source, start, step, part):
+    """Elements that do not lie side by side, put so."""
+    if step == 0:
+        value = source[start]
+        for i in range(part.shape[0]):
+            part[i] = value
+    else:
+        for i in range(part.shape[0]):
+            part[i] = source[np.uint64(start + i * step)]
+
+
 # tanh:
 #     tanh(self)
 @kernel
@@ -476,6 +491,36 @@ def tanh_forward_parallel(self, out):
         low = part * CHUNK
         high = low + CHUNK if low + CHUNK < n else n
         tanh_forward(self[low:high], out[low:high])
+
+
+@kernel
+def tanh_forward_rows(layouts, offsets, low, high, self, out):
+    size = layouts[0, 3]
+    step_self = layouts[0, 7]
+    spare_self = np.empty(0 if step_self == 1 else SPAN, self.dtype)
+    held_self = -1
+    begin_part = low
+    while begin_part < high:
+        row = begin_part // size
+        column = begin_part - row * size
+        end_part = min(begin_part + size - column, begin_part + SPAN, high)
+        i1 = row // layouts[0, 2]
+        i2 = row - i1 * layouts[0, 2]
+        i0 = i1 // layouts[0, 1]
+        i1 -= i0 * layouts[0, 1]
+        start = offsets[0] + i0 * layouts[0, 4] + i1 * layouts[0, 5]
+        start += i2 * layouts[0, 6] + column * step_self
+        if step_self == 1:
+            part_self = self[start : start + end_part - begin_part]
+        else:
+            part_self = spare_self[: end_part - begin_part]
+            if step_self != 0:
+                bring(self, start, step_self, part_self)
+            elif start != held_self:
+                bring(self, start, 0, spare_self[: min(size, SPAN)])
+            held_self = start
+        tanh_forward(part_self, out[begin_part:end_part])
+        begin_part = end_part
 
 
 # tanh, gradient of self:
@@ -496,24 +541,6 @@ def tanh_backward_parallel(grad, result, out):
         tanh_backward(grad[low:high], result[low:high], out[low:high])
 
 
-# tanh:
-#     tanh(self)
-@kernel
-def tanh_forward_strided(geometry, self, out):
-    size = geometry[3]
-    at = np.uint64(0)
-    step_self = geometry[7]
-    for i0 in range(geometry[0]):
-        for i1 in range(geometry[1]):
-            for i2 in range(geometry[2]):
-                from_self = i0 * geometry[4] + i1 * geometry[5]
-                from_self += i2 * geometry[6]
-                for i in range(size):
-                    at_self = from_self + i * step_self
-                    out[at + i] = tanh(self[at_self])
-                at += size
-
-
 # erf:
 #     erf(self)
 @kernel
@@ -529,6 +556,36 @@ def erf_forward_parallel(self, out):
         low = part * CHUNK
         high = low + CHUNK if low + CHUNK < n else n
         erf_forward(self[low:high], out[low:high])
+
+
+@kernel
+def erf_forward_rows(layouts, offsets, low, high, self, out):
+    size = layouts[0, 3]
+    step_self = layouts[0, 7]
+    spare_self = np.empty(0 if step_self == 1 else SPAN, self.dtype)
+    held_self = -1
+    begin_part = low
+    while begin_part < high:
+        row = begin_part // size
+        column = begin_part - row * size
+        end_part = min(begin_part + size - column, begin_part + SPAN, high)
+        i1 = row // layouts[0, 2]
+        i2 = row - i1 * layouts[0, 2]
+        i0 = i1 // layouts[0, 1]
+        i1 -= i0 * layouts[0, 1]
+        start = offsets[0] + i0 * layouts[0, 4] + i1 * layouts[0, 5]
+        start += i2 * layouts[0, 6] + column * step_self
+        if step_self == 1:
+            part_self = self[start : start + end_part - begin_part]
+        else:
+            part_self = spare_self[: end_part - begin_part]
+            if step_self != 0:
+                bring(self, start, step_self, part_self)
+            elif start != held_self:
+                bring(self, start, 0, spare_self[: min(size, SPAN)])
+            held_self = start
+        erf_forward(part_self, out[begin_part:end_part])
+        begin_part = end_part
 
 
 # erf, gradient of self:
@@ -548,21 +605,3 @@ def erf_backward_parallel(grad, self, out):
         low = part * CHUNK
         high = low + CHUNK if low + CHUNK < n else n
         erf_backward(grad[low:high], self[low:high], out[low:high])
-
-
-# erf:
-#     erf(self)
-@kernel
-def erf_forward_strided(geometry, self, out):
-    size = geometry[3]
-    at = np.uint64(0)
-    step_self = geometry[7]
-    for i0 in range(geometry[0]):
-        for i1 in range(geometry[1]):
-            for i2 in range(geometry[2]):
-                from_self = i0 * geometry[4] + i1 * geometry[5]
-                from_self += i2 * geometry[6]
-                for i in range(size):
-                    at_self = from_self + i * step_self
-                    out[at + i] = erf(self[at_self])
-                at += size

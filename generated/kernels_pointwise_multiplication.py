@@ -42,6 +42,21 @@ def square_overload(x):
     return square_any
 
 
+SPAN = 2048
+
+
+@register_jitable
+def bring(source, start, step, part):
+    """Elements that do not lie side by side, put so."""
+    if step == 0:
+        value = source[start]
+        for i in range(part.shape[0]):
+            part[i] = value
+    else:
+        for i in range(part.shape[0]):
+            part[i] = source[np.uint64(start + i * step)]
+
+
 # mul:
 #     self * other
 @kernel
@@ -57,6 +72,50 @@ def mul_forward_parallel(self, other, out):
         low = part * CHUNK
         high = low + CHUNK if low + CHUNK < n else n
         mul_forward(self[low:high], other[low:high], out[low:high])
+
+
+@kernel
+def mul_forward_rows(layouts, offsets, low, high, self, other, out):
+    size = layouts[0, 3]
+    step_self = layouts[0, 7]
+    spare_self = np.empty(0 if step_self == 1 else SPAN, self.dtype)
+    held_self = -1
+    step_other = layouts[1, 7]
+    spare_other = np.empty(0 if step_other == 1 else SPAN, other.dtype)
+    held_other = -1
+    begin_part = low
+    while begin_part < high:
+        row = begin_part // size
+        column = begin_part - row * size
+        end_part = min(begin_part + size - column, begin_part + SPAN, high)
+        i1 = row // layouts[0, 2]
+        i2 = row - i1 * layouts[0, 2]
+        i0 = i1 // layouts[0, 1]
+        i1 -= i0 * layouts[0, 1]
+        start = offsets[0] + i0 * layouts[0, 4] + i1 * layouts[0, 5]
+        start += i2 * layouts[0, 6] + column * step_self
+        if step_self == 1:
+            part_self = self[start : start + end_part - begin_part]
+        else:
+            part_self = spare_self[: end_part - begin_part]
+            if step_self != 0:
+                bring(self, start, step_self, part_self)
+            elif start != held_self:
+                bring(self, start, 0, spare_self[: min(size, SPAN)])
+            held_self = start
+        start = offsets[1] + i0 * layouts[1, 4] + i1 * layouts[1, 5]
+        start += i2 * layouts[1, 6] + column * step_other
+        if step_other == 1:
+            part_other = other[start : start + end_part - begin_part]
+        else:
+            part_other = spare_other[: end_part - begin_part]
+            if step_other != 0:
+                bring(other, start, step_other, part_other)
+            elif start != held_other:
+                bring(other, start, 0, spare_other[: min(size, SPAN)])
+            held_other = start
+        mul_forward(part_self, part_other, out[begin_part:end_part])
+        begin_part = end_part
 
 
 # mul, gradient of self, other:
@@ -194,28 +253,6 @@ def mul_backward_self_scalar_other_parallel(grad, other, out):
         mul_backward_self_scalar_other(grad[low:high], other, out[low:high])
 
 
-# mul:
-#     self * other
-@kernel
-def mul_forward_strided(geometry, self, other, out):
-    size = geometry[3]
-    at = np.uint64(0)
-    step_self = geometry[7]
-    step_other = geometry[11]
-    for i0 in range(geometry[0]):
-        for i1 in range(geometry[1]):
-            for i2 in range(geometry[2]):
-                from_self = i0 * geometry[4] + i1 * geometry[5]
-                from_self += i2 * geometry[6]
-                from_other = i0 * geometry[8] + i1 * geometry[9]
-                from_other += i2 * geometry[10]
-                for i in range(size):
-                    at_self = from_self + i * step_self
-                    at_other = from_other + i * step_other
-                    out[at + i] = self[at_self] * other[at_other]
-                at += size
-
-
 # square:
 #     square(self)
 @kernel
@@ -231,6 +268,36 @@ def square_forward_parallel(self, out):
         low = part * CHUNK
         high = low + CHUNK if low + CHUNK < n else n
         square_forward(self[low:high], out[low:high])
+
+
+@kernel
+def square_forward_rows(layouts, offsets, low, high, self, out):
+    size = layouts[0, 3]
+    step_self = layouts[0, 7]
+    spare_self = np.empty(0 if step_self == 1 else SPAN, self.dtype)
+    held_self = -1
+    begin_part = low
+    while begin_part < high:
+        row = begin_part // size
+        column = begin_part - row * size
+        end_part = min(begin_part + size - column, begin_part + SPAN, high)
+        i1 = row // layouts[0, 2]
+        i2 = row - i1 * layouts[0, 2]
+        i0 = i1 // layouts[0, 1]
+        i1 -= i0 * layouts[0, 1]
+        start = offsets[0] + i0 * layouts[0, 4] + i1 * layouts[0, 5]
+        start += i2 * layouts[0, 6] + column * step_self
+        if step_self == 1:
+            part_self = self[start : start + end_part - begin_part]
+        else:
+            part_self = spare_self[: end_part - begin_part]
+            if step_self != 0:
+                bring(self, start, step_self, part_self)
+            elif start != held_self:
+                bring(self, start, 0, spare_self[: min(size, SPAN)])
+            held_self = start
+        square_forward(part_self, out[begin_part:end_part])
+        begin_part = end_part
 
 
 # square, gradient of self:
@@ -251,24 +318,6 @@ def square_backward_parallel(grad, self, out):
         square_backward(grad[low:high], self[low:high], out[low:high])
 
 
-# square:
-#     square(self)
-@kernel
-def square_forward_strided(geometry, self, out):
-    size = geometry[3]
-    at = np.uint64(0)
-    step_self = geometry[7]
-    for i0 in range(geometry[0]):
-        for i1 in range(geometry[1]):
-            for i2 in range(geometry[2]):
-                from_self = i0 * geometry[4] + i1 * geometry[5]
-                from_self += i2 * geometry[6]
-                for i in range(size):
-                    at_self = from_self + i * step_self
-                    out[at + i] = square(self[at_self])
-                at += size
-
-
 # reciprocal:
 #     1 / self
 @kernel
@@ -287,6 +336,36 @@ def reciprocal_forward_parallel(self, out):
         reciprocal_forward(self[low:high], out[low:high])
 
 
+@kernel
+def reciprocal_forward_rows(layouts, offsets, low, high, self, out):
+    size = layouts[0, 3]
+    step_self = layouts[0, 7]
+    spare_self = np.empty(0 if step_self == 1 else SPAN, self.dtype)
+    held_self = -1
+    begin_part = low
+    while begin_part < high:
+        row = begin_part // size
+        column = begin_part - row * size
+        end_part = min(begin_part + size - column, begin_part + SPAN, high)
+        i1 = row // layouts[0, 2]
+        i2 = row - i1 * layouts[0, 2]
+        i0 = i1 // layouts[0, 1]
+        i1 -= i0 * layouts[0, 1]
+        start = offsets[0] + i0 * layouts[0, 4] + i1 * layouts[0, 5]
+        start += i2 * layouts[0, 6] + column * step_self
+        if step_self == 1:
+            part_self = self[start : start + end_part - begin_part]
+        else:
+            part_self = spare_self[: end_part - begin_part]
+            if step_self != 0:
+                bring(self, start, step_self, part_self)
+            elif start != held_self:
+                bring(self, start, 0, spare_self[: min(size, SPAN)])
+            held_self = start
+        reciprocal_forward(part_self, out[begin_part:end_part])
+        begin_part = end_part
+
+
 # reciprocal, gradient of self:
 #     -grad * result * result
 @kernel
@@ -302,25 +381,6 @@ def reciprocal_backward_parallel(grad, result, out):
         low = part * CHUNK
         high = low + CHUNK if low + CHUNK < n else n
         reciprocal_backward(grad[low:high], result[low:high], out[low:high])
-
-
-# reciprocal:
-#     1 / self
-@kernel
-def reciprocal_forward_strided(geometry, self, out):
-    size = geometry[3]
-    at = np.uint64(0)
-    step_self = geometry[7]
-    number = self.dtype.type
-    for i0 in range(geometry[0]):
-        for i1 in range(geometry[1]):
-            for i2 in range(geometry[2]):
-                from_self = i0 * geometry[4] + i1 * geometry[5]
-                from_self += i2 * geometry[6]
-                for i in range(size):
-                    at_self = from_self + i * step_self
-                    out[at + i] = number(1) / self[at_self]
-                at += size
 
 
 # addcmul:
@@ -424,6 +484,70 @@ def addcmul_forward_general_parallel(self, tensor1, tensor2, value, out):
         )
 
 
+@kernel
+def addcmul_forward_general_rows(layouts, offsets, low, high, self, tensor1, tensor2, value, out):
+    size = layouts[0, 3]
+    step_self = layouts[0, 7]
+    spare_self = np.empty(0 if step_self == 1 else SPAN, self.dtype)
+    held_self = -1
+    step_tensor1 = layouts[1, 7]
+    spare_tensor1 = np.empty(0 if step_tensor1 == 1 else SPAN, tensor1.dtype)
+    held_tensor1 = -1
+    step_tensor2 = layouts[2, 7]
+    spare_tensor2 = np.empty(0 if step_tensor2 == 1 else SPAN, tensor2.dtype)
+    held_tensor2 = -1
+    begin_part = low
+    while begin_part < high:
+        row = begin_part // size
+        column = begin_part - row * size
+        end_part = min(begin_part + size - column, begin_part + SPAN, high)
+        i1 = row // layouts[0, 2]
+        i2 = row - i1 * layouts[0, 2]
+        i0 = i1 // layouts[0, 1]
+        i1 -= i0 * layouts[0, 1]
+        start = offsets[0] + i0 * layouts[0, 4] + i1 * layouts[0, 5]
+        start += i2 * layouts[0, 6] + column * step_self
+        if step_self == 1:
+            part_self = self[start : start + end_part - begin_part]
+        else:
+            part_self = spare_self[: end_part - begin_part]
+            if step_self != 0:
+                bring(self, start, step_self, part_self)
+            elif start != held_self:
+                bring(self, start, 0, spare_self[: min(size, SPAN)])
+            held_self = start
+        start = offsets[1] + i0 * layouts[1, 4] + i1 * layouts[1, 5]
+        start += i2 * layouts[1, 6] + column * step_tensor1
+        if step_tensor1 == 1:
+            part_tensor1 = tensor1[start : start + end_part - begin_part]
+        else:
+            part_tensor1 = spare_tensor1[: end_part - begin_part]
+            if step_tensor1 != 0:
+                bring(tensor1, start, step_tensor1, part_tensor1)
+            elif start != held_tensor1:
+                bring(tensor1, start, 0, spare_tensor1[: min(size, SPAN)])
+            held_tensor1 = start
+        start = offsets[2] + i0 * layouts[2, 4] + i1 * layouts[2, 5]
+        start += i2 * layouts[2, 6] + column * step_tensor2
+        if step_tensor2 == 1:
+            part_tensor2 = tensor2[start : start + end_part - begin_part]
+        else:
+            part_tensor2 = spare_tensor2[: end_part - begin_part]
+            if step_tensor2 != 0:
+                bring(tensor2, start, step_tensor2, part_tensor2)
+            elif start != held_tensor2:
+                bring(tensor2, start, 0, spare_tensor2[: min(size, SPAN)])
+            held_tensor2 = start
+        addcmul_forward_general(
+            part_self,
+            part_tensor1,
+            part_tensor2,
+            value,
+            out[begin_part:end_part],
+        )
+        begin_part = end_part
+
+
 # addcmul, gradient of tensor1, tensor2:
 #     grad * value * tensor2
 #     grad * value * tensor1
@@ -488,32 +612,3 @@ def addcmul_backward_tensor2_general_parallel(grad, tensor1, value, out):
         low = part * CHUNK
         high = low + CHUNK if low + CHUNK < n else n
         addcmul_backward_tensor2_general(grad[low:high], tensor1[low:high], value, out[low:high])
-
-
-# addcmul:
-#     self + value * tensor1 * tensor2
-@kernel
-def addcmul_forward_strided(geometry, self, tensor1, tensor2, value, out):
-    size = geometry[3]
-    at = np.uint64(0)
-    step_self = geometry[7]
-    step_tensor1 = geometry[11]
-    step_tensor2 = geometry[15]
-    number = self.dtype.type
-    value = number(value)
-    for i0 in range(geometry[0]):
-        for i1 in range(geometry[1]):
-            for i2 in range(geometry[2]):
-                from_self = i0 * geometry[4] + i1 * geometry[5]
-                from_self += i2 * geometry[6]
-                from_tensor1 = i0 * geometry[8] + i1 * geometry[9]
-                from_tensor1 += i2 * geometry[10]
-                from_tensor2 = i0 * geometry[12] + i1 * geometry[13]
-                from_tensor2 += i2 * geometry[14]
-                for i in range(size):
-                    at_self = from_self + i * step_self
-                    at_tensor1 = from_tensor1 + i * step_tensor1
-                    at_tensor2 = from_tensor2 + i * step_tensor2
-                    out_part_0 = value * tensor1[at_tensor1] * tensor2[at_tensor2]
-                    out[at + i] = self[at_self] + out_part_0
-                at += size

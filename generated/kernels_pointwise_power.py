@@ -492,6 +492,21 @@ def where_overload(condition, x, y):
     return where_any
 
 
+SPAN = 2048
+
+
+@register_jitable
+def bring(source, start, step, part):
+    """Elements that do not lie side by side, put so."""
+    if step == 0:
+        value = source[start]
+        for i in range(part.shape[0]):
+            part[i] = value
+    else:
+        for i in range(part.shape[0]):
+            part[i] = source[np.uint64(start + i * step)]
+
+
 # pow:
 #     self ** exponent
 @kernel
@@ -507,6 +522,50 @@ def pow_forward_parallel(self, exponent, out):
         low = part * CHUNK
         high = low + CHUNK if low + CHUNK < n else n
         pow_forward(self[low:high], exponent[low:high], out[low:high])
+
+
+@kernel
+def pow_forward_rows(layouts, offsets, low, high, self, exponent, out):
+    size = layouts[0, 3]
+    step_self = layouts[0, 7]
+    spare_self = np.empty(0 if step_self == 1 else SPAN, self.dtype)
+    held_self = -1
+    step_exponent = layouts[1, 7]
+    spare_exponent = np.empty(0 if step_exponent == 1 else SPAN, exponent.dtype)
+    held_exponent = -1
+    begin_part = low
+    while begin_part < high:
+        row = begin_part // size
+        column = begin_part - row * size
+        end_part = min(begin_part + size - column, begin_part + SPAN, high)
+        i1 = row // layouts[0, 2]
+        i2 = row - i1 * layouts[0, 2]
+        i0 = i1 // layouts[0, 1]
+        i1 -= i0 * layouts[0, 1]
+        start = offsets[0] + i0 * layouts[0, 4] + i1 * layouts[0, 5]
+        start += i2 * layouts[0, 6] + column * step_self
+        if step_self == 1:
+            part_self = self[start : start + end_part - begin_part]
+        else:
+            part_self = spare_self[: end_part - begin_part]
+            if step_self != 0:
+                bring(self, start, step_self, part_self)
+            elif start != held_self:
+                bring(self, start, 0, spare_self[: min(size, SPAN)])
+            held_self = start
+        start = offsets[1] + i0 * layouts[1, 4] + i1 * layouts[1, 5]
+        start += i2 * layouts[1, 6] + column * step_exponent
+        if step_exponent == 1:
+            part_exponent = exponent[start : start + end_part - begin_part]
+        else:
+            part_exponent = spare_exponent[: end_part - begin_part]
+            if step_exponent != 0:
+                bring(exponent, start, step_exponent, part_exponent)
+            elif start != held_exponent:
+                bring(exponent, start, 0, spare_exponent[: min(size, SPAN)])
+            held_exponent = start
+        pow_forward(part_self, part_exponent, out[begin_part:end_part])
+        begin_part = end_part
 
 
 # pow, gradient of self, exponent:
@@ -669,25 +728,3 @@ def pow_backward_self_scalar_exponent_parallel(grad, self, exponent, out):
         low = part * CHUNK
         high = low + CHUNK if low + CHUNK < n else n
         pow_backward_self_scalar_exponent(grad[low:high], self[low:high], exponent, out[low:high])
-
-
-# pow:
-#     self ** exponent
-@kernel
-def pow_forward_strided(geometry, self, exponent, out):
-    size = geometry[3]
-    at = np.uint64(0)
-    step_self = geometry[7]
-    step_exponent = geometry[11]
-    for i0 in range(geometry[0]):
-        for i1 in range(geometry[1]):
-            for i2 in range(geometry[2]):
-                from_self = i0 * geometry[4] + i1 * geometry[5]
-                from_self += i2 * geometry[6]
-                from_exponent = i0 * geometry[8] + i1 * geometry[9]
-                from_exponent += i2 * geometry[10]
-                for i in range(size):
-                    at_self = from_self + i * step_self
-                    at_exponent = from_exponent + i * step_exponent
-                    out[at + i] = pow(self[at_self], exponent[at_exponent])
-                at += size

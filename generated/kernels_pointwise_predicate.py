@@ -70,6 +70,21 @@ def isnan_overload(x):
     return isnan_any
 
 
+SPAN = 2048
+
+
+@register_jitable
+def bring(source, start, step, part):
+    """Elements that do not lie side by side, put so."""
+    if step == 0:
+        value = source[start]
+        for i in range(part.shape[0]):
+            part[i] = value
+    else:
+        for i in range(part.shape[0]):
+            part[i] = source[np.uint64(start + i * step)]
+
+
 # isnan:
 #     isnan(self)
 @kernel
@@ -87,22 +102,34 @@ def isnan_forward_parallel(self, out):
         isnan_forward(self[low:high], out[low:high])
 
 
-# isnan:
-#     isnan(self)
 @kernel
-def isnan_forward_strided(geometry, self, out):
-    size = geometry[3]
-    at = np.uint64(0)
-    step_self = geometry[7]
-    for i0 in range(geometry[0]):
-        for i1 in range(geometry[1]):
-            for i2 in range(geometry[2]):
-                from_self = i0 * geometry[4] + i1 * geometry[5]
-                from_self += i2 * geometry[6]
-                for i in range(size):
-                    at_self = from_self + i * step_self
-                    out[at + i] = isnan(self[at_self])
-                at += size
+def isnan_forward_rows(layouts, offsets, low, high, self, out):
+    size = layouts[0, 3]
+    step_self = layouts[0, 7]
+    spare_self = np.empty(0 if step_self == 1 else SPAN, self.dtype)
+    held_self = -1
+    begin_part = low
+    while begin_part < high:
+        row = begin_part // size
+        column = begin_part - row * size
+        end_part = min(begin_part + size - column, begin_part + SPAN, high)
+        i1 = row // layouts[0, 2]
+        i2 = row - i1 * layouts[0, 2]
+        i0 = i1 // layouts[0, 1]
+        i1 -= i0 * layouts[0, 1]
+        start = offsets[0] + i0 * layouts[0, 4] + i1 * layouts[0, 5]
+        start += i2 * layouts[0, 6] + column * step_self
+        if step_self == 1:
+            part_self = self[start : start + end_part - begin_part]
+        else:
+            part_self = spare_self[: end_part - begin_part]
+            if step_self != 0:
+                bring(self, start, step_self, part_self)
+            elif start != held_self:
+                bring(self, start, 0, spare_self[: min(size, SPAN)])
+            held_self = start
+        isnan_forward(part_self, out[begin_part:end_part])
+        begin_part = end_part
 
 
 # isinf:
@@ -122,22 +149,34 @@ def isinf_forward_parallel(self, out):
         isinf_forward(self[low:high], out[low:high])
 
 
-# isinf:
-#     isinf(self)
 @kernel
-def isinf_forward_strided(geometry, self, out):
-    size = geometry[3]
-    at = np.uint64(0)
-    step_self = geometry[7]
-    for i0 in range(geometry[0]):
-        for i1 in range(geometry[1]):
-            for i2 in range(geometry[2]):
-                from_self = i0 * geometry[4] + i1 * geometry[5]
-                from_self += i2 * geometry[6]
-                for i in range(size):
-                    at_self = from_self + i * step_self
-                    out[at + i] = isinf(self[at_self])
-                at += size
+def isinf_forward_rows(layouts, offsets, low, high, self, out):
+    size = layouts[0, 3]
+    step_self = layouts[0, 7]
+    spare_self = np.empty(0 if step_self == 1 else SPAN, self.dtype)
+    held_self = -1
+    begin_part = low
+    while begin_part < high:
+        row = begin_part // size
+        column = begin_part - row * size
+        end_part = min(begin_part + size - column, begin_part + SPAN, high)
+        i1 = row // layouts[0, 2]
+        i2 = row - i1 * layouts[0, 2]
+        i0 = i1 // layouts[0, 1]
+        i1 -= i0 * layouts[0, 1]
+        start = offsets[0] + i0 * layouts[0, 4] + i1 * layouts[0, 5]
+        start += i2 * layouts[0, 6] + column * step_self
+        if step_self == 1:
+            part_self = self[start : start + end_part - begin_part]
+        else:
+            part_self = spare_self[: end_part - begin_part]
+            if step_self != 0:
+                bring(self, start, step_self, part_self)
+            elif start != held_self:
+                bring(self, start, 0, spare_self[: min(size, SPAN)])
+            held_self = start
+        isinf_forward(part_self, out[begin_part:end_part])
+        begin_part = end_part
 
 
 # isfinite:
@@ -157,19 +196,31 @@ def isfinite_forward_parallel(self, out):
         isfinite_forward(self[low:high], out[low:high])
 
 
-# isfinite:
-#     isfinite(self)
 @kernel
-def isfinite_forward_strided(geometry, self, out):
-    size = geometry[3]
-    at = np.uint64(0)
-    step_self = geometry[7]
-    for i0 in range(geometry[0]):
-        for i1 in range(geometry[1]):
-            for i2 in range(geometry[2]):
-                from_self = i0 * geometry[4] + i1 * geometry[5]
-                from_self += i2 * geometry[6]
-                for i in range(size):
-                    at_self = from_self + i * step_self
-                    out[at + i] = isfinite(self[at_self])
-                at += size
+def isfinite_forward_rows(layouts, offsets, low, high, self, out):
+    size = layouts[0, 3]
+    step_self = layouts[0, 7]
+    spare_self = np.empty(0 if step_self == 1 else SPAN, self.dtype)
+    held_self = -1
+    begin_part = low
+    while begin_part < high:
+        row = begin_part // size
+        column = begin_part - row * size
+        end_part = min(begin_part + size - column, begin_part + SPAN, high)
+        i1 = row // layouts[0, 2]
+        i2 = row - i1 * layouts[0, 2]
+        i0 = i1 // layouts[0, 1]
+        i1 -= i0 * layouts[0, 1]
+        start = offsets[0] + i0 * layouts[0, 4] + i1 * layouts[0, 5]
+        start += i2 * layouts[0, 6] + column * step_self
+        if step_self == 1:
+            part_self = self[start : start + end_part - begin_part]
+        else:
+            part_self = spare_self[: end_part - begin_part]
+            if step_self != 0:
+                bring(self, start, step_self, part_self)
+            elif start != held_self:
+                bring(self, start, 0, spare_self[: min(size, SPAN)])
+            held_self = start
+        isfinite_forward(part_self, out[begin_part:end_part])
+        begin_part = end_part

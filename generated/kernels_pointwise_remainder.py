@@ -273,6 +273,21 @@ def remainder_overload(x, y):
     return {types.float32: remainder_float32, types.float64: remainder_float64}.get(x)
 
 
+SPAN = 2048
+
+
+@register_jitable
+def bring(source, start, step, part):
+    """Elements that do not lie side by side, put so."""
+    if step == 0:
+        value = source[start]
+        for i in range(part.shape[0]):
+            part[i] = value
+    else:
+        for i in range(part.shape[0]):
+            part[i] = source[np.uint64(start + i * step)]
+
+
 # remainder:
 #     self % other
 @kernel
@@ -288,6 +303,50 @@ def remainder_forward_parallel(self, other, out):
         low = part * CHUNK
         high = low + CHUNK if low + CHUNK < n else n
         remainder_forward(self[low:high], other[low:high], out[low:high])
+
+
+@kernel
+def remainder_forward_rows(layouts, offsets, low, high, self, other, out):
+    size = layouts[0, 3]
+    step_self = layouts[0, 7]
+    spare_self = np.empty(0 if step_self == 1 else SPAN, self.dtype)
+    held_self = -1
+    step_other = layouts[1, 7]
+    spare_other = np.empty(0 if step_other == 1 else SPAN, other.dtype)
+    held_other = -1
+    begin_part = low
+    while begin_part < high:
+        row = begin_part // size
+        column = begin_part - row * size
+        end_part = min(begin_part + size - column, begin_part + SPAN, high)
+        i1 = row // layouts[0, 2]
+        i2 = row - i1 * layouts[0, 2]
+        i0 = i1 // layouts[0, 1]
+        i1 -= i0 * layouts[0, 1]
+        start = offsets[0] + i0 * layouts[0, 4] + i1 * layouts[0, 5]
+        start += i2 * layouts[0, 6] + column * step_self
+        if step_self == 1:
+            part_self = self[start : start + end_part - begin_part]
+        else:
+            part_self = spare_self[: end_part - begin_part]
+            if step_self != 0:
+                bring(self, start, step_self, part_self)
+            elif start != held_self:
+                bring(self, start, 0, spare_self[: min(size, SPAN)])
+            held_self = start
+        start = offsets[1] + i0 * layouts[1, 4] + i1 * layouts[1, 5]
+        start += i2 * layouts[1, 6] + column * step_other
+        if step_other == 1:
+            part_other = other[start : start + end_part - begin_part]
+        else:
+            part_other = spare_other[: end_part - begin_part]
+            if step_other != 0:
+                bring(other, start, step_other, part_other)
+            elif start != held_other:
+                bring(other, start, 0, spare_other[: min(size, SPAN)])
+            held_other = start
+        remainder_forward(part_self, part_other, out[begin_part:end_part])
+        begin_part = end_part
 
 
 # remainder, gradient of other:
@@ -364,28 +423,6 @@ def remainder_forward_scalar_other_parallel(self, other, out):
         remainder_forward_scalar_other(self[low:high], other, out[low:high])
 
 
-# remainder:
-#     self % other
-@kernel
-def remainder_forward_strided(geometry, self, other, out):
-    size = geometry[3]
-    at = np.uint64(0)
-    step_self = geometry[7]
-    step_other = geometry[11]
-    for i0 in range(geometry[0]):
-        for i1 in range(geometry[1]):
-            for i2 in range(geometry[2]):
-                from_self = i0 * geometry[4] + i1 * geometry[5]
-                from_self += i2 * geometry[6]
-                from_other = i0 * geometry[8] + i1 * geometry[9]
-                from_other += i2 * geometry[10]
-                for i in range(size):
-                    at_self = from_self + i * step_self
-                    at_other = from_other + i * step_other
-                    out[at + i] = remainder(self[at_self], other[at_other])
-                at += size
-
-
 # lerp:
 #     self + weight * (end - self)
 @kernel
@@ -401,6 +438,64 @@ def lerp_forward_parallel(self, end, weight, out):
         low = part * CHUNK
         high = low + CHUNK if low + CHUNK < n else n
         lerp_forward(self[low:high], end[low:high], weight[low:high], out[low:high])
+
+
+@kernel
+def lerp_forward_rows(layouts, offsets, low, high, self, end, weight, out):
+    size = layouts[0, 3]
+    step_self = layouts[0, 7]
+    spare_self = np.empty(0 if step_self == 1 else SPAN, self.dtype)
+    held_self = -1
+    step_end = layouts[1, 7]
+    spare_end = np.empty(0 if step_end == 1 else SPAN, end.dtype)
+    held_end = -1
+    step_weight = layouts[2, 7]
+    spare_weight = np.empty(0 if step_weight == 1 else SPAN, weight.dtype)
+    held_weight = -1
+    begin_part = low
+    while begin_part < high:
+        row = begin_part // size
+        column = begin_part - row * size
+        end_part = min(begin_part + size - column, begin_part + SPAN, high)
+        i1 = row // layouts[0, 2]
+        i2 = row - i1 * layouts[0, 2]
+        i0 = i1 // layouts[0, 1]
+        i1 -= i0 * layouts[0, 1]
+        start = offsets[0] + i0 * layouts[0, 4] + i1 * layouts[0, 5]
+        start += i2 * layouts[0, 6] + column * step_self
+        if step_self == 1:
+            part_self = self[start : start + end_part - begin_part]
+        else:
+            part_self = spare_self[: end_part - begin_part]
+            if step_self != 0:
+                bring(self, start, step_self, part_self)
+            elif start != held_self:
+                bring(self, start, 0, spare_self[: min(size, SPAN)])
+            held_self = start
+        start = offsets[1] + i0 * layouts[1, 4] + i1 * layouts[1, 5]
+        start += i2 * layouts[1, 6] + column * step_end
+        if step_end == 1:
+            part_end = end[start : start + end_part - begin_part]
+        else:
+            part_end = spare_end[: end_part - begin_part]
+            if step_end != 0:
+                bring(end, start, step_end, part_end)
+            elif start != held_end:
+                bring(end, start, 0, spare_end[: min(size, SPAN)])
+            held_end = start
+        start = offsets[2] + i0 * layouts[2, 4] + i1 * layouts[2, 5]
+        start += i2 * layouts[2, 6] + column * step_weight
+        if step_weight == 1:
+            part_weight = weight[start : start + end_part - begin_part]
+        else:
+            part_weight = spare_weight[: end_part - begin_part]
+            if step_weight != 0:
+                bring(weight, start, step_weight, part_weight)
+            elif start != held_weight:
+                bring(weight, start, 0, spare_weight[: min(size, SPAN)])
+            held_weight = start
+        lerp_forward(part_self, part_end, part_weight, out[begin_part:end_part])
+        begin_part = end_part
 
 
 # lerp, gradient of self, end, weight:
@@ -563,33 +658,6 @@ def lerp_backward_end_weight_parallel(grad, self, end, weight, out_end, out_weig
         )
 
 
-# lerp:
-#     self + weight * (end - self)
-@kernel
-def lerp_forward_strided(geometry, self, end, weight, out):
-    size = geometry[3]
-    at = np.uint64(0)
-    step_self = geometry[7]
-    step_end = geometry[11]
-    step_weight = geometry[15]
-    for i0 in range(geometry[0]):
-        for i1 in range(geometry[1]):
-            for i2 in range(geometry[2]):
-                from_self = i0 * geometry[4] + i1 * geometry[5]
-                from_self += i2 * geometry[6]
-                from_end = i0 * geometry[8] + i1 * geometry[9]
-                from_end += i2 * geometry[10]
-                from_weight = i0 * geometry[12] + i1 * geometry[13]
-                from_weight += i2 * geometry[14]
-                for i in range(size):
-                    at_self = from_self + i * step_self
-                    at_end = from_end + i * step_end
-                    at_weight = from_weight + i * step_weight
-                    out_part_0 = weight[at_weight] * (end[at_end] - self[at_self])
-                    out[at + i] = self[at_self] + out_part_0
-                at += size
-
-
 # addcdiv:
 #     self + value * tensor1 / tensor2
 @kernel
@@ -696,6 +764,70 @@ def addcdiv_forward_general_parallel(self, tensor1, tensor2, value, out):
         )
 
 
+@kernel
+def addcdiv_forward_general_rows(layouts, offsets, low, high, self, tensor1, tensor2, value, out):
+    size = layouts[0, 3]
+    step_self = layouts[0, 7]
+    spare_self = np.empty(0 if step_self == 1 else SPAN, self.dtype)
+    held_self = -1
+    step_tensor1 = layouts[1, 7]
+    spare_tensor1 = np.empty(0 if step_tensor1 == 1 else SPAN, tensor1.dtype)
+    held_tensor1 = -1
+    step_tensor2 = layouts[2, 7]
+    spare_tensor2 = np.empty(0 if step_tensor2 == 1 else SPAN, tensor2.dtype)
+    held_tensor2 = -1
+    begin_part = low
+    while begin_part < high:
+        row = begin_part // size
+        column = begin_part - row * size
+        end_part = min(begin_part + size - column, begin_part + SPAN, high)
+        i1 = row // layouts[0, 2]
+        i2 = row - i1 * layouts[0, 2]
+        i0 = i1 // layouts[0, 1]
+        i1 -= i0 * layouts[0, 1]
+        start = offsets[0] + i0 * layouts[0, 4] + i1 * layouts[0, 5]
+        start += i2 * layouts[0, 6] + column * step_self
+        if step_self == 1:
+            part_self = self[start : start + end_part - begin_part]
+        else:
+            part_self = spare_self[: end_part - begin_part]
+            if step_self != 0:
+                bring(self, start, step_self, part_self)
+            elif start != held_self:
+                bring(self, start, 0, spare_self[: min(size, SPAN)])
+            held_self = start
+        start = offsets[1] + i0 * layouts[1, 4] + i1 * layouts[1, 5]
+        start += i2 * layouts[1, 6] + column * step_tensor1
+        if step_tensor1 == 1:
+            part_tensor1 = tensor1[start : start + end_part - begin_part]
+        else:
+            part_tensor1 = spare_tensor1[: end_part - begin_part]
+            if step_tensor1 != 0:
+                bring(tensor1, start, step_tensor1, part_tensor1)
+            elif start != held_tensor1:
+                bring(tensor1, start, 0, spare_tensor1[: min(size, SPAN)])
+            held_tensor1 = start
+        start = offsets[2] + i0 * layouts[2, 4] + i1 * layouts[2, 5]
+        start += i2 * layouts[2, 6] + column * step_tensor2
+        if step_tensor2 == 1:
+            part_tensor2 = tensor2[start : start + end_part - begin_part]
+        else:
+            part_tensor2 = spare_tensor2[: end_part - begin_part]
+            if step_tensor2 != 0:
+                bring(tensor2, start, step_tensor2, part_tensor2)
+            elif start != held_tensor2:
+                bring(tensor2, start, 0, spare_tensor2[: min(size, SPAN)])
+            held_tensor2 = start
+        addcdiv_forward_general(
+            part_self,
+            part_tensor1,
+            part_tensor2,
+            value,
+            out[begin_part:end_part],
+        )
+        begin_part = end_part
+
+
 # addcdiv, gradient of tensor1, tensor2:
 #     grad * value / tensor2
 #     -grad * value * tensor1 / (tensor2 * tensor2)
@@ -766,32 +898,3 @@ def addcdiv_backward_tensor2_general_parallel(grad, tensor1, tensor2, value, out
             value,
             out[low:high],
         )
-
-
-# addcdiv:
-#     self + value * tensor1 / tensor2
-@kernel
-def addcdiv_forward_strided(geometry, self, tensor1, tensor2, value, out):
-    size = geometry[3]
-    at = np.uint64(0)
-    step_self = geometry[7]
-    step_tensor1 = geometry[11]
-    step_tensor2 = geometry[15]
-    number = self.dtype.type
-    value = number(value)
-    for i0 in range(geometry[0]):
-        for i1 in range(geometry[1]):
-            for i2 in range(geometry[2]):
-                from_self = i0 * geometry[4] + i1 * geometry[5]
-                from_self += i2 * geometry[6]
-                from_tensor1 = i0 * geometry[8] + i1 * geometry[9]
-                from_tensor1 += i2 * geometry[10]
-                from_tensor2 = i0 * geometry[12] + i1 * geometry[13]
-                from_tensor2 += i2 * geometry[14]
-                for i in range(size):
-                    at_self = from_self + i * step_self
-                    at_tensor1 = from_tensor1 + i * step_tensor1
-                    at_tensor2 = from_tensor2 + i * step_tensor2
-                    out_part_0 = value * tensor1[at_tensor1] / tensor2[at_tensor2]
-                    out[at + i] = self[at_self] + out_part_0
-                at += size

@@ -102,6 +102,21 @@ def where_overload(condition, x, y):
     return where_any
 
 
+SPAN = 2048
+
+
+@register_jitable
+def bring(source, start, step, part):
+    """Elements that do not lie side by side, put so."""
+    if step == 0:
+        value = source[start]
+        for i in range(part.shape[0]):
+            part[i] = value
+    else:
+        for i in range(part.shape[0]):
+            part[i] = source[np.uint64(start + i * step)]
+
+
 # smooth_absolute_error:
 #     gap = self - target
 #     distance = abs(gap)
@@ -126,6 +141,50 @@ def smooth_absolute_error_forward_parallel(self, target, beta, out):
         low = part * CHUNK
         high = low + CHUNK if low + CHUNK < n else n
         smooth_absolute_error_forward(self[low:high], target[low:high], beta, out[low:high])
+
+
+@kernel
+def smooth_absolute_error_forward_rows(layouts, offsets, low, high, self, target, beta, out):
+    size = layouts[0, 3]
+    step_self = layouts[0, 7]
+    spare_self = np.empty(0 if step_self == 1 else SPAN, self.dtype)
+    held_self = -1
+    step_target = layouts[1, 7]
+    spare_target = np.empty(0 if step_target == 1 else SPAN, target.dtype)
+    held_target = -1
+    begin_part = low
+    while begin_part < high:
+        row = begin_part // size
+        column = begin_part - row * size
+        end_part = min(begin_part + size - column, begin_part + SPAN, high)
+        i1 = row // layouts[0, 2]
+        i2 = row - i1 * layouts[0, 2]
+        i0 = i1 // layouts[0, 1]
+        i1 -= i0 * layouts[0, 1]
+        start = offsets[0] + i0 * layouts[0, 4] + i1 * layouts[0, 5]
+        start += i2 * layouts[0, 6] + column * step_self
+        if step_self == 1:
+            part_self = self[start : start + end_part - begin_part]
+        else:
+            part_self = spare_self[: end_part - begin_part]
+            if step_self != 0:
+                bring(self, start, step_self, part_self)
+            elif start != held_self:
+                bring(self, start, 0, spare_self[: min(size, SPAN)])
+            held_self = start
+        start = offsets[1] + i0 * layouts[1, 4] + i1 * layouts[1, 5]
+        start += i2 * layouts[1, 6] + column * step_target
+        if step_target == 1:
+            part_target = target[start : start + end_part - begin_part]
+        else:
+            part_target = spare_target[: end_part - begin_part]
+            if step_target != 0:
+                bring(target, start, step_target, part_target)
+            elif start != held_target:
+                bring(target, start, 0, spare_target[: min(size, SPAN)])
+            held_target = start
+        smooth_absolute_error_forward(part_self, part_target, beta, out[begin_part:end_part])
+        begin_part = end_part
 
 
 # smooth_absolute_error, gradient of self, target:
@@ -215,37 +274,6 @@ def smooth_absolute_error_backward_target_parallel(grad, self, target, beta, out
         )
 
 
-# smooth_absolute_error:
-#     gap = self - target
-#     distance = abs(gap)
-#     slope = where(distance < beta, gap / beta, sign(gap))
-#     where(distance < beta, 0.5 * gap * gap / beta, distance - 0.5 * beta)
-@kernel
-def smooth_absolute_error_forward_strided(geometry, self, target, beta, out):
-    size = geometry[3]
-    at = np.uint64(0)
-    step_self = geometry[7]
-    step_target = geometry[11]
-    number = self.dtype.type
-    beta = number(beta)
-    for i0 in range(geometry[0]):
-        for i1 in range(geometry[1]):
-            for i2 in range(geometry[2]):
-                from_self = i0 * geometry[4] + i1 * geometry[5]
-                from_self += i2 * geometry[6]
-                from_target = i0 * geometry[8] + i1 * geometry[9]
-                from_target += i2 * geometry[10]
-                for i in range(size):
-                    at_self = from_self + i * step_self
-                    at_target = from_target + i * step_target
-                    gap = self[at_self] - target[at_target]
-                    distance = abs(gap)
-                    out_part_0 = number(0.5) * gap * gap / beta
-                    out_part_1 = distance - number(0.5) * beta
-                    out[at + i] = where(distance < beta, out_part_0, out_part_1)
-                at += size
-
-
 # huber_error:
 #     gap = self - target
 #     distance = abs(gap)
@@ -270,6 +298,50 @@ def huber_error_forward_parallel(self, target, delta, out):
         low = part * CHUNK
         high = low + CHUNK if low + CHUNK < n else n
         huber_error_forward(self[low:high], target[low:high], delta, out[low:high])
+
+
+@kernel
+def huber_error_forward_rows(layouts, offsets, low, high, self, target, delta, out):
+    size = layouts[0, 3]
+    step_self = layouts[0, 7]
+    spare_self = np.empty(0 if step_self == 1 else SPAN, self.dtype)
+    held_self = -1
+    step_target = layouts[1, 7]
+    spare_target = np.empty(0 if step_target == 1 else SPAN, target.dtype)
+    held_target = -1
+    begin_part = low
+    while begin_part < high:
+        row = begin_part // size
+        column = begin_part - row * size
+        end_part = min(begin_part + size - column, begin_part + SPAN, high)
+        i1 = row // layouts[0, 2]
+        i2 = row - i1 * layouts[0, 2]
+        i0 = i1 // layouts[0, 1]
+        i1 -= i0 * layouts[0, 1]
+        start = offsets[0] + i0 * layouts[0, 4] + i1 * layouts[0, 5]
+        start += i2 * layouts[0, 6] + column * step_self
+        if step_self == 1:
+            part_self = self[start : start + end_part - begin_part]
+        else:
+            part_self = spare_self[: end_part - begin_part]
+            if step_self != 0:
+                bring(self, start, step_self, part_self)
+            elif start != held_self:
+                bring(self, start, 0, spare_self[: min(size, SPAN)])
+            held_self = start
+        start = offsets[1] + i0 * layouts[1, 4] + i1 * layouts[1, 5]
+        start += i2 * layouts[1, 6] + column * step_target
+        if step_target == 1:
+            part_target = target[start : start + end_part - begin_part]
+        else:
+            part_target = spare_target[: end_part - begin_part]
+            if step_target != 0:
+                bring(target, start, step_target, part_target)
+            elif start != held_target:
+                bring(target, start, 0, spare_target[: min(size, SPAN)])
+            held_target = start
+        huber_error_forward(part_self, part_target, delta, out[begin_part:end_part])
+        begin_part = end_part
 
 
 # huber_error, gradient of self, target:
@@ -357,34 +429,3 @@ def huber_error_backward_target_parallel(grad, self, target, delta, out):
             delta,
             out[low:high],
         )
-
-
-# huber_error:
-#     gap = self - target
-#     distance = abs(gap)
-#     slope = where(distance <= delta, gap, delta * sign(gap))
-#     where(distance <= delta, 0.5 * gap * gap, delta * (distance - 0.5 * delta))
-@kernel
-def huber_error_forward_strided(geometry, self, target, delta, out):
-    size = geometry[3]
-    at = np.uint64(0)
-    step_self = geometry[7]
-    step_target = geometry[11]
-    number = self.dtype.type
-    delta = number(delta)
-    for i0 in range(geometry[0]):
-        for i1 in range(geometry[1]):
-            for i2 in range(geometry[2]):
-                from_self = i0 * geometry[4] + i1 * geometry[5]
-                from_self += i2 * geometry[6]
-                from_target = i0 * geometry[8] + i1 * geometry[9]
-                from_target += i2 * geometry[10]
-                for i in range(size):
-                    at_self = from_self + i * step_self
-                    at_target = from_target + i * step_target
-                    gap = self[at_self] - target[at_target]
-                    distance = abs(gap)
-                    out_part_0 = delta * (distance - number(0.5) * delta)
-                    out_part_1 = number(0.5) * gap * gap
-                    out[at + i] = where(distance <= delta, out_part_1, out_part_0)
-                at += size

@@ -114,6 +114,21 @@ def square_overload(x):
     return square_any
 
 
+SPAN = 2048
+
+
+@register_jitable
+def bring(source, start, step, part):
+    """Elements that do not lie side by side, put so."""
+    if step == 0:
+        value = source[start]
+        for i in range(part.shape[0]):
+            part[i] = value
+    else:
+        for i in range(part.shape[0]):
+            part[i] = source[np.uint64(start + i * step)]
+
+
 # sqrt:
 #     sqrt(self)
 @kernel
@@ -129,6 +144,36 @@ def sqrt_forward_parallel(self, out):
         low = part * CHUNK
         high = low + CHUNK if low + CHUNK < n else n
         sqrt_forward(self[low:high], out[low:high])
+
+
+@kernel
+def sqrt_forward_rows(layouts, offsets, low, high, self, out):
+    size = layouts[0, 3]
+    step_self = layouts[0, 7]
+    spare_self = np.empty(0 if step_self == 1 else SPAN, self.dtype)
+    held_self = -1
+    begin_part = low
+    while begin_part < high:
+        row = begin_part // size
+        column = begin_part - row * size
+        end_part = min(begin_part + size - column, begin_part + SPAN, high)
+        i1 = row // layouts[0, 2]
+        i2 = row - i1 * layouts[0, 2]
+        i0 = i1 // layouts[0, 1]
+        i1 -= i0 * layouts[0, 1]
+        start = offsets[0] + i0 * layouts[0, 4] + i1 * layouts[0, 5]
+        start += i2 * layouts[0, 6] + column * step_self
+        if step_self == 1:
+            part_self = self[start : start + end_part - begin_part]
+        else:
+            part_self = spare_self[: end_part - begin_part]
+            if step_self != 0:
+                bring(self, start, step_self, part_self)
+            elif start != held_self:
+                bring(self, start, 0, spare_self[: min(size, SPAN)])
+            held_self = start
+        sqrt_forward(part_self, out[begin_part:end_part])
+        begin_part = end_part
 
 
 # sqrt, gradient of self:
@@ -149,24 +194,6 @@ def sqrt_backward_parallel(grad, result, out):
         sqrt_backward(grad[low:high], result[low:high], out[low:high])
 
 
-# sqrt:
-#     sqrt(self)
-@kernel
-def sqrt_forward_strided(geometry, self, out):
-    size = geometry[3]
-    at = np.uint64(0)
-    step_self = geometry[7]
-    for i0 in range(geometry[0]):
-        for i1 in range(geometry[1]):
-            for i2 in range(geometry[2]):
-                from_self = i0 * geometry[4] + i1 * geometry[5]
-                from_self += i2 * geometry[6]
-                for i in range(size):
-                    at_self = from_self + i * step_self
-                    out[at + i] = sqrt(self[at_self])
-                at += size
-
-
 # rsqrt:
 #     rsqrt(self)
 @kernel
@@ -182,6 +209,36 @@ def rsqrt_forward_parallel(self, out):
         low = part * CHUNK
         high = low + CHUNK if low + CHUNK < n else n
         rsqrt_forward(self[low:high], out[low:high])
+
+
+@kernel
+def rsqrt_forward_rows(layouts, offsets, low, high, self, out):
+    size = layouts[0, 3]
+    step_self = layouts[0, 7]
+    spare_self = np.empty(0 if step_self == 1 else SPAN, self.dtype)
+    held_self = -1
+    begin_part = low
+    while begin_part < high:
+        row = begin_part // size
+        column = begin_part - row * size
+        end_part = min(begin_part + size - column, begin_part + SPAN, high)
+        i1 = row // layouts[0, 2]
+        i2 = row - i1 * layouts[0, 2]
+        i0 = i1 // layouts[0, 1]
+        i1 -= i0 * layouts[0, 1]
+        start = offsets[0] + i0 * layouts[0, 4] + i1 * layouts[0, 5]
+        start += i2 * layouts[0, 6] + column * step_self
+        if step_self == 1:
+            part_self = self[start : start + end_part - begin_part]
+        else:
+            part_self = spare_self[: end_part - begin_part]
+            if step_self != 0:
+                bring(self, start, step_self, part_self)
+            elif start != held_self:
+                bring(self, start, 0, spare_self[: min(size, SPAN)])
+            held_self = start
+        rsqrt_forward(part_self, out[begin_part:end_part])
+        begin_part = end_part
 
 
 # rsqrt, gradient of self:
@@ -200,21 +257,3 @@ def rsqrt_backward_parallel(grad, result, out):
         low = part * CHUNK
         high = low + CHUNK if low + CHUNK < n else n
         rsqrt_backward(grad[low:high], result[low:high], out[low:high])
-
-
-# rsqrt:
-#     rsqrt(self)
-@kernel
-def rsqrt_forward_strided(geometry, self, out):
-    size = geometry[3]
-    at = np.uint64(0)
-    step_self = geometry[7]
-    for i0 in range(geometry[0]):
-        for i1 in range(geometry[1]):
-            for i2 in range(geometry[2]):
-                from_self = i0 * geometry[4] + i1 * geometry[5]
-                from_self += i2 * geometry[6]
-                for i in range(size):
-                    at_self = from_self + i * step_self
-                    out[at + i] = rsqrt(self[at_self])
-                at += size

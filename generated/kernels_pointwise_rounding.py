@@ -116,6 +116,21 @@ def trunc_overload(x):
     return trunc_any
 
 
+SPAN = 2048
+
+
+@register_jitable
+def bring(source, start, step, part):
+    """Elements that do not lie side by side, put so."""
+    if step == 0:
+        value = source[start]
+        for i in range(part.shape[0]):
+            part[i] = value
+    else:
+        for i in range(part.shape[0]):
+            part[i] = source[np.uint64(start + i * step)]
+
+
 # floor:
 #     floor(self)
 @kernel
@@ -131,6 +146,36 @@ def floor_forward_parallel(self, out):
         low = part * CHUNK
         high = low + CHUNK if low + CHUNK < n else n
         floor_forward(self[low:high], out[low:high])
+
+
+@kernel
+def floor_forward_rows(layouts, offsets, low, high, self, out):
+    size = layouts[0, 3]
+    step_self = layouts[0, 7]
+    spare_self = np.empty(0 if step_self == 1 else SPAN, self.dtype)
+    held_self = -1
+    begin_part = low
+    while begin_part < high:
+        row = begin_part // size
+        column = begin_part - row * size
+        end_part = min(begin_part + size - column, begin_part + SPAN, high)
+        i1 = row // layouts[0, 2]
+        i2 = row - i1 * layouts[0, 2]
+        i0 = i1 // layouts[0, 1]
+        i1 -= i0 * layouts[0, 1]
+        start = offsets[0] + i0 * layouts[0, 4] + i1 * layouts[0, 5]
+        start += i2 * layouts[0, 6] + column * step_self
+        if step_self == 1:
+            part_self = self[start : start + end_part - begin_part]
+        else:
+            part_self = spare_self[: end_part - begin_part]
+            if step_self != 0:
+                bring(self, start, step_self, part_self)
+            elif start != held_self:
+                bring(self, start, 0, spare_self[: min(size, SPAN)])
+            held_self = start
+        floor_forward(part_self, out[begin_part:end_part])
+        begin_part = end_part
 
 
 # floor, gradient of self:
@@ -151,24 +196,6 @@ def floor_backward_parallel(out):
         floor_backward(out[low:high])
 
 
-# floor:
-#     floor(self)
-@kernel
-def floor_forward_strided(geometry, self, out):
-    size = geometry[3]
-    at = np.uint64(0)
-    step_self = geometry[7]
-    for i0 in range(geometry[0]):
-        for i1 in range(geometry[1]):
-            for i2 in range(geometry[2]):
-                from_self = i0 * geometry[4] + i1 * geometry[5]
-                from_self += i2 * geometry[6]
-                for i in range(size):
-                    at_self = from_self + i * step_self
-                    out[at + i] = floor(self[at_self])
-                at += size
-
-
 # ceil:
 #     ceil(self)
 @kernel
@@ -184,6 +211,36 @@ def ceil_forward_parallel(self, out):
         low = part * CHUNK
         high = low + CHUNK if low + CHUNK < n else n
         ceil_forward(self[low:high], out[low:high])
+
+
+@kernel
+def ceil_forward_rows(layouts, offsets, low, high, self, out):
+    size = layouts[0, 3]
+    step_self = layouts[0, 7]
+    spare_self = np.empty(0 if step_self == 1 else SPAN, self.dtype)
+    held_self = -1
+    begin_part = low
+    while begin_part < high:
+        row = begin_part // size
+        column = begin_part - row * size
+        end_part = min(begin_part + size - column, begin_part + SPAN, high)
+        i1 = row // layouts[0, 2]
+        i2 = row - i1 * layouts[0, 2]
+        i0 = i1 // layouts[0, 1]
+        i1 -= i0 * layouts[0, 1]
+        start = offsets[0] + i0 * layouts[0, 4] + i1 * layouts[0, 5]
+        start += i2 * layouts[0, 6] + column * step_self
+        if step_self == 1:
+            part_self = self[start : start + end_part - begin_part]
+        else:
+            part_self = spare_self[: end_part - begin_part]
+            if step_self != 0:
+                bring(self, start, step_self, part_self)
+            elif start != held_self:
+                bring(self, start, 0, spare_self[: min(size, SPAN)])
+            held_self = start
+        ceil_forward(part_self, out[begin_part:end_part])
+        begin_part = end_part
 
 
 # ceil, gradient of self:
@@ -204,24 +261,6 @@ def ceil_backward_parallel(out):
         ceil_backward(out[low:high])
 
 
-# ceil:
-#     ceil(self)
-@kernel
-def ceil_forward_strided(geometry, self, out):
-    size = geometry[3]
-    at = np.uint64(0)
-    step_self = geometry[7]
-    for i0 in range(geometry[0]):
-        for i1 in range(geometry[1]):
-            for i2 in range(geometry[2]):
-                from_self = i0 * geometry[4] + i1 * geometry[5]
-                from_self += i2 * geometry[6]
-                for i in range(size):
-                    at_self = from_self + i * step_self
-                    out[at + i] = ceil(self[at_self])
-                at += size
-
-
 # round:
 #     round(self)
 @kernel
@@ -237,6 +276,36 @@ def round_forward_parallel(self, out):
         low = part * CHUNK
         high = low + CHUNK if low + CHUNK < n else n
         round_forward(self[low:high], out[low:high])
+
+
+@kernel
+def round_forward_rows(layouts, offsets, low, high, self, out):
+    size = layouts[0, 3]
+    step_self = layouts[0, 7]
+    spare_self = np.empty(0 if step_self == 1 else SPAN, self.dtype)
+    held_self = -1
+    begin_part = low
+    while begin_part < high:
+        row = begin_part // size
+        column = begin_part - row * size
+        end_part = min(begin_part + size - column, begin_part + SPAN, high)
+        i1 = row // layouts[0, 2]
+        i2 = row - i1 * layouts[0, 2]
+        i0 = i1 // layouts[0, 1]
+        i1 -= i0 * layouts[0, 1]
+        start = offsets[0] + i0 * layouts[0, 4] + i1 * layouts[0, 5]
+        start += i2 * layouts[0, 6] + column * step_self
+        if step_self == 1:
+            part_self = self[start : start + end_part - begin_part]
+        else:
+            part_self = spare_self[: end_part - begin_part]
+            if step_self != 0:
+                bring(self, start, step_self, part_self)
+            elif start != held_self:
+                bring(self, start, 0, spare_self[: min(size, SPAN)])
+            held_self = start
+        round_forward(part_self, out[begin_part:end_part])
+        begin_part = end_part
 
 
 # round, gradient of self:
@@ -257,24 +326,6 @@ def round_backward_parallel(out):
         round_backward(out[low:high])
 
 
-# round:
-#     round(self)
-@kernel
-def round_forward_strided(geometry, self, out):
-    size = geometry[3]
-    at = np.uint64(0)
-    step_self = geometry[7]
-    for i0 in range(geometry[0]):
-        for i1 in range(geometry[1]):
-            for i2 in range(geometry[2]):
-                from_self = i0 * geometry[4] + i1 * geometry[5]
-                from_self += i2 * geometry[6]
-                for i in range(size):
-                    at_self = from_self + i * step_self
-                    out[at + i] = round(self[at_self])
-                at += size
-
-
 # trunc:
 #     trunc(self)
 @kernel
@@ -290,6 +341,36 @@ def trunc_forward_parallel(self, out):
         low = part * CHUNK
         high = low + CHUNK if low + CHUNK < n else n
         trunc_forward(self[low:high], out[low:high])
+
+
+@kernel
+def trunc_forward_rows(layouts, offsets, low, high, self, out):
+    size = layouts[0, 3]
+    step_self = layouts[0, 7]
+    spare_self = np.empty(0 if step_self == 1 else SPAN, self.dtype)
+    held_self = -1
+    begin_part = low
+    while begin_part < high:
+        row = begin_part // size
+        column = begin_part - row * size
+        end_part = min(begin_part + size - column, begin_part + SPAN, high)
+        i1 = row // layouts[0, 2]
+        i2 = row - i1 * layouts[0, 2]
+        i0 = i1 // layouts[0, 1]
+        i1 -= i0 * layouts[0, 1]
+        start = offsets[0] + i0 * layouts[0, 4] + i1 * layouts[0, 5]
+        start += i2 * layouts[0, 6] + column * step_self
+        if step_self == 1:
+            part_self = self[start : start + end_part - begin_part]
+        else:
+            part_self = spare_self[: end_part - begin_part]
+            if step_self != 0:
+                bring(self, start, step_self, part_self)
+            elif start != held_self:
+                bring(self, start, 0, spare_self[: min(size, SPAN)])
+            held_self = start
+        trunc_forward(part_self, out[begin_part:end_part])
+        begin_part = end_part
 
 
 # trunc, gradient of self:
@@ -308,21 +389,3 @@ def trunc_backward_parallel(out):
         low = part * CHUNK
         high = low + CHUNK if low + CHUNK < n else n
         trunc_backward(out[low:high])
-
-
-# trunc:
-#     trunc(self)
-@kernel
-def trunc_forward_strided(geometry, self, out):
-    size = geometry[3]
-    at = np.uint64(0)
-    step_self = geometry[7]
-    for i0 in range(geometry[0]):
-        for i1 in range(geometry[1]):
-            for i2 in range(geometry[2]):
-                from_self = i0 * geometry[4] + i1 * geometry[5]
-                from_self += i2 * geometry[6]
-                for i in range(size):
-                    at_self = from_self + i * step_self
-                    out[at + i] = trunc(self[at_self])
-                at += size

@@ -468,6 +468,21 @@ def where_overload(condition, x, y):
     return where_any
 
 
+SPAN = 2048
+
+
+@register_jitable
+def bring(source, start, step, part):
+    """Elements that do not lie side by side, put so."""
+    if step == 0:
+        value = source[start]
+        for i in range(part.shape[0]):
+            part[i] = value
+    else:
+        for i in range(part.shape[0]):
+            part[i] = source[np.uint64(start + i * step)]
+
+
 # softplus:
 #     where(self * beta > threshold, self, log1p(exp(self * beta)) / beta)
 @kernel
@@ -526,6 +541,36 @@ def softplus_forward_general_parallel(self, beta, threshold, out):
         softplus_forward_general(self[low:high], beta, threshold, out[low:high])
 
 
+@kernel
+def softplus_forward_general_rows(layouts, offsets, low, high, self, beta, threshold, out):
+    size = layouts[0, 3]
+    step_self = layouts[0, 7]
+    spare_self = np.empty(0 if step_self == 1 else SPAN, self.dtype)
+    held_self = -1
+    begin_part = low
+    while begin_part < high:
+        row = begin_part // size
+        column = begin_part - row * size
+        end_part = min(begin_part + size - column, begin_part + SPAN, high)
+        i1 = row // layouts[0, 2]
+        i2 = row - i1 * layouts[0, 2]
+        i0 = i1 // layouts[0, 1]
+        i1 -= i0 * layouts[0, 1]
+        start = offsets[0] + i0 * layouts[0, 4] + i1 * layouts[0, 5]
+        start += i2 * layouts[0, 6] + column * step_self
+        if step_self == 1:
+            part_self = self[start : start + end_part - begin_part]
+        else:
+            part_self = spare_self[: end_part - begin_part]
+            if step_self != 0:
+                bring(self, start, step_self, part_self)
+            elif start != held_self:
+                bring(self, start, 0, spare_self[: min(size, SPAN)])
+            held_self = start
+        softplus_forward_general(part_self, beta, threshold, out[begin_part:end_part])
+        begin_part = end_part
+
+
 # softplus, gradient of self:
 #     where(self * beta > threshold, grad, grad * sigmoid(self * beta))
 @kernel
@@ -545,26 +590,3 @@ def softplus_backward_general_parallel(grad, self, beta, threshold, out):
         low = part * CHUNK
         high = low + CHUNK if low + CHUNK < n else n
         softplus_backward_general(grad[low:high], self[low:high], beta, threshold, out[low:high])
-
-
-# softplus:
-#     where(self * beta > threshold, self, log1p(exp(self * beta)) / beta)
-@kernel
-def softplus_forward_strided(geometry, self, beta, threshold, out):
-    size = geometry[3]
-    at = np.uint64(0)
-    step_self = geometry[7]
-    number = self.dtype.type
-    beta = number(beta)
-    threshold = number(threshold)
-    for i0 in range(geometry[0]):
-        for i1 in range(geometry[1]):
-            for i2 in range(geometry[2]):
-                from_self = i0 * geometry[4] + i1 * geometry[5]
-                from_self += i2 * geometry[6]
-                for i in range(size):
-                    at_self = from_self + i * step_self
-                    out_part_0 = log1p(exp(self[at_self] * beta)) / beta
-                    out_part_1 = self[at_self] * beta > threshold
-                    out[at + i] = where(out_part_1, self[at_self], out_part_0)
-                at += size

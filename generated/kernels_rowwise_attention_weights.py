@@ -313,75 +313,85 @@ def log_overload(x):
     return {types.float32: log_float32, types.float64: log_float64}.get(x)
 
 
-@register_jitable(fastmath={"nnan", "nsz", "reassoc"})
-def largest_number(x):
-    """The largest element of a lane without nan."""
-    best = x[0]
-    for i in range(x.shape[0]):
-        best = x[i] if x[i] > best else best
-    return best
+def extremum(name):
+    """An LLVM operation on two floating numbers: the larger or smaller, or nan if one is."""
+
+    @intrinsic
+    def operation(typing_context, x, y):
+        def generate(context, builder, signature, arguments):
+            kind = arguments[0].type
+            function = ir.FunctionType(kind, [kind, kind])
+            operation = builder.module.declare_intrinsic(name, [kind], function)
+            return builder.call(operation, arguments)
+
+        return x(x, y), generate
+
+    return operation
 
 
-@register_jitable(fastmath={"nnan", "nsz", "reassoc"})
-def smallest_number(x):
-    """The smallest element of a lane without nan."""
-    best = x[0]
-    for i in range(x.shape[0]):
-        best = x[i] if x[i] < best else best
-    return best
+larger_float = extremum("llvm.maximum")
+smaller_float = extremum("llvm.minimum")
 
 
-@register_jitable
-def nan_position(x):
-    """Index of the first nan of a lane, -1 when there is none."""
-    count = 0
-    for i in range(x.shape[0]):
-        count += x[i] != x[i]
-    if count:
-        for i in range(x.shape[0]):
-            if x[i] != x[i]:
-                return i
-    return -1
+def larger(x, y):
+    raise NotImplementedError
+
+
+@overload(larger)
+def larger_overload(x, y):
+    if isinstance(x, types.Float):
+        return lambda x, y: larger_float(x, y)
+    return lambda x, y: y if y > x else x
+
+
+def smaller(x, y):
+    raise NotImplementedError
+
+
+@overload(smaller)
+def smaller_overload(x, y):
+    if isinstance(x, types.Float):
+        return lambda x, y: smaller_float(x, y)
+    return lambda x, y: y if y < x else x
 
 
 @register_jitable
 def lane_max(x):
-    """The largest element, or nan if there is one (only then does the order matter)."""
-    at = nan_position(x)
-    return x[at] if at >= 0 else largest_number(x)
+    """The largest element, or nan if there is one."""
+    best = x[0]
+    for i in range(x.shape[0]):
+        best = larger(best, x[i])
+    return best
 
 
 @register_jitable
 def lane_min(x):
     """The smallest element, or nan if there is one."""
-    at = nan_position(x)
-    return x[at] if at >= 0 else smallest_number(x)
+    best = x[0]
+    for i in range(x.shape[0]):
+        best = smaller(best, x[i])
+    return best
+
+
+@register_jitable
+def position_of(best, x):
+    """Index of the first element that equals `best`, or is nan if that is."""
+    for i in range(x.shape[0]):
+        if x[i] == best or (best != best and x[i] != x[i]):
+            return i
+    return 0
 
 
 @register_jitable
 def lane_argmax(x):
     """Index of the first largest element; the first nan counts as largest."""
-    at = nan_position(x)
-    if at >= 0:
-        return at
-    at = 0
-    for i in range(x.shape[0]):
-        if x[i] > x[at]:
-            at = i
-    return at
+    return position_of(lane_max(x), x)
 
 
 @register_jitable
 def lane_argmin(x):
     """Index of the first smallest element; the first nan counts as smallest."""
-    at = nan_position(x)
-    if at >= 0:
-        return at
-    at = 0
-    for i in range(x.shape[0]):
-        if x[i] < x[at]:
-            at = i
-    return at
+    return position_of(lane_min(x), x)
 
 
 def accumulator(x):

@@ -104,7 +104,7 @@ OPERATORS = [
             {"input": [2, 2, 6], "kernel_size": 2},
             {"input": [2, 7], "kernel_size": 3, "stride": 2, "padding": 1},
         ],
-        reference="references.max_pool1d(input, kernel_size, stride, padding, dilation, ceil_mode)",
+        reference="references.max_pool1d(input, kernel_size, stride, padding, dilation, ceil_mode, True)",
     ),
     declared(
         name="avg_pool1d",

@@ -23,7 +23,7 @@ OPERATORS = [
         ),
         outputs=(("result", False),),
         gradients={
-            "self": "scatter_add_src(new_zeros(grad, shape(self)), dim, index, grad)",
+            "self": "gathered_back(grad, dim, index, shape(self))",
         },
         jvp={
             "self": "gather",
@@ -39,6 +39,38 @@ OPERATORS = [
             {"self": [], "dim": 0, "index": {"shape": [3], "below": 1}},
         ],
         reference="references.gather(self, dim, index)",
+    ),
+    declared(
+        name="gathered_back",
+        public="gathered_back",
+        overload="",
+        family="kernel",
+        group="indexing",
+        namespace=("internal",),
+        signature="gathered_back(Tensor self, int dim, Tensor index, int[] size) -> Tensor",
+        doc="Zeros of a size plus the elements of the input at the places that `index` names.",
+        arguments=(
+            ("self", "Tensor", False, False, False, False, False, False, None),
+            ("dim", "int", False, False, False, False, False, False, None),
+            ("index", "Tensor", False, False, False, False, False, False, None),
+            ("size", "int", False, False, True, False, False, False, None),
+        ),
+        outputs=(("result", False),),
+        gradients={
+            "self": "gather(grad, dim, index)",
+        },
+        jvp={
+            "self": "gathered_back",
+        },
+        differentiable=("self",),
+        differentiable_outputs=("result",),
+        samples={},
+        points={},
+        calls=[
+            {"self": [3, 2], "dim": 1, "index": {"shape": [3, 2], "below": 4}, "size": [3, 4]},
+            {"self": [4, 2], "dim": 0, "index": {"shape": [4, 2], "below": 3}, "size": [3, 3]},
+        ],
+        reference=None,
     ),
     declared(
         name="scatter_add_src",

@@ -40,7 +40,7 @@ OPERATORS = [
             {"input": [2, 7, 6], "kernel_size": 3, "stride": 1, "padding": 1},
             {"input": [2, 8, 7], "kernel_size": 4, "stride": [3, 2], "padding": [2, 1]},
         ],
-        reference="references.max_pool2d(input, kernel_size, stride, padding, dilation, ceil_mode)",
+        reference="references.max_pool2d(input, kernel_size, stride, padding, dilation, ceil_mode, True)",
     ),
     declared(
         name="pool_scatter",

@@ -60,7 +60,7 @@ OPERATORS = [
         outputs=(("result", False),),
         gradients={
             "input": "matmul(grad, weight)",
-            "weight": "mm(t(flatten(unsqueeze(grad, 0), 0, -2)), flatten(unsqueeze(input, 0), 0, -2))",
+            "weight": "product_over_rows(grad, input)",
             "bias": "grad",
         },
         jvp={
@@ -78,5 +78,38 @@ OPERATORS = [
             {"input": [4], "weight": [2, 4], "bias": [2]},
         ],
         reference="numpy.dot(input, numpy.transpose(weight)) + bias",
+    ),
+    declared(
+        name="product_over_rows",
+        public="product_over_rows",
+        overload="",
+        family="kernel",
+        group="product",
+        namespace=("internal",),
+        signature="product_over_rows(Tensor self, Tensor other) -> Tensor",
+        doc="Product of the transposed input and `other`, (..., m) and (..., n), all rows of a batch in one.",
+        arguments=(
+            ("self", "Tensor", False, False, False, False, False, False, None),
+            ("other", "Tensor", False, False, False, False, False, False, None),
+        ),
+        outputs=(("result", False),),
+        gradients={
+            "self": "linear(other, grad)",
+            "other": "matmul(self, grad)",
+        },
+        jvp={
+            "self": "product_over_rows",
+            "other": "product_over_rows",
+        },
+        differentiable=("self", "other"),
+        differentiable_outputs=("result",),
+        samples={},
+        points={},
+        calls=[
+            {"self": [3, 4], "other": [3, 2]},
+            {"self": [2, 3, 4], "other": [2, 3, 2]},
+            {"self": [4], "other": [2]},
+        ],
+        reference="references.product_over_rows(self, other)",
     ),
 ]

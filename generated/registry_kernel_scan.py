@@ -22,7 +22,7 @@ OPERATORS = [
         ),
         outputs=(("result", False),),
         gradients={
-            "self": "flip(cumsum(flip(grad, dim), dim), dim)",
+            "self": "reverse_cumsum(grad, dim)",
         },
         jvp={
             "self": "cumsum",
@@ -38,6 +38,36 @@ OPERATORS = [
             {"self": [0, 3], "dim": 0},
         ],
         reference="numpy.reshape(numpy.cumsum(self, axis=dim), numpy.shape(self))",
+    ),
+    declared(
+        name="reverse_cumsum",
+        public="reverse_cumsum",
+        overload="",
+        family="kernel",
+        group="scan",
+        namespace=("internal",),
+        signature="reverse_cumsum(Tensor self, int dim) -> Tensor",
+        doc="Sums of the elements from each one on along a dimension.",
+        arguments=(
+            ("self", "Tensor", False, False, False, False, False, False, None),
+            ("dim", "int", False, False, False, False, False, False, None),
+        ),
+        outputs=(("result", False),),
+        gradients={
+            "self": "cumsum(grad, dim)",
+        },
+        jvp={
+            "self": "reverse_cumsum",
+        },
+        differentiable=("self",),
+        differentiable_outputs=("result",),
+        samples={},
+        points={},
+        calls=[
+            {"self": [3, 4], "dim": 1},
+            {"self": [6, 4], "dim": 0},
+        ],
+        reference="numpy.flip(numpy.cumsum(numpy.flip(self, dim), axis=dim), dim)",
     ),
     declared(
         name="cumprod",

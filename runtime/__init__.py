@@ -3,6 +3,9 @@
 `import rederive as torch` runs ordinary PyTorch CPU programs as far as the features exist here.
 """
 
+from . import idling  # before anything else: it loads NumPy
+
+# isort: split
 from . import (
     autograd,
     both_ways,

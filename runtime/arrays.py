@@ -12,8 +12,9 @@ from .dispatch import dispatch
 from .geometry import Size
 from .graph import Nowhere
 from .modes import modes
-from .operator import Operator, TensorNode, as_tensor, tie
+from .operator import Operator, as_tensor
 from .operator import public_name as _public
+from .operator_nodes import TensorNode, tie
 from .tensor import Tensor, from_array, view_of
 from .view_marks import INFERENCE, MANY, NO_GRAD
 
@@ -41,31 +42,54 @@ def hand_written(name):
     return getattr(kernels, name)
 
 
+KNOWN = 1024
+
+
 class ArrayOperator(Operator):
     """An operator that calls a function on arrays (NumPy, SciPy or a hand-written kernel)."""
 
     def __init__(self, *, call, **common):
         super().__init__(**common)
         self.function = call
+        self.known = set()  # shapes and dtypes that were found right as they are
 
     def call(self, *args):
         """Call the function on arrays, wrap what it returns and record the node."""
-        args = self._promoted(args)
-        if self.shapes:
-            self.check_shapes(args)
+        key = None if self.many else self._key(args)
+        if key not in self.known:
+            promoted = self._promoted(args)
+            if self.shapes:
+                self.check_shapes(promoted)
+            if key is not None and all(a is b for a, b in zip(args, promoted, strict=True)):
+                if len(self.known) >= KNOWN:
+                    self.known.clear()
+                self.known.add(key)
+            args = promoted
         plain = [self._plain(name, value) for name, value in zip(self.arguments, args, strict=True)]
         try:
             with np.errstate(all="ignore"):
                 returned = self.function(*plain)
         except (ValueError, TypeError, IndexError, np.linalg.LinAlgError) as error:
             raise _explained(self, args, error) from error
-        several = len(self.outputs) > 1
-        results = [
-            from_array(np.asarray(value)) for value in (returned if several else (returned,))
-        ]
+        several = self.result_type is not None
+        results = [from_array(value) for value in (returned if several else (returned,))]
         if self.needs_graph(args):
             self.record(args, results)
         return self.result_type(results) if several else results[0]
+
+    def _key(self, args):
+        """What decides whether tensors are converted and fit each other; None if not that alone."""
+        key = [dtypes.default.dtype]
+        for position in self.tensor_positions:
+            value = args[position]
+            if isinstance(value, Tensor):
+                key.append(value.shape)
+                key.append(value.dtype)
+            elif value is None:
+                key.append(None)
+            else:
+                return None
+        return tuple(key)
 
     def _promoted(self, args):
         """Tensor arguments in one dtype where the entry asks for promotion."""
@@ -257,7 +281,7 @@ class ViewNode(TensorNode):
     __slots__ = ()
 
     def apply_differentiable(self, grad):
-        recipe = self.general.lanes
+        recipe = self.general.details
         return _placed(grad if recipe.index is None else [grad], recipe)
 
 
@@ -298,7 +322,7 @@ class PlaceBackward0(TensorNode):
     __slots__ = ()
 
     def apply_differentiable(self, grad):
-        recipe = self.general.lanes
+        recipe = self.general.details
         if recipe.index is not None:
             return recipe.view(grad)
         return tuple(dispatch(recipe.op, grad, *recipe.args))

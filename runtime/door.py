@@ -11,7 +11,8 @@ from .graph import freed, next_sequence
 from .inplace import inplace, inplace_view
 from .modes import modes
 from .namespace import ops
-from .operator import TensorNode, expired, return_type, spread, total, unpack
+from .operator import return_type, spread, total
+from .operator_nodes import TensorNode, expired, unpack
 from .pointwise import Pointwise, PointwiseNode
 from .register import register
 from .resizing import write_out

@@ -103,7 +103,7 @@ def _tangents(forward_ad, op, value, position):
 
 def _along(op, args, result, tangents):
     """The tangent by the entry's own formulas."""
-    from .operator import fit
+    from .operator_nodes import fit
 
     filled = []
     for position, tangent in zip(op.differentiable_positions, tangents, strict=True):

@@ -9,7 +9,7 @@ from .arrays import register
 from .factories import empty_strided, zeros
 from .forward import outer_levels
 from .modes import modes
-from .operator import tie
+from .operator_nodes import tie
 from .tensor import Tensor, view_of
 from .view_history import AsStridedBackward0, region
 

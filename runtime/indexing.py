@@ -23,7 +23,8 @@ from .geometry import Size
 from .graph import begin
 from .modes import modes
 from .namespace import ops
-from .operator import General, TensorNode, fit
+from .operator import General
+from .operator_nodes import TensorNode, fit
 from .tensor import Tensor, from_array, view_of
 
 _BAD_KEY = (
@@ -331,7 +332,7 @@ class IndexPutBackward0(TensorNode):
     __slots__ = ()
 
     def apply_differentiable(self, grad):
-        chosen, general = self.general.lanes, self.general
+        chosen, general = self.general.details, self.general
         past = written = None
         if self.edges[0] is not None:
             past = ops.masked_fill(grad, from_array(chosen >= 0), 0)

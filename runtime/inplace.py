@@ -11,7 +11,8 @@ from . import dtypes, inference
 from .dispatch import profiled, profiling
 from .graph import begin, retain_grad
 from .modes import modes
-from .operator import General, TensorNode, new, shell
+from .operator import General, new, shell
+from .operator_nodes import TensorNode
 from .tensor import Tensor, from_flat
 from .view_marks import outdate
 
@@ -226,7 +227,7 @@ class Severed(TensorNode):
 
     def apply_differentiable(self, grad):
         from .factories import zeros
-        from .operator import fit
+        from .operator_nodes import fit
 
         general = self.general
         past = None

@@ -157,24 +157,34 @@ def _collect(package):
 
 
 def _reference(declared):
-    """(NumPy's function, names) if the reference is one call of it on bare arguments."""
+    """(NumPy's function, names) if the reference is one call of it on arguments.
+
+    These are bare, or given to a function that says them in NumPy's way.
+    """
     if declared.reference is None:
         return None
     call = ast.parse(declared.reference.strip(), mode="eval").body
     if not isinstance(call, ast.Call):
         return None
     path = ast.unparse(call.func).split(".")
-    values = [*call.args, *(keyword.value for keyword in call.keywords)]
+    placed = [_argument(value) for value in call.args]
+    named = {keyword.arg: _argument(keyword.value) for keyword in call.keywords}
     known = {argument.name for argument in declared.arguments}
-    if path[0] != "numpy" or any(getattr(v, "id", None) not in known for v in values):
+    if path[0] != "numpy" or not known.issuperset([*placed, *named.values()]):
         return None
     function = np
     for part in path[1:]:
         function = getattr(function, part)
     parameters = _parameters(function)
-    names = dict(zip(parameters, (v.id for v in call.args), strict=False))
-    names |= {keyword.arg: keyword.value.id for keyword in call.keywords}
+    names = dict(zip(parameters, placed, strict=False)) | named
     return function, _completed(names, parameters, known)
+
+
+def _argument(value):
+    """The name of an argument, also as the only one of a function that adapts it."""
+    if isinstance(value, ast.Call) and len(value.args) == 1 and not value.keywords:
+        value = value.args[0]
+    return getattr(value, "id", None)
 
 
 def _by_name(function, declared):

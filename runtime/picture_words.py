@@ -10,7 +10,7 @@ import numpy as np
 from . import dtypes
 from .arrays import Recipe
 from .autograd.function import FunctionCtx
-from .rowwise import Lanes
+from .lanes import Lanes
 from .saved_values import Packed
 from .tensor import Tensor
 from .view_history import Region
@@ -181,7 +181,7 @@ def node_lines(node, length):
             if kind in ("value", "shape", "dtype"):
                 attributes[name] = node.saved[3 * index]
     # how the node was called, where it does not save that
-    recipe = None if node.general is None else getattr(node.general, "lanes", None)
+    recipe = None if node.general is None else getattr(node.general, "details", None)
     if isinstance(recipe, Recipe):
         attributes |= dict(zip(recipe.op.arguments[1:], recipe.args, strict=False))
     elif isinstance(recipe, Lanes):

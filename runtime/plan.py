@@ -1,6 +1,6 @@
-"""How operands of different shapes and strides line up, and the geometry a kernel gets.
+"""How operands of different shapes and strides line up, as layouts that kernels walk through.
 
-Plans depend only on shapes and strides, so they are computed once and kept.
+A layout depends only on shapes and strides, so each is computed once and kept.
 """
 
 from __future__ import annotations
@@ -9,47 +9,56 @@ from functools import lru_cache
 
 import numpy as np
 
-from .geometry import Size, broadcast_shapes
+from .geometry import broadcast_strides, coalesce, contiguous_strides
 
 LIMIT = 4
+SHORT = 64
 
 
 @lru_cache(maxsize=4096)
-def broadcast_plan(shapes, strides):
-    """(result shape, geometry or None) for operands broadcast together.
+def layout(shape, strides, to):
+    """Where the elements of an operand lie when it is broadcast to the shape `to`.
 
-    The geometry is an array of unsigned integers: four sizes, then four strides for each
-    operand, 0 where it is broadcast. None means that after coalescing more than four
-    dimensions remain; the caller then makes its operands dense.
+    (array of four sizes and four strides, period): the elements repeat after `period` of them.
+    None if more than four dimensions remain after merging those that go on evenly.
     """
-    shape = broadcast_shapes(*shapes)
-    rows = []
-    for own, steps in zip(shapes, strides, strict=True):
-        missing = len(shape) - len(own)
-        rows.append(
-            [0] * missing + [0 if n == 1 else step for n, step in zip(own, steps, strict=True)]
-        )
-    sizes, rows = _coalesce(list(shape), rows)
-    if len(sizes) > LIMIT:
-        return Size(shape), None
-    pad = LIMIT - len(sizes)
-    sizes = [1] * pad + sizes
-    values = list(sizes)
-    for row in rows:
-        values += [0] * pad + row
-    return Size(shape), np.array(values, dtype=np.uint64)
+    loops = coalesce(to, [broadcast_strides(shape, strides, to)])
+    if len(loops) > LIMIT:
+        return None
+    period = 1
+    changing = [steps[0] != 0 for _, steps in loops]
+    for size, _ in loops[changing.index(True) if True in changing else len(loops) :]:
+        period *= size
+    return _array(loops, 0), period
 
 
-def _coalesce(sizes, rows):
-    """Merge neighbouring dimensions that every operand walks through in one stride."""
-    kept = [i for i, n in enumerate(sizes) if n != 1]
-    sizes = [sizes[i] for i in kept]
-    rows = [[row[i] for i in kept] for row in rows]
-    dim = len(sizes) - 2
-    while dim >= 0:
-        if all(row[dim] == row[dim + 1] * sizes[dim + 1] for row in rows):
-            sizes[dim : dim + 2] = [sizes[dim] * sizes[dim + 1]]
-            for row in rows:
-                row[dim : dim + 2] = [row[dim + 1]]
-        dim -= 1
-    return sizes, rows
+@lru_cache(maxsize=4096)
+def rows(operands, to):
+    """The layouts of operands, (shape, strides) pairs, for kernels that go row by row.
+
+    None where other ways are better: rows are short, or an operand is transposed.
+    """
+    strides = [broadcast_strides(shape, steps, to) for shape, steps in operands]
+    loops = coalesce(to, strides)
+    if not 0 < len(loops) <= LIMIT or loops[-1][0] < SHORT:
+        return None
+    for number in range(len(operands)):
+        steps = [steps[number] for _, steps in loops]
+        if 1 in steps[:-1] and steps[-1] > 1:
+            return None
+    return np.stack([_array(loops, number) for number in range(len(operands))])
+
+
+@lru_cache(maxsize=4096)
+def folding(shape, strides, to):
+    """The layouts of values of a shape and of the totals of shape `to` that they add up to."""
+    loops = coalesce(shape, [strides, broadcast_strides(to, contiguous_strides(to), shape)])
+    if len(loops) > LIMIT:
+        return None
+    return _array(loops, 0), _array(loops, 1)
+
+
+def _array(loops, operand):
+    missing = LIMIT - len(loops)
+    sizes = [1] * missing + [size for size, _ in loops]
+    return np.array(sizes + [0] * missing + [steps[operand] for _, steps in loops], np.int64)

@@ -4,64 +4,155 @@ from __future__ import annotations
 
 import numpy as np
 
-from . import dtypes
-from .geometry import Size
-from .operator import Operator, OperatorNode, fit, numel
-from .plan import broadcast_plan
+from . import dtypes, graph
+from .blocks import BLOCK, Folded, Laid, number_operand, operand, run, run_rows, sum_to
+from .geometry import Size, broadcast_shapes, contiguous_strides
+from .operator import Operator, as_tensor, numel
+from .operator_nodes import OperatorNode, expired, fit
+from .plan import folding, layout, rows
 from .tensor import Tensor, from_flat
 from .threads import threads
 
 NUMBERS = (bool, int, float, np.number, np.bool_)
+PLANS = 1024  # kept for each operator
+
+ndarray = np.ndarray
+empty = np.empty
+
+FLAT, LAID, NUMBER, CONVERTED, PARAMETER = range(5)
+
+
+class Plan:
+    """What a call comes to, whatever the values of its operands: found once, then looked up.
+
+    `sources` says for each argument of the kernel where it comes from: (what to do, position,
+    layout of a strided operand).
+    """
+
+    __slots__ = ("groups", "kind", "kinds", "n", "rows", "shape", "sources")
+
+    def __init__(self, kind, kinds, shape, sources):
+        self.kind = kind
+        self.kinds = kinds
+        self.shape = shape
+        self.n = numel(shape)
+        self.sources = sources
+        self.groups = {}  # of the backward pass, by the inputs that want a gradient
+        self.rows = None  # layouts by which the kernel goes row by row, for many elements
 
 
 class Pointwise(Operator):
-    """A pointwise operator: flat kernels for dense operands, a strided one for the rest."""
+    """A pointwise operator: flat kernels, to which any other operands are brought by blocks."""
 
-    def __init__(self, *, forward, strided, backward, masks, **common):
+    def __init__(self, *, forward, rows, backward, masks, **common):
         super().__init__(**common)
+        self.rows = rows
         self.forward, self.forward_parallel, self.forward_arguments = forward
-        self.strided, self.strided_inputs, self.strided_scalars = strided
         self.backward = backward
         self.masks = masks
+        self.plans = {}
+        self.groups = {}  # of nodes whose operands are all dense and of one shape
+        self.inputs = range(len(self.differentiable))
 
     def call(self, *args):
         """Compute on any operands and record the node."""
-        args = self._checked(args)
-        kind, result_kind = self._kinds(args)
-        values = {}
-        for name, value in zip(self.arguments, args, strict=True):
-            values[name] = self._operand(name, value, kind)
-        operands = [values[t] for t in self.tensors]
-        shape, geometry = broadcast_plan(
-            tuple(t.shape for t in operands), tuple(t._strides for t in operands)
-        )
-        flats = [t._flat if t.shape == shape else None for t in operands]
-        n = numel(shape)
-        outs = [np.empty(n, k.numpy) for k in self._output_kinds(result_kind)]
-        dense = all(f is not None for f in flats)
-        if not dense and (geometry is None or n == 0):
-            flats = [_spread(t, shape) for t in operands]
-            dense = True
-        if dense:
-            arrays = dict(zip(self.tensors, flats, strict=True))
-            run = self.forward if n < threads.minimum else self.forward_parallel
-            run(*(self._pick(a, arrays, values) for a in self.forward_arguments), *outs)
+        key = [dtypes.default.dtype]
+        for value in args:
+            if isinstance(value, Tensor):
+                key += (value.shape, value._strides, value.dtype)
+            else:
+                key.append(type(value))
+        plan = self.plans.get(key := tuple(key))
+        if plan is None:
+            checked = self._checked(args)
+            if any(a is not b for a, b in zip(args, checked, strict=True)):
+                return self.call(*checked)
+            plan = self._plan(args)
+            if len(self.plans) >= PLANS:
+                self.plans.clear()
+            self.plans[key] = plan
+        outs = [empty(plan.n, kind.numpy) for kind in plan.kinds]
+        if plan.rows is None:
+            self._run(plan, args, outs)
         else:
-            sources = {t: v._data[v._offset :] for t, v in zip(self.tensors, operands, strict=True)}
-            inputs = [sources[name] for name in self.strided_inputs]
-            scalars = [values[name] for name in self.strided_scalars]
-            self.strided(geometry, *inputs, *scalars, *outs)
-        results = [from_flat(out, shape, dtypes.from_numpy_dtype(out.dtype)) for out in outs]
+            self._run_rows(plan, args, outs)
+        results = [
+            from_flat(out, plan.shape, kind) for out, kind in zip(outs, plan.kinds, strict=True)
+        ]
         if self.needs_graph(args):
-            self.record(args, results)
+            self.record(args, results, None, plan)
         return results[0] if self.result_type is None else self.result_type(results)
 
-    @staticmethod
-    def _pick(name, arrays, values):
-        return arrays[name] if name in arrays else values[name]
+    def _run(self, plan, args, outs):
+        n = plan.n
+        given = []
+        for what, position, found in plan.sources:
+            value = args[position]
+            if what == FLAT:
+                given.append(value._flat)
+            elif what == LAID:
+                laid = Laid(value._data, value._offset, found)
+                given.append(laid if n > BLOCK else laid.whole(n))
+            else:
+                given.append(self._given(plan, what, position, value))
+        if n <= BLOCK and n < threads.minimum:
+            self.forward(*given, *outs)
+        else:
+            run(self.forward, self.forward_parallel, given, outs, n)
 
-    def _output_kinds(self, kind):
-        return [kind] * len(self.outputs)
+    def _run_rows(self, plan, args, outs):
+        tensors, numbers = [], []
+        for what, position, _ in plan.sources:
+            value = args[position]
+            if what not in (FLAT, LAID):
+                value = self._operand(self.arguments[position], value, plan.kind)
+            (numbers if what == PARAMETER else tensors).append(value)
+        run_rows(self.rows, plan.rows, tensors, numbers, outs, plan.n)
+
+    def _plan(self, args):
+        kind, result_kind = self._kinds(args)
+        for position, name in enumerate(self.arguments):
+            self._operand(name, args[position], kind)
+        shapes = [args[p].shape for p in self.tensor_positions if isinstance(args[p], Tensor)]
+        shape = broadcast_shapes(*shapes)
+        sources = [self._source(name, args, kind, shape) for name in self.forward_arguments]
+        plan = Plan(kind, [result_kind] * len(self.outputs), shape, sources)
+        if plan.n > BLOCK and any(what in (LAID, CONVERTED, NUMBER) for what, _, _ in sources):
+            plan.rows = rows(tuple(self._geometries(plan, args)), shape)
+        return plan
+
+    def _geometries(self, plan, args):
+        """(shape, strides) of each tensor that the kernel reads, as `_run_rows` hands it on."""
+        for what, position, _ in plan.sources:
+            if what != PARAMETER:
+                value = args[position]
+                if what not in (FLAT, LAID):
+                    value = self._operand(self.arguments[position], value, plan.kind)
+                yield value.shape, value._strides
+
+    def _source(self, name, args, kind, shape):
+        position = self.positions[name]
+        value = args[position]
+        if name not in self.tensors:
+            return PARAMETER, position, None
+        if not isinstance(value, Tensor):
+            return NUMBER, position, None
+        if value.dtype is not (dtypes.bool if name in self.masks else kind):
+            return CONVERTED, position, None
+        if value._flat is not None and value.shape == shape:
+            return FLAT, position, None
+        found = layout(value.shape, value._strides, shape)
+        return (CONVERTED, position, None) if found is None else (LAID, position, found)
+
+    def _given(self, plan, what, position, value):
+        """An argument of the kernel, as `run` takes it, that has to be made."""
+        name = self.arguments[position]
+        if what == PARAMETER:
+            return self._operand(name, value, plan.kind)
+        if what == NUMBER:
+            kind = dtypes.bool if name in self.masks else plan.kind
+            return number_operand(value, kind.numpy, plan.n)
+        return operand(self._operand(name, value, plan.kind), plan.shape, plan.n)
 
     def _checked(self, args):
         """Operands as tensors or numbers; anything else is an error that names the argument."""
@@ -134,8 +225,7 @@ class Pointwise(Operator):
         if name in self.tensors:
             wanted = dtypes.bool if name in self.masks else kind
             if not isinstance(value, Tensor):
-                flat = np.full(1, value, wanted.numpy)
-                return from_flat(flat, Size(()), wanted)
+                return from_flat(np.full(1, value, wanted.numpy), Size(()), wanted)
             if value.dtype is wanted:
                 return value
             if name in self.masks:
@@ -156,93 +246,118 @@ class Pointwise(Operator):
         return int(value)
 
 
-def _spread(tensor, shape):
-    """The elements of `tensor` broadcast to `shape`, dense."""
-    return np.ascontiguousarray(np.broadcast_to(tensor._nd(), shape)).reshape(-1)
+class Group:
+    """How the gradients of some inputs come about: by a kernel, or as the incoming one.
+
+    `reads` has for each argument of the kernel the place among the saved values (-1: the
+    gradient), and the dtype if it is not that of the gradient. `outs` has for each gradient that
+    the kernel writes its position and, where it adds up, the size and layouts of the sums.
+    """
+
+    __slots__ = ("kernel", "outs", "parallel", "passed", "reads")
+
+    def __init__(self, op, wanted, shape, general):
+        found = op.backward[wanted]
+        self.kernel, self.parallel, names, computed = found or (None, None, (), ())
+        self.reads = []
+        for name in names:
+            place = -1 if name == "grad" else op.places[name]
+            kind = np.dtype(bool) if name in op.masks else None
+            self.reads.append((place, kind, name in op.tensors))
+        self.outs = []
+        for i in computed:
+            own = shape if general is None else general.input_shapes[i]
+            found = None
+            if own != shape:
+                found = folding(shape, contiguous_strides(shape), own)
+            self.outs.append((i, found, own.numel()))
+        self.passed = [i for i in wanted if i not in computed]
 
 
 def backward(node, grad):
-    """Gradients of the general path: dense operands, flat kernels, then the implied reduction."""
+    """Gradients of the general path, added up where an input was broadcast."""
     op = node.op
-    if not node.op.backward or _formula_only(node):
+    if not op.backward or op.result_type is not None:
         return node.by_formulas(grad)
-    if type(grad) is not np.ndarray:
-        grad = grad._dense()
-    from . import graph
-    from .operator import expired
-
-    saved = node.saved
-    if saved is None and op.saved:
+    if node.saved is None and op.saved:
         graph.freed(node)
-    shape = node.shape
-    arrays = {"grad": grad}
-    kind = dtypes.from_numpy_dtype(grad.dtype)
-    for index, (name, kind_of, _, _) in enumerate(op.saved):
-        value, counter, version = saved[3 * index : 3 * index + 3]
-        if value is not None and counter is not None and counter[0] != version:
-            expired(node)
-        if kind_of in ("input", "output") and value is not None:
-            value = _array(value, shape, dtypes.bool if name in op.masks else kind)
-        arrays[name] = value
-    wanted = tuple(i for i, edge in enumerate(node.edges[::2]) if edge is not None)
-    gradients = _run(op, wanted, arrays, grad)
-    results = [None if g is None else _reduced(g, node, i) for i, g in enumerate(gradients)]
-    return tuple(results) if len(results) > 1 else results[0]
-
-
-def _formula_only(node):
-    """Integer computations and several outputs go through the formulas."""
-    return node.op.result_type is not None
-
-
-def _array(value, shape, kind):
-    """A saved value as a dense flat array of the result's shape."""
-    if isinstance(value, NUMBERS):
-        return np.full(numel(shape), value, kind.numpy)
-    if type(value) is np.ndarray:
-        return value
-    flat = value._flat if value.shape == shape and value._flat is not None else None
-    if flat is None:
-        flat = _spread(value, shape)
-    return flat if value.dtype is kind else flat.astype(kind.numpy)
-
-
-def _run(op, wanted, arrays, grad):
-    """Run the kernels for the wanted positions; the incoming gradient passes where it may."""
-    gradients = [None] * len(op.differentiable)
-    entry = op.backward.get(wanted, False)
-    groups = [wanted] if entry is not False else [(i,) for i in wanted]
-    for group in groups:
-        plan = op.backward[group]
-        computed = ()
-        if plan is not None:
-            kernel, parallel, names, computed = plan
-            outs = [np.empty(len(grad), grad.dtype) for _ in computed]
-            run = kernel if len(grad) < threads.minimum else parallel
-            run(*(_plain(op, name, arrays[name]) for name in names), *outs)
-            for position, out in zip(computed, outs, strict=True):
-                gradients[position] = out
-        for position in group:
-            if position not in computed:
-                gradients[position] = grad
-    return gradients
-
-
-def _plain(op, name, value):
-    """Kernel scalars are floats: an integer would compile the kernel once more."""
-    return float(value) if name not in op.tensors and isinstance(value, int) else value
-
-
-def _reduced(gradient, node, index):
-    """The implied reduction to the shape and dtype of an input."""
     general = node.general
-    if general is None:
-        return gradient
+    edges = node.edges
+    wanted = tuple([i for i in op.inputs if edges[2 * i] is not None])
+    known = op.groups if general is None or general.details is None else general.details.groups
+    groups = known.get(wanted)
+    if groups is None:
+        parts = (wanted,) if wanted in op.backward else [(i,) for i in wanted]
+        groups = known[wanted] = [Group(op, part, node.shape, general) for part in parts]
+    gradients = [None] * len(op.inputs)
+    for group in groups:
+        if group.kernel is not None:
+            _compute(node, group, grad, gradients)
+        for i in group.passed:
+            gradients[i] = grad if general is None else _passed(grad, node, i)
+    return tuple(gradients) if len(gradients) > 1 else gradients[0]
+
+
+def _compute(node, group, grad, gradients):
+    """Run the kernel of a group and put its gradients in their places."""
+    shape = node.shape
+    n = numel(shape)
+    arrived = grad if type(grad) is ndarray else operand(grad, shape, n)
+    kind = grad.dtype if type(grad) is ndarray else grad.dtype.numpy
+    given = [
+        arrived if place < 0 else _read(node, place, wanted or kind, tensor, n)
+        for place, wanted, tensor in group.reads
+    ]
+    outs = [
+        empty(n, kind) if found is None else Folded(kind, size, found)
+        for _, found, size in group.outs
+    ]
+    run(group.kernel, group.parallel, given, outs, n)
+    general = node.general
+    for (i, _, _), out in zip(group.outs, outs, strict=True):
+        if general is None:
+            gradients[i] = out
+            continue
+        dtype = general.input_dtypes[i]
+        if type(out) is Folded:
+            gradients[i] = out.total(dtype.numpy)
+        elif general.input_shapes[i] == shape:
+            gradients[i] = out if out.dtype == dtype.numpy else out.astype(dtype.numpy)
+        else:
+            gradients[i] = fit(as_tensor(out, shape), general.input_shapes[i], dtype)
+
+
+def _read(node, place, kind, tensor, n):
+    """A saved value as `run` takes it."""
+    value, counter, version = node.saved[place : place + 3]
+    if counter is not None and counter[0] != version:
+        expired(node)
+    if isinstance(value, Tensor):
+        if value.dtype.numpy is not kind:
+            flat = value._dense().astype(kind)
+            value = from_flat(flat, value.shape, dtypes.from_numpy_dtype(kind))
+        return operand(value, node.shape, n)
+    if type(value) is ndarray:
+        return value
+    if tensor:
+        return number_operand(value, kind, n)
+    # an integer would compile the kernel once more
+    return float(value) if isinstance(value, int) else value
+
+
+def _passed(grad, node, index):
+    """The incoming gradient, unchanged but for the shape and dtype of the input."""
+    general = node.general
     shape, dtype = general.input_shapes[index], general.input_dtypes[index]
-    if shape == node.shape and gradient.dtype == dtype.numpy:
-        return gradient
-    tensor = from_flat(gradient, node.shape, dtypes.from_numpy_dtype(gradient.dtype))
-    return fit(tensor, shape, dtype)
+    own = grad.dtype if isinstance(grad, Tensor) else None
+    if shape == node.shape and (own is dtype or grad.dtype is dtype.numpy):
+        return grad
+    if own is None:
+        grad = as_tensor(grad, node.shape)
+    total = sum_to(grad, shape) if shape != node.shape else None
+    if total is None:
+        return fit(grad, shape, dtype)
+    return total if total.dtype == dtype.numpy else total.astype(dtype.numpy)
 
 
 class PointwiseNode(OperatorNode):

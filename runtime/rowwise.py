@@ -5,61 +5,18 @@ from __future__ import annotations
 import numpy as np
 
 from . import dtypes, graph
-from .geometry import Size, normalize_dims
-from .operator import Operator, OperatorNode, as_tensor, expired, numel
+from .blocks import sum_to
+from .geometry import normalize_dims
+from .lanes import LANE, ROW, WHOLE, Lanes, lane_tensor
+from .operator import Operator
+from .operator_nodes import OperatorNode, expired
 from .tensor import Tensor, from_flat
 from .threads import threads
 
+empty = np.empty
 
-class Lanes:
-    """Where the lanes of a tensor lie: the reduced dimensions, and the shapes around them."""
-
-    __slots__ = ("count", "dims", "kept", "last", "order", "rows", "shape")
-
-    def __init__(self, shape, dims):
-        self.shape = shape
-        self.dims = dims
-        ndim = len(shape)
-        others = tuple(d for d in range(ndim) if d not in dims)
-        self.order = (*others, *dims)
-        self.last = self.order == tuple(range(ndim))
-        self.kept = Size(1 if d in dims else n for d, n in enumerate(shape))
-        self.count = numel([shape[d] for d in dims])
-        self.rows = numel([shape[d] for d in others])
-
-    def reduced(self, keepdim):
-        """Shape of a result with one number a lane."""
-        if keepdim:
-            return self.kept
-        return Size(n for d, n in enumerate(self.shape) if d not in self.dims)
-
-    def keep(self, tensor):
-        """A per-lane tensor with its reduced dimensions as ones, so that it broadcasts."""
-        from . import operators as ops
-
-        return tensor if tensor.shape == self.kept else ops.reshape(tensor, self.kept)
-
-    def position(self):
-        """The index along the lane, broadcastable against the input."""
-        shape = [1] * len(self.shape)
-        for dim in self.dims:
-            shape[dim] = self.shape[dim]
-        return from_flat(np.arange(self.count), Size(shape), dtypes.int64)
-
-    def gather(self, tensor):
-        """The elements with lanes last, dense."""
-        if self.last:
-            return tensor._dense()
-        moved = tensor._nd().transpose(self.order)
-        return np.ascontiguousarray(moved).reshape(-1)
-
-    def scatter(self, flat):
-        """The inverse of `gather`: dense elements in the order of the tensor."""
-        if self.last:
-            return flat
-        inverse = np.argsort(self.order)
-        moved = flat.reshape([self.shape[d] for d in self.order]).transpose(inverse)
-        return np.ascontiguousarray(moved).reshape(-1)
+KNOWN = 1024  # ways in which lanes lie that each operator remembers
+FEW = 8  # lanes that are too few to share out among threads
 
 
 class Rowwise(Operator):
@@ -74,6 +31,8 @@ class Rowwise(Operator):
         saved_rows,
         nonempty,
         rules,
+        total,
+        even,
         forward,
         backward,
         empty=None,
@@ -87,54 +46,83 @@ class Rowwise(Operator):
         self.nonempty = nonempty
         self.empty = empty
         self.rules = rules
-        self.forward, self.forward_parallel, self.forward_arguments = forward
+        self.total = total
+        self.even = even
+        *self.forward, self.forward_arguments = forward
         self.backward = backward
+        self.roles = {item[0]: self._role(*item) for item in self.saved}
+        self.known = {}
+        self.over_position = self.positions[over]
+        self.keep_position = self.positions.get("keepdim")
+        self.dtype_position = self.positions.get("dtype")
+
+    def _role(self, name, kind, source, _):
+        """How a saved value lies: in lanes, one number a lane, or neither."""
+        if kind == "row":
+            return ROW
+        if kind == "output":
+            return LANE if self.lane_outputs[self.outputs.index(source)] else ROW
+        return LANE if kind == "input" and source == self.tensors[0] else WHOLE
 
     def call(self, *args):
         """Compute along the lanes and record the node."""
-        args = list(args)
         first = args[0]
         if not isinstance(first, Tensor):
             raise TypeError(
                 f"{self.name}(): argument 'input' must be Tensor, not {type(first).__name__}"
             )
-        args[0] = first = self._typed(first, args)
-        lanes = self._lanes(first, args)
-        only_lanes = all(self.lane_outputs)
+        typed = self._typed(first, args)
+        if typed is not first:
+            first, args = typed, (typed, *args[1:])
+        lanes = self.lanes(args)
+        only_lanes = self.lane_outputs[0] and all(self.lane_outputs)
         if self.nonempty and lanes.count == 0 and lanes.rows > 0 and not only_lanes:
             raise IndexError(
                 f"{self.name}(): Expected reduction dim {lanes.dims[0] if lanes.dims else 0} to "
                 f"have non-zero size; input has shape {tuple(first.shape)}"
             )
-        values = dict(zip(self.arguments, args, strict=True))
-        arrays = self._arrays(first, lanes, values)
-        outs, rows = self._allocate(first, lanes)
-        names = self.forward_arguments
-        run = self.forward
-        if lanes.rows * lanes.count >= threads.minimum:
-            run = self.forward_parallel
-        if not lanes.count and self.empty is not None:
-            for out in outs:
-                out.fill(self.empty)
-        elif lanes.count or not only_lanes:
-            run(
-                *(arrays[n] if n in arrays else _number(values[n]) for n in names),
-                lanes.rows,
-                lanes.count,
-                *outs,
-                *rows.values(),
-            )
-        results = self._wrap(outs, lanes, bool(values.get("keepdim", False)))
+        rows = {}
+        outs = self._total(first, lanes) if self.total else None
+        if outs is None:
+            outs = self._allocate(first, lanes)
+            for name in self.saved_rows:
+                rows[name] = empty(lanes.rows, first.dtype.numpy)
+            if not lanes.count and self.empty is not None:
+                for out in outs:
+                    out.fill(self.empty)
+            elif lanes.count or not only_lanes:
+                sources = [
+                    self._source(name, args, lanes, first.dtype) for name in self.forward_arguments
+                ]
+                roles = [LANE if lane else ROW for lane in self.lane_outputs]
+                targets = [*zip(roles, outs, strict=True)]
+                targets += [(ROW, row) for row in rows.values()]
+                lanes.run(self.forward, sources, targets)
+        results = self._wrap(outs, lanes, args)
         if self.needs_graph(args):
             self.record(args, results, rows, lanes)
         return results[0] if self.result_type is None else self.result_type(results)
 
+    def _total(self, tensor, lanes):
+        """A sum or mean by adding up wherever the elements lie; None where lanes do better."""
+        elements = lanes.rows * lanes.count
+        long = lanes.rows < FEW and elements >= threads.minimum
+        if not elements or (lanes.last and not long) or not tensor.dtype.is_floating_point:
+            return None
+        return None if (out := sum_to(tensor, lanes.kept, self._divisor(lanes))) is None else [out]
+
+    def _divisor(self, lanes):
+        return lanes.count if self.total == "mean" else 1
+
     def _typed(self, tensor, args):
         """The input in the dtype to compute in."""
+        at = self.dtype_position
+        if tensor.dtype.is_floating_point and (at is None or args[at] is None):
+            return tensor
         from . import operators as ops
 
-        if "dtype" in self.positions and args[self.positions["dtype"]] is not None:
-            tensor = ops.to(tensor, args[self.positions["dtype"]])
+        if at is not None and args[at] is not None:
+            tensor = ops.to(tensor, args[at])
         if "float" in self.rules and not tensor.dtype.is_floating_point:
             tensor = ops.to(tensor, dtypes.get_default_dtype())
         if "floating" in self.rules and not tensor.dtype.is_floating_point:
@@ -147,11 +135,22 @@ class Rowwise(Operator):
         return tensor
 
     def lanes(self, args):
-        """Where the lanes of a call lie, for its jvp formulas."""
-        return self._lanes(args[0], args)
+        """Where the lanes of a call lie."""
+        shape, over = args[0].shape, args[self.over_position]
+        if type(over) is list:
+            over = tuple(over)
+        try:
+            found = self.known.get((shape, over))
+        except TypeError:  # what cannot be hashed is no dimension; said below
+            found = None
+        if found is None:
+            found = self._find_lanes(args[0], over)
+            if len(self.known) >= KNOWN:
+                self.known.clear()
+            self.known[shape, over] = found
+        return found
 
-    def _lanes(self, tensor, args):
-        over = args[self.positions[self.over]]
+    def _find_lanes(self, tensor, over):
         ndim = len(tensor.shape)
         if self.over == "normalized_shape":
             return Lanes(tensor.shape, self._trailing(tensor, over))
@@ -176,44 +175,45 @@ class Rowwise(Operator):
             )
         return tuple(range(len(tensor.shape) - len(shape), len(tensor.shape)))
 
-    def _arrays(self, tensor, lanes, values):
-        arrays = {self.tensors[0]: lanes.gather(tensor)}
-        for name in self.lane_parameters:
-            value = values[name]
-            if value is None:
-                arrays[name] = np.full(lanes.count, self.absent[name], tensor.dtype.numpy)
-                continue
-            lane = tuple(lanes.shape[d] for d in lanes.dims)
-            if self.over == "normalized_shape" and value.shape != lane:
-                raise RuntimeError(
-                    f"Expected {name} to be of same shape as normalized_shape, but got {name} of "
-                    f"shape {list(value.shape)} and normalized_shape = {list(lane)}"
-                )
-            if value.numel() != lanes.count:
-                raise RuntimeError(
-                    f"{self.name}(): {name} has shape {tuple(value.shape)}, but the lanes of input "
-                    f"{tuple(tensor.shape)} have {lanes.count} elements; they must agree"
-                )
-            arrays[name] = value._dense().astype(tensor.dtype.numpy, copy=False)
-        return arrays
+    def _source(self, name, args, lanes, dtype):
+        """(role, value) of an argument of the forward kernel."""
+        value = args[self.positions[name]]
+        if name == self.tensors[0]:
+            return LANE, value
+        if name not in self.lane_parameters:
+            return WHOLE, _number(value)
+        if value is None:
+            return WHOLE, np.full(lanes.count, self.absent[name], dtype.numpy)
+        lane = tuple(lanes.shape[d] for d in lanes.dims)
+        if self.over == "normalized_shape" and value.shape != lane:
+            raise RuntimeError(
+                f"Expected {name} to be of same shape as normalized_shape, but got {name} of "
+                f"shape {list(value.shape)} and normalized_shape = {list(lane)}"
+            )
+        if value.numel() != lanes.count:
+            raise RuntimeError(
+                f"{self.name}(): {name} has shape {tuple(value.shape)}, but the lanes of input "
+                f"{tuple(lanes.shape)} have {lanes.count} elements; they must agree"
+            )
+        return WHOLE, value._dense().astype(dtype.numpy, copy=False)
 
     def _allocate(self, tensor, lanes):
         outs = []
         for lane, rule in zip(self.lane_outputs, self.rules, strict=True):
-            kind = {"bool": np.dtype(bool), "index": np.dtype(np.int64)}.get(rule)
-            n = lanes.rows * lanes.count if lane else lanes.rows
-            outs.append(np.empty(n, kind or tensor.dtype.numpy))
-        rows = {name: np.empty(lanes.rows, tensor.dtype.numpy) for name in self.saved_rows}
-        return outs, rows
+            kind = tensor.dtype.numpy
+            if rule == "bool":
+                kind = dtypes.bool.numpy
+            elif rule == "index":
+                kind = dtypes.int64.numpy
+            outs.append(empty(lanes.rows * lanes.count if lane else lanes.rows, kind))
+        return outs
 
-    def _wrap(self, outs, lanes, keepdim):
+    def _wrap(self, outs, lanes, args):
+        keepdim = self.keep_position is not None and bool(args[self.keep_position])
         results = []
         for out, lane in zip(outs, self.lane_outputs, strict=True):
-            kind = dtypes.from_numpy_dtype(out.dtype)
-            if lane:
-                results.append(from_flat(lanes.scatter(out), lanes.shape, kind))
-            else:
-                results.append(from_flat(out, lanes.reduced(keepdim), kind))
+            shape = lanes.shape if lane else lanes.reduced(keepdim)
+            results.append(from_flat(out, shape, dtypes.from_numpy_dtype(out.dtype)))
         return results
 
 
@@ -224,52 +224,60 @@ def _number(value):
 
 def backward(node, grad):
     """Gradients by the generated kernels, for one incoming gradient."""
-    op = node.op
-    lanes = node.general.lanes
+    op, general, edges = node.op, node.general, node.edges
+    lanes = general.details
     if node.saved is None and op.saved:
         graph.freed(node)
-    lane = op.lane_outputs[op.differentiable_outputs[0]]
-    grad = grad if isinstance(grad, Tensor) else as_tensor(grad, node.shape)
-    arrays = {"grad": lanes.gather(grad) if lane else grad._dense()}
-    kind = arrays["grad"].dtype
-    for index, (name, kind_of, source, _) in enumerate(op.saved):
-        value, counter, version = node.saved[3 * index : 3 * index + 3]
-        if counter is not None and counter[0] != version:
-            expired(node)
-        if isinstance(value, Tensor):
-            value = _lane_array(op, name, kind_of, source, value, lanes)
-        elif value is None and name in op.lane_parameters:
-            value = np.full(lanes.count, op.absent[name], kind)
-        arrays[name] = value
-    wanted = tuple(i for i, edge in enumerate(node.edges[::2]) if edge is not None)
+    wanted = tuple([i for i in range(len(op.differentiable)) if edges[2 * i] is not None])
     groups = [wanted] if wanted in op.backward else [(i,) for i in wanted]
     gradients = [None] * len(op.differentiable)
+    kind = grad.dtype.numpy if isinstance(grad, Tensor) else grad.dtype
     for group in groups:
-        kernel, parallel, names, computed = op.backward[group]
-        if lanes.rows * lanes.count >= threads.minimum:
-            kernel = parallel
-        outs = [_gradient_array(op, i, lanes, kind) for i in computed]
-        kernel(*(_number(arrays[n]) for n in names), lanes.rows, lanes.count, *outs)
-        for i, out in zip(computed, outs, strict=True):
-            lane_out = op.differentiable[i] not in op.lane_parameters
-            kind_of_input = node.general.input_dtypes[i].numpy
-            gradients[i] = lanes.scatter(out) if lane_out else out.astype(kind_of_input, copy=False)
+        found = op.backward[group]
+        if found is None:
+            rows = grad._dense() if isinstance(grad, Tensor) else grad
+            gradients[group[0]] = lanes.spread(rows)
+            continue
+        *kernels, names, computed = found
+        sources = [_source_of(node, name, grad, kind) for name in names]
+        outs = [_gradient(op, i, lanes, kind) for i in computed]
+        lanes.run(kernels, sources, outs)
+        for i, (role, out) in zip(computed, outs, strict=True):
+            if role == ROW:
+                gradients[i] = lanes.spread(out)
+            elif role == WHOLE:
+                gradients[i] = out.astype(general.input_dtypes[i].numpy, copy=False)
+            else:
+                gradients[i] = out
     return tuple(gradients) if len(gradients) > 1 else gradients[0]
 
 
-def _gradient_array(op, index, lanes, kind):
+def _source_of(node, name, grad, kind):
+    """(role, value) of an argument of a backward kernel."""
+    op, lanes = node.op, node.general.details
+    if name == "grad":
+        if op.lane_outputs[op.differentiable_outputs[0]]:
+            return LANE, lane_tensor(grad, lanes.shape)
+        return ROW, grad._dense() if isinstance(grad, Tensor) else grad
+    place = op.places[name]
+    value, counter, version = node.saved[place : place + 3]
+    if counter is not None and counter[0] != version:
+        expired(node)
+    what = op.roles[name]
+    if isinstance(value, Tensor):
+        return what, value if what == LANE else value._dense()
+    if value is None and what == WHOLE:
+        value = np.full(lanes.count, op.absent[name], kind)
+    return what, _number(value)
+
+
+def _gradient(op, index, lanes, kind):
     """Gradients of lane parameters are accumulated over the rows, others are written once."""
+    if op.even[index]:
+        return ROW, empty(lanes.rows, kind)
     if op.differentiable[index] in op.lane_parameters:
-        return np.zeros(lanes.count, kind)
-    return np.empty(lanes.rows * lanes.count, kind)
-
-
-def _lane_array(op, name, kind, source, value, lanes):
-    if kind == "output" and not op.lane_outputs[op.outputs.index(source)]:
-        return value._dense()
-    if name in op.lane_parameters:
-        return value._dense()
-    return lanes.gather(value)
+        return WHOLE, np.zeros(lanes.count, kind)
+    return LANE, empty(lanes.rows * lanes.count, kind)
 
 
 class RowwiseNode(OperatorNode):

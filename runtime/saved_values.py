@@ -1,6 +1,7 @@
 """What nodes saved, as programs see it: packed by hooks, read as `_saved_self`.
 
-The triples themselves (value, version counter, version) are made and read in `operator`.
+The triples themselves (value, version counter, version) are made in `operator` and read in
+`operator_nodes`.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from threading import RLock
 
 import numpy as np
 
-from . import graph, operator
+from . import graph, operator, operator_nodes
 from .dtypes import from_numpy_dtype
 from .geometry import Size
 from .modes import modes
@@ -133,7 +134,7 @@ def attribute(node, name):
 def value_at(node, index):
     """One saved value; a tensor is tied to the graph as it was when saved."""
     with Restored(node):
-        return operator.unpack_one(node, index)
+        return operator_nodes.unpack_one(node, index)
 
 
 class RawSaved:
@@ -159,7 +160,7 @@ class RawSaved:
         held = node.saved[at]
         if type(held) is Packed:
             raise RuntimeError(_TWICE)
-        tensor = operator.unpack_one(node, self.index)
+        tensor = operator_nodes.unpack_one(node, self.index)
         if not isinstance(tensor, Tensor):
             raise RuntimeError(
                 "Calling register_hooks on a saved tensor with value None is forbidden"

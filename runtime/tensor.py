@@ -16,6 +16,8 @@ from .geometry import Size, contiguous_strides, is_contiguous, normalize_dim, st
 
 _new = object.__new__
 
+_LARGE = 4096  # elements from which on a strided copy is worth a kernel
+
 _NOT_A_LEAF = (
     "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad "
     "attribute won't be populated during autograd.backward(). If you indeed want the .grad field "
@@ -168,6 +170,10 @@ class Tensor:
         flat = self._flat
         if flat is not None:
             return flat
+        if prod(self.shape) >= _LARGE:
+            from .blocks import dense_copy
+
+            return dense_copy(self)
         return strided_array(self._data, self.shape, self._strides, self._offset).ravel()
 
     # --- the graph -------------------------------------------------------------------------
@@ -404,9 +410,9 @@ def from_array(array):
     It is copied if a stride is negative or not a whole number of elements, and if the memory is
     read-only or unaligned: kernels are compiled for aligned, writable arrays.
     """
-    dtype = dtypes.from_numpy_dtype(array.dtype)
     if type(array) is not np.ndarray:
         array = np.asarray(array)
+    dtype = dtypes.from_numpy_dtype(array.dtype)
     flags = array.flags
     if not flags.writeable or not flags.aligned:
         array = array.copy(order="C")

@@ -9,6 +9,8 @@ import sys
 import numba
 from numba.core.compiler_lock import global_compiler_lock
 
+from .idling import unless_set
+
 MINIMUM = 32768
 
 # omp starts a kernel in 1.5 us and may be called from several threads; workqueue may not.
@@ -17,12 +19,13 @@ numba.config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]
 
 def _layer_is_safe():
     """Whether there is a threading layer that several Python threads may call at once."""
-    for name in ("omppool", "tbbpool"):
-        try:
-            importlib.import_module(f"numba.np.ufunc.{name}")
-        except ImportError:
-            continue
-        return True
+    with unless_set("GOMP_SPINCOUNT", "1000"):
+        for name in ("omppool", "tbbpool"):
+            try:
+                importlib.import_module(f"numba.np.ufunc.{name}")
+            except ImportError:
+                continue
+            return True
     return False
 
 

@@ -13,7 +13,8 @@ from .geometry import is_permuted, storage_span
 from .graph import begin
 from .inplace import set_history
 from .modes import modes
-from .operator import General, TensorNode, as_tensor, shell, tie
+from .operator import General, as_tensor, shell
+from .operator_nodes import TensorNode, tie
 from .tensor import strided_array, view_of
 from .view_marks import error, put_out_of_date, shown
 
@@ -135,7 +136,7 @@ class CopySlices(TensorNode):
     __slots__ = ()
 
     def apply_differentiable(self, grad):
-        place = self.general.lanes
+        place = self.general.details
         written = None if self.edges[2] is None else place.view(grad)
         past = None
         if self.edges[0] is not None:
@@ -151,7 +152,7 @@ class ClearedBackward0(TensorNode):
     __slots__ = ()
 
     def apply_differentiable(self, grad):
-        place = self.general.lanes
+        place = self.general.details
         result = as_tensor(place.cleared(grad._dense()), grad.shape)
         if grad._requires_grad and modes.grad:
             tie(ClearedBackward0, result, grad, place)

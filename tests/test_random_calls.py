@@ -20,7 +20,8 @@ from rederive.tools.binding import Bound, to_numpy
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # of operators, about unusual calls
 EXAMPLES = 10  # of each operator
-ERRORS = (RuntimeError, IndexError, ValueError, TypeError, AssertionError)  # of a refused call
+# what a refused call may raise; multi-head attention asserts, as PyTorch's does
+ERRORS = (RuntimeError, IndexError, ValueError, TypeError, AssertionError)
 
 NOT_ADJOINT = {
     "scale_grad_by_freq": "asks for another gradient than the adjoint of the derivative",
@@ -45,7 +46,7 @@ def attempt(bound):
 
 def outcome(bound):
     """The outputs, and the gradients for a random cotangent."""
-    outputs = bound.outputs(*bound.leaves)
+    outputs = [output for output in bound.outputs(*bound.leaves) if output is not None]
     found = [("output", to_numpy(output)) for output in outputs]
     kept = tuple(output for output in outputs if output.requires_grad)
     if kept:
@@ -105,7 +106,7 @@ def test_most_of_the_drawn_calls_are_taken():
         drawing = Drawing(operator, random.Random(zlib.crc32(operator.name.encode())))
         bounds = [AsLaid(operator, drawing.sample(), "float64") for _ in range(12)]
         shares[operator.name] = np.mean([attempt(bound)[1] is None for bound in bounds])
-    assert min(shares.values()) > 0, min(shares, key=shares.get)
+    assert min(shares.values()) > 0.15, min(shares, key=shares.get)
     assert np.mean(list(shares.values())) > 0.8
 
 

@@ -36,7 +36,7 @@ def max_pool1d(
     padding: Any,
     dilation: Any,
     ceil: bool,
-    with_indices: bool = True,
+    with_indices: bool,
 ) -> Any:
     """As max_pool2d of planes one high."""
     values, indices = references.max_pool2d(
@@ -46,6 +46,7 @@ def max_pool1d(
         _plane(padding, 0),
         _plane(dilation, 1),
         ceil,
+        True,
     )
     values, indices = values[..., 0, :], indices[..., 0, :]
     return (values, indices) if with_indices else values
@@ -89,8 +90,7 @@ def multi_head_attention(
     k_proj_weight: Any,
     v_proj_weight: Any,
     average: bool,
-    wanted: bool,
-) -> tuple[np.ndarray, np.ndarray | None]:
+) -> tuple[np.ndarray, np.ndarray]:
     """One head of one element of the batch after the other; masks are numbers."""
     inputs = [t[:, None] if query.ndim == 2 else t for t in (query, key, value)]
     weights = [q_proj_weight, k_proj_weight, v_proj_weight]
@@ -107,8 +107,7 @@ def multi_head_attention(
         nothing = np.zeros((1, 1, q.shape[1]))
         added = [(bias_k, bias_v)] if bias_k is not None else []
         for more_k, more_v in added + [(nothing, nothing)] * add_zero_attn:
-            k = np.concatenate([k, more_k.reshape(1, -1)])
-            v = np.concatenate([v, more_v.reshape(1, -1)])
+            k, v = np.concatenate([k, more_k[0]]), np.concatenate([v, more_v[0]])
             mask = np.concatenate([mask, np.zeros((len(q), 1))], 1)
         attended, own = [], []
         for head in range(num_heads):
@@ -120,5 +119,5 @@ def multi_head_attention(
         result[:, n] += 0 if out_proj_bias is None else out_proj_bias
         shares.append(np.mean(own, 0) if average else np.stack(own))
     if query.ndim == 2:
-        return result[:, 0], shares[0] if wanted else None
-    return result, np.stack(shares) if wanted else None
+        return result[:, 0], shares[0]
+    return result, np.stack(shares)

@@ -12,10 +12,9 @@ import numpy as np
 
 __all__ = [
     "adaptive_avg_pool2d",
-    "amax",
-    "amin",
     "attention",
     "avg_pool2d",
+    "axes",
     "batch_norm",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
@@ -35,6 +34,7 @@ __all__ = [
     "norm",
     "one_hot",
     "pad",
+    "product_over_rows",
     "rms_norm",
     "scatter",
     "smooth_l1_loss",
@@ -48,12 +48,9 @@ __all__ = [
 ]
 
 
-def amax(self: np.ndarray, dim: Any, keepdim: bool) -> Any:
-    return np.max(self, axis=None if dim == () else dim, keepdims=keepdim)
-
-
-def amin(self: np.ndarray, dim: Any, keepdim: bool) -> Any:
-    return -amax(-self, dim, keepdim)
+def axes(dim: Any) -> Any:
+    """Dimensions as NumPy counts them, for which no dimensions are not all of them."""
+    return None if dim in ((), []) else dim
 
 
 def logsumexp(self: np.ndarray, dim: Any, keepdim: bool) -> Any:
@@ -489,6 +486,11 @@ def kl_div(input: np.ndarray, target: np.ndarray, reduction: Any, log_target: bo
     if reduction == "batchmean":
         return losses.sum() / len(input)
     return loss(losses, None, reduction, False)
+
+
+def product_over_rows(self: np.ndarray, other: np.ndarray) -> np.ndarray:
+    rows = [array.reshape(-1, array.shape[-1]) for array in (self, other)]
+    return np.einsum("ri,rj->ij", *rows)
 
 
 def attention(

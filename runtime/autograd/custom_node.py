@@ -168,7 +168,7 @@ class BackwardCFunction(Node, FunctionCtx):
             return None
         shape, dtype = self.input_shapes[index], self.input_dtypes[index]
         if g.shape != shape:
-            from ..operator import sum_to_size
+            from ..operator_nodes import sum_to_size
 
             if not _expands(shape, g.shape):
                 raise RuntimeError(

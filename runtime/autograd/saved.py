@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from ..graph import stale
 from ..modes import modes
-from ..operator import SameBackward0, shell, tie
+from ..operator import shell
+from ..operator_nodes import SameBackward0, tie
 from ..tensor import Tensor
 
 

@@ -10,6 +10,7 @@ from . import (
     averaging,
     convolving,
     dropout,
+    gathering,
     indexing,
     pooling,
     scan,
@@ -42,6 +43,7 @@ from .dropout import keyed_dropout
 from .embedding import embedding_dense_backward, embedding_rows, embedding_shared_rows
 from .indexing import (
     gather,
+    gathered_back,
     index,
     index_add,
     index_put_add,
@@ -66,13 +68,23 @@ from .matrices import (
 )
 from .padding import constant_pad_nd, extend, fold_padding
 from .pooling import max_pool2d_with_indices, pool_gather, pool_scatter
-from .products import addmm, linear
-from .scan import cumprod, cumsum, linear_recurrence, prod
+from .products import addmm, linear, product_over_rows
+from .scan import cumprod, cumsum, linear_recurrence, prod, reverse_cumsum
 from .sorting import nonzero, one_hot, sort, topk
 from .triangular import linalg_solve_triangular
 from .weighing import convolution_weight
 
-for module in (accumulate, averaging, dropout, indexing, pooling, scan, sorting, triangular):
+for module in (
+    accumulate,
+    averaging,
+    dropout,
+    gathering,
+    indexing,
+    pooling,
+    scan,
+    sorting,
+    triangular,
+):
     kernel_cache.separate(module)
 kernel_cache.separate(convolving, tiles)
 kernel_cache.separate(weighing, convolving, tiles)
@@ -104,6 +116,7 @@ __all__ = [
     "fold_padding",
     "fold_repeats",
     "gather",
+    "gathered_back",
     "index",
     "index_add",
     "index_put_add",
@@ -128,7 +141,9 @@ __all__ = [
     "pool_gather",
     "pool_scatter",
     "prod",
+    "product_over_rows",
     "repeat",
+    "reverse_cumsum",
     "scatter",
     "scatter_add",
     "scatter_fill",

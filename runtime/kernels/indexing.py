@@ -60,6 +60,14 @@ def gather(self, dim, index, sparse_grad):
     return np.take(_flat(self), places)
 
 
+def gathered_back(self, dim, index, size):
+    """Zeros plus the elements at their places; zeros that nobody touches cost nothing."""
+    result = np.zeros(tuple(size), self.dtype)
+    places = _places(result.shape, dim, index)
+    np.add.at(result.reshape(-1), places.reshape(-1), _flat(self))
+    return result
+
+
 def _scattered(self, dim, index, src):
     """A dense copy of the input, the places to write to and what goes there, all flat."""
     places = _places(self.shape, dim, index)

@@ -14,6 +14,11 @@ def addmm(self, mat1, mat2, beta, alpha):
     return product
 
 
+def product_over_rows(self, other):
+    """The transposed first times the second, all leading dimensions taken as one."""
+    return np.matmul(self.reshape(-1, self.shape[-1]).T, other.reshape(-1, other.shape[-1]))
+
+
 def linear(input, weight, bias):
     """`input @ weight.T + bias`, in one buffer."""
     product = np.matmul(input, weight.T)

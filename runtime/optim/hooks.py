@@ -36,7 +36,7 @@ def with_hooks(step):
     def hooked(self, *args, **kwargs):
         own = self._hooks
         self._stepped = True
-        if modes.profiler is not None:
+        if modes.active and modes.profiler is not None:
             from ..profiler import record_function
 
             name = type(self).__name__

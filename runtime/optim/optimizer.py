@@ -80,7 +80,7 @@ class Optimizer(Hooked, Saved):
 
     def zero_grad(self, set_to_none=True):
         """Take the gradients away, or with `set_to_none=False` overwrite them with zeros."""
-        if modes.profiler is not None:
+        if modes.active and modes.profiler is not None:
             from ..profiler import record_function
 
             with record_function(f"Optimizer.zero_grad#{type(self).__name__}.zero_grad"):

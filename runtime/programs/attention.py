@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 from .. import dtypes
-from ..factories import full
 from ..geometry import broadcast_shapes
 from ..namespace import ops
 from ..tensor import Tensor
@@ -16,13 +15,10 @@ def scaled_dot_product_attention(
 ):
     """The values that each query attends to; see the entry."""
     _check(query, key, value, attn_mask)
-    if is_causal and attn_mask is not None:
-        raise RuntimeError(
-            "_scaled_dot_product_attention: Explicit attn_mask should not be set when "
-            "is_causal=True"
-        )
     if not 0 <= dropout_p <= 1:
         raise RuntimeError(f"dropout probability has to be between 0 and 1, but got {dropout_p:g}")
+    if attn_mask is not None and is_causal:
+        raise RuntimeError("Explicit attn_mask should not be set when is_causal=True")
     if enable_gqa:
         key, value = (_for_heads(query, other) for other in (key, value))
     if scale is None:
@@ -40,23 +36,20 @@ def scaled_dot_product_attention(
 
 def _weights(scores, mask, is_causal):
     """Softmax of masked scores; 0 for a query that sees no key."""
-    hidden = None
-    if mask is not None:
-        together = broadcast_shapes(scores.shape, mask.shape)
-        if together != scores.shape:
-            raise RuntimeError(
-                f"output with shape {list(scores.shape)} doesn't match the broadcast shape "
-                f"{list(together)}"
-            )
     if is_causal:
-        hidden = ops.triu(full(scores.shape[-2:], True, dtype=dtypes.bool), 1)
-    if mask is not None:
-        closed = ops.logical_not(mask) if mask.dtype is dtypes.bool else ops.eq(mask, -math.inf)
-        hidden = closed if hidden is None else ops.logical_or(hidden, closed)
-        if mask.dtype is not dtypes.bool:
-            scores = scores + ops.masked_fill(mask, closed, 0.0)
-    if hidden is None:
+        return ops.causal_softmax(scores, True)
+    if mask is None:
         return ops.softmax(scores, -1)
+    if mask.dtype is dtypes.bool:
+        hidden = ops.logical_not(mask)
+    else:
+        hidden = ops.eq(mask, -math.inf)
+        scores = scores + ops.masked_fill(mask, hidden, 0.0)
+    if hidden.ndim > scores.ndim:
+        raise RuntimeError(
+            f"output with shape {list(scores.shape)} doesn't match the broadcast shape "
+            f"{list(broadcast_shapes(scores.shape, hidden.shape))}"
+        )
     hidden = ops.expand(hidden, scores.shape)
     blind = ops.all(hidden, -1, True) if scores.shape[-1] else hidden
     shares = ops.softmax(ops.masked_fill(scores, ops.logical_and(hidden, ~blind), -math.inf), -1)

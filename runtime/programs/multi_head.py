@@ -233,14 +233,13 @@ def multi_head_attention(
     masks = _masks(attn_mask, key_padding_mask, is_causal, need_weights, query.dtype)
     _check_sizes(*inputs, embed_dim_to_check, num_heads, use_separate_proj_weight)
     mask = _over_heads(masks[0], batch, num_heads, targets, inputs[1].shape[0])
-    weights = in_proj_weight
+    weights, named = in_proj_weight, {"in_proj_weight": in_proj_weight}
     if use_separate_proj_weight:
         weights = [q_proj_weight, k_proj_weight, v_proj_weight]
-        for name, weight in zip("qkv", weights, strict=True):
-            _need(
-                weight is not None,
-                f"use_separate_proj_weight is True but {name}_proj_weight is None",
-            )
+        named = dict(zip(("q_proj_weight", "k_proj_weight", "v_proj_weight"), weights, strict=True))
+    for name, weight in named.items():
+        message = f"use_separate_proj_weight is {use_separate_proj_weight} but {name} is None"
+        _need(weight is not None, message)
     parts = _projected(*inputs, weights, in_proj_bias)
     q, k, v, added = _heads(parts, num_heads, (bias_k, bias_v), (static_k, static_v), add_zero_attn)
     mask = _merged(_extended(mask, added), _extended(masks[1], added), batch, k.shape[2])

@@ -231,10 +231,10 @@ def test_powers_become_products_and_numbers_get_the_dtype(pointwise, formula, st
     assert statements(operator.forms[0].forward) == [statement]
 
 
-def test_strided_kernel_reads_each_operand_at_its_own_place(pointwise):
+def test_the_kernel_with_all_parameters_is_the_one_for_rows(pointwise):
     operator = pointwise("self * other", "Tensor self, Tensor other")
-    assert operator.strided.inputs == ("self", "other")
-    assert statements(operator.strided) == ["out[at + i] = self[at_self] * other[at_other]"]
+    assert operator.full.forward.rows
+    assert [kernel.name for kernel in operator.kernels if kernel.rows] == ["f_forward"]
 
 
 # --- forward mode and higher orders ----------------------------------------------------------

@@ -5,7 +5,11 @@ import pytest
 import rederive as rd
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rederive.plan import broadcast_plan
+from rederive import operator_nodes
+from rederive.blocks import sum_to
+from rederive.geometry import Size
+from rederive.kernels.gathering import gather, scatter
+from rederive.plan import layout
 
 fast = settings(deadline=None, max_examples=150, derandomize=True)
 
@@ -208,24 +212,100 @@ def test_sums_of_nothing(shape):
     assert tuple(x.grad.shape) == shape
 
 
-# --- the plan ------------------------------------------------------------------------------------
+# --- layouts -------------------------------------------------------------------------------------
 
 
 @fast
 @given(pairs())
-def test_a_plan_addresses_the_elements_that_broadcasting_pairs(operands):
-    shapes = tuple(t.shape for t in operands)
-    shape, geometry = broadcast_plan(shapes, tuple(t._strides for t in operands))
-    assert tuple(shape) == np.broadcast_shapes(*shapes)
-    if geometry is None or 0 in shape:
+def test_a_layout_finds_the_elements_that_broadcasting_pairs(operands):
+    shape = Size(np.broadcast_shapes(*(t.shape for t in operands)))
+    for tensor in operands:
+        found = layout(tensor.shape, tensor._strides, shape)
+        if found is None or 0 in shape:
+            continue
+        steps, period = found
+        expected = np.broadcast_to(tensor.numpy(), shape).ravel()
+        n = len(expected)
+        assert n % period == 0
+        np.testing.assert_array_equal(expected, np.resize(expected[:period], n))
+        for low, high in ((0, n), (n // 3, n), (n // 3, n // 2 + 1)):
+            out = np.empty(high - low, expected.dtype)
+            gather(tensor._data, tensor._offset, steps, low, out)
+            np.testing.assert_array_equal(out, expected[low:high])
+
+
+@fast
+@given(pairs())
+def test_folding_sums_what_broadcasting_repeated(operands):
+    shape = Size(np.broadcast_shapes(*(t.shape for t in operands)))
+    if 0 in shape:
         return
-    sizes = [int(n) for n in geometry[:4]]
-    assert int(np.prod(sizes)) == shape.numel()
-    for position, tensor in enumerate(operands):
-        steps = geometry[4 * (position + 1) : 4 * (position + 2)].astype(np.int64)
-        places = sum(
-            np.arange(n).reshape([-1 if d == k else 1 for d in range(4)]) * step
-            for k, (n, step) in enumerate(zip(sizes, steps, strict=True))
-        )
-        got = tensor._data[tensor._offset + np.broadcast_to(places, sizes).ravel()]
-        np.testing.assert_array_equal(got, np.broadcast_to(tensor.numpy(), shape).ravel())
+    values = rd.arange(shape.numel(), dtype=rd.float64).reshape(shape)
+    for tensor in operands:
+        total = sum_to(values, tensor.shape)
+        if total is not None:
+            ones = rd.ones(tensor.shape, dtype=rd.float64, requires_grad=True)
+            expected = operator_nodes.sum_to_size(values, ones.shape).numpy()
+            np.testing.assert_array_equal(total.reshape(tensor.shape), expected)
+
+
+@pytest.mark.parametrize("shape", [(40, 70), (3, 33, 50), (5, 16, 4)])
+def test_transposed_elements_are_brought_and_put_back(shape):
+    array = np.random.default_rng(3).standard_normal(shape)
+    turned = rd.from_numpy(array).transpose(-1, -2)
+    expected = np.ascontiguousarray(turned.numpy()).reshape(-1)
+    steps, _ = layout(turned.shape, turned._strides, turned.shape)
+    n = len(expected)
+    for low in (0, 7, n // 2):
+        out = np.empty(n - low)
+        gather(turned._data, 0, steps, low, out)
+        np.testing.assert_array_equal(out, expected[low:])
+        target = np.zeros(n)
+        scatter(expected[low:], target, 0, steps, low)
+        kept = np.concatenate([np.zeros(low), expected[low:]]).reshape(turned.shape)
+        np.testing.assert_array_equal(target.reshape(shape), np.swapaxes(kept, -1, -2))
+
+
+LARGE = [
+    ((700, 301), (301,)),
+    ((700, 301), (700, 1)),
+    ((700, 301), ()),
+    ((3, 40, 1801), (40, 1)),
+    ((1801, 3, 40), (1801, 1, 40)),
+    ((70001, 3), (3,)),
+]
+
+
+@pytest.mark.parametrize(("shape", "other"), LARGE)
+def test_blocks_of_large_operands_agree_with_numpy(shape, other):
+    generator = np.random.default_rng(5)
+    arrays = [generator.uniform(0.5, 1.5, s) for s in (shape, other, shape)]
+    a, b = (rd.from_numpy(array).requires_grad_() for array in arrays[:2])
+    result = a / b
+    result.backward(rd.from_numpy(arrays[2]))
+    one, two, grad = arrays
+    np.testing.assert_allclose(result.detach().numpy(), one / two, rtol=1e-15)
+    np.testing.assert_allclose(a.grad.numpy(), grad / two, rtol=1e-14)
+    whole = -grad * one / (two * two)
+    missing = len(shape) - len(other)
+    padded = (1,) * missing + other
+    dims = tuple(d for d in range(len(shape)) if padded[d] != shape[d])
+    np.testing.assert_allclose(b.grad.numpy(), whole.sum(dims).reshape(other), rtol=1e-12)
+
+
+def test_the_gradient_of_a_broadcast_float32_adds_up_in_float64():
+    b = rd.zeros((), requires_grad=True)
+    grad = rd.full((3_000_000,), 0.1)
+    (rd.zeros(3_000_000) + b).backward(grad)
+    assert b.grad.item() == pytest.approx(3e6 * float(np.float32(0.1)), rel=1e-7)
+
+
+def test_strided_large_operands():
+    array = np.random.default_rng(7).uniform(0.5, 1.5, (500, 600))
+    x = rd.from_numpy(array).requires_grad_()
+    (x.t() * x.t()[:, ::2].repeat(1, 2) * x[:, :1].t()).sum().backward()
+    repeated = np.tile(array[::2], (2, 1))
+    expected = repeated * array[:, :1]
+    expected[::2] += (array * array[:, :1])[:250] + (array * array[:, :1])[250:]
+    expected[:, 0] += (array * repeated).sum(1)
+    np.testing.assert_allclose(x.grad.numpy(), expected, rtol=1e-12)

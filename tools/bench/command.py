@@ -7,10 +7,21 @@ import warnings
 
 import rederive
 from rederive.tools import specification
-from rederive.tools.bench import operators, process, report, training
+from rederive.tools.bench import cases, operators, process, report, training
 from rederive.tools.bench.options import SECTIONS
 
-SMALL, LARGE = 8, 1_000_000
+SHORT, LONG = 2e-3, 5e-3  # seconds that a timed round lasts at least
+
+OPERATORS = {
+    "small": ([(8,)], SHORT),
+    "broadcast": ([(2, 4), (4,)], SHORT),
+    "large": ([(1_000_000,)], LONG),
+}
+CASES = {
+    "calls": ("2x4 elements, one call", cases.small_calls, SHORT),
+    "layouts": ("4096x1024 elements, broadcast and strided", cases.layouts, LONG),
+    "lanes": ("along a dimension", cases.lanes, LONG),
+}
 
 
 def run(options: argparse.Namespace) -> int:
@@ -27,14 +38,20 @@ def run(options: argparse.Namespace) -> int:
     rederive.set_num_threads(options.threads)
     parts = [report.machine(options.threads)]
     print(parts[0])
-    for section, size, at_least in (("small", SMALL, 2e-3), ("large", LARGE, 5e-3)):
-        if section in sections:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # PyTorch's deprecations are not ours to show
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # PyTorch's deprecations are not ours to show
+        for section in sections:
+            if section in OPERATORS:
+                shapes, at_least = OPERATORS[section]
                 measured = operators.measure(
-                    declared, rederive, torch, size, options.rounds, at_least
+                    declared, rederive, torch, shapes, options.rounds, at_least
                 )
-            parts += _show_operators(measured)
+                parts += _show(measured)
+            elif section in CASES:
+                title, listing, at_least = CASES[section]
+                chosen = [c for c in listing() if all(text in c.name for text in options.case)]
+                measured = cases.measure(chosen, rederive, torch, options.rounds, at_least, title)
+                parts += _show(measured)
     if "training" in sections:
         table = report.training_table(training.measure(rederive, torch, options.rounds, 2e-2))
         table.show()
@@ -52,7 +69,7 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _show_operators(measured: operators.Measured) -> list[str]:
+def _show(measured: operators.Measured) -> list[str]:
     """Print the table and its summary; returns them for the page."""
     table, summary = report.operators_table(measured), report.operators_summary(measured)
     table.show()

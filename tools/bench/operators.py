@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -12,15 +13,18 @@ import numpy as np
 from rederive.tools import progress, samples
 from rederive.tools.bench.timing import Comparison, Work, compare
 
+Shape = tuple[int, ...]
+
 # Loose, because only a different function is to be found out; gradcheck judges the numbers.
 AGREE = 1e-3
 
 
 @dataclass
 class Measured:
-    """The comparisons at one size, and why some operators were left out."""
+    """The comparisons of one table, and why some rows were left out."""
 
-    size: int
+    title: str
+    rows: str = "operator"  # what a row is
     comparisons: list[Comparison] = field(default_factory=list)
     skipped: dict[str, str] = field(default_factory=dict)
 
@@ -29,17 +33,22 @@ def measure(
     operators: Sequence[Any],
     ours: ModuleType,
     theirs: ModuleType,
-    size: int,
+    shapes: Sequence[Shape],
     rounds: int,
     at_least: float,
 ) -> Measured:
-    """Compare every differentiable pointwise operator that both have, on `size` elements."""
-    measured = Measured(size)
+    """Compare every differentiable pointwise operator that both have.
+
+    shapes: of the first tensor, the second, ...; the last is that of all further ones. Operators
+    with fewer tensors than shapes are left out.
+    """
+    title = " and ".join("x".join(map(str, shape)) for shape in shapes)
+    measured = Measured(f"{title} float32 elements")
     found = [(operator, counterpart(operator, theirs)) for operator in operators]
-    both = [(o, function) for o, function in found if function is not None and eligible(o)]
-    for operator, function in progress.steps(both, f"{size} elements", lambda pair: pair[0].name):
+    both = [(o, f) for o, f in found if f is not None and eligible(o, len(shapes))]
+    for operator, function in progress.steps(both, measured.title, lambda pair: pair[0].name):
         try:
-            values = values_of(operator, size)
+            values = values_of(operator, shapes)
             one = partial(step, operator, operator.function, ours, values)
             other = partial(step, operator, function, theirs, values)
             reason = disagreement(one()(), other()())
@@ -52,8 +61,9 @@ def measure(
     return measured
 
 
-def eligible(operator: Any) -> bool:
-    return operator.family == "pointwise" and bool(operator.differentiable)
+def eligible(operator: Any, tensors: int) -> bool:
+    found = sum(argument.type == "Tensor" for argument in operator.arguments)
+    return operator.family == "pointwise" and bool(operator.differentiable) and found >= tensors
 
 
 def counterpart(operator: Any, library: ModuleType) -> Callable | None:
@@ -68,19 +78,21 @@ def counterpart(operator: Any, library: ModuleType) -> Callable | None:
     return None
 
 
-def values_of(operator: Any, size: int) -> dict[str, Any]:
-    """The arguments of the operator's first sample, its tensors with `size` elements each."""
+def values_of(operator: Any, shapes: Sequence[Shape]) -> dict[str, Any]:
+    """The arguments of the operator's first sample, its tensors of these shapes."""
     drawn = samples.draw(operator)[0]
     generator = np.random.default_rng(drawn.seed)
     values = dict(drawn.values)
+    left = list(shapes)
     for name, value in values.items():
         if not isinstance(value, np.ndarray):
             continue
+        shape = left.pop(0) if len(left) > 1 else left[0]
         if value.dtype.kind == "f":
             low, high = operator.samples.get(name, samples.INTERVAL)
-            values[name] = generator.uniform(low, high, size).astype(np.float32)
+            values[name] = generator.uniform(low, high, shape).astype(np.float32)
         else:
-            values[name] = np.resize(value, size)
+            values[name] = np.resize(value, shape)
     return values
 
 
@@ -98,7 +110,9 @@ def step(operator: Any, function: Callable, library: ModuleType, values: Mapping
         else:
             given[name] = value
     positional = list(_positional(operator, given))
-    cotangent = library.from_numpy(np.linspace(0.5, 1.5, _size(values), dtype=np.float32))
+    shape = _shape(values)
+    ramp = np.linspace(0.5, 1.5, math.prod(shape), dtype=np.float32)
+    cotangent = library.from_numpy(ramp.reshape(shape))
 
     def run() -> list[Any]:
         for leaf in leaves:
@@ -117,8 +131,9 @@ def _positional(operator: Any, given: dict[str, Any]) -> Iterator[Any]:
         yield given.pop(argument.name)
 
 
-def _size(values: Mapping[str, Any]) -> int:
-    return next(value.size for value in values.values() if isinstance(value, np.ndarray))
+def _shape(values: Mapping[str, Any]) -> Shape:
+    shapes = [value.shape for value in values.values() if isinstance(value, np.ndarray)]
+    return np.broadcast_shapes(*shapes)
 
 
 def disagreement(ours: Sequence[Any], theirs: Sequence[Any]) -> str:

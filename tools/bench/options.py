@@ -5,7 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-SECTIONS = ("small", "large", "training", "start", "generate", "compile")
+SECTIONS = (
+    *("small", "broadcast", "calls", "large", "layouts", "lanes"),
+    *("training", "start", "generate", "compile"),
+)
 
 
 def add(command: argparse.ArgumentParser) -> None:
@@ -14,6 +17,9 @@ def add(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument(
         "--op", action="append", default=[], metavar="NAME", help="only this operator"
+    )
+    command.add_argument(
+        "--case", action="append", default=[], metavar="TEXT", help="only cases with this in them"
     )
     command.add_argument("--threads", type=int, default=2, help="threads of both sides (2)")
     command.add_argument("--rounds", type=int, default=9, help="alternating rounds (9)")

@@ -56,10 +56,10 @@ def _version(package: str) -> str:
 
 
 def operators_table(measured: Measured) -> Table:
-    """One row for each operator, slowest ratio first."""
+    """One row for each comparison, slowest ratio first."""
     table = Table(
-        f"Forward and backward, {measured.size:,} float32 elements",
-        ("operator", "rederive", "PyTorch", "times faster"),
+        f"Forward and backward, {measured.title}",
+        (measured.rows, "rederive", "PyTorch", "times faster"),
         right=frozenset({"rederive", "PyTorch", "times faster"}),
     )
     for c in sorted(measured.comparisons, key=lambda c: c.ratio):
@@ -70,12 +70,12 @@ def operators_table(measured: Measured) -> Table:
 def operators_summary(measured: Measured) -> str:
     found = measured.comparisons
     if not found:
-        return f"{measured.size:,} elements: no operator was measured."
+        return f"{measured.title}: nothing was measured."
     slower = [c.name for c in found if c.ratio < 1]
     tail = f": {', '.join(slower)}" if slower else ""
     return (
-        f"{measured.size:,} elements: {geometric_mean(found):.2f} times faster than PyTorch in the "
-        f"geometric mean over {len(found)} operators; {len(slower)} slower{tail}."
+        f"{measured.title}: {geometric_mean(found):.2f} times faster than PyTorch in the geometric "
+        f"mean of {len(found)}; {len(slower)} slower{tail}."
     )
 
 

@@ -121,11 +121,7 @@ MUL = Pointwise(
         kernels.mul_forward_parallel,
         ("self", "other"),
     ),
-    strided=(
-        kernels.mul_forward_strided,
-        ("self", "other"),
-        (),
-    ),
+    rows=kernels.mul_forward_rows,
     backward={
         (0, 1): (
             kernels.mul_backward,

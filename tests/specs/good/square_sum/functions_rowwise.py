@@ -14,7 +14,7 @@ class EnergyBackward0(RowwiseNode):
 
     def formulas(node, grad):
         # self: grad * self
-        lanes = node.general.lanes
+        lanes = node.general.details
         (self,) = unpack(node)
         grad = lanes.keep(grad)
         needed = node.needed()
@@ -41,6 +41,8 @@ ENERGY = Rowwise(
     saved_rows=(),
     nonempty=False,
     rules=("floating",),
+    total="",
+    even=(False,),
     forward=(
         kernels.energy_forward,
         kernels.energy_forward_parallel,

@@ -1,0 +1,63 @@
+"""Lanes that are not the last dimension, as many as take several blocks."""
+
+import numpy as np
+import pytest
+import rederive as rd
+
+SHAPES = [((300, 400), (0,)), ((37, 64), (0,)), ((5, 1000, 30), (1,)), ((70, 5, 400), (0, 2))]
+
+
+@pytest.mark.parametrize(("shape", "dims"), SHAPES)
+def test_totals_and_their_gradients(shape, dims):
+    array = np.random.default_rng(1).standard_normal(shape)
+    for name in ("sum", "mean", "amax", "var"):
+        x = rd.from_numpy(array).requires_grad_()
+        result = getattr(x, name)(dims)
+        options = {"ddof": 1} if name == "var" else {}
+        expected = getattr(np, name)(array, axis=dims, **options)
+        np.testing.assert_allclose(result.detach().numpy(), expected, rtol=1e-12, atol=1e-14)
+        weights = np.random.default_rng(2).standard_normal(expected.shape)
+        result.backward(rd.from_numpy(weights))
+        spread, count = np.expand_dims(weights, dims), array.size // expected.size
+        center = array.mean(dims, keepdims=True)
+        gradient = {
+            "sum": spread + 0 * array,
+            "mean": spread / count + 0 * array,
+            "amax": spread * (array == array.max(dims, keepdims=True)),
+            "var": 2 * spread * (array - center) / (count - 1),
+        }[name]
+        np.testing.assert_allclose(x.grad.numpy(), gradient, rtol=1e-11, atol=1e-14)
+
+
+@pytest.mark.parametrize("shape", [(300, 400), (37, 64), (5, 1000, 30)])
+def test_softmax_along_the_first_dimension(shape):
+    array = np.random.default_rng(3).standard_normal(shape)
+    x = rd.from_numpy(array).requires_grad_()
+    result = rd.softmax(x, 0)
+    powers = np.exp(array - array.max(0))
+    expected = powers / powers.sum(0)
+    np.testing.assert_allclose(result.detach().numpy(), expected, rtol=1e-12)
+    weights = np.random.default_rng(4).standard_normal(shape)
+    result.backward(rd.from_numpy(weights))
+    gradient = expected * (weights - (weights * expected).sum(0))
+    np.testing.assert_allclose(x.grad.numpy(), gradient, rtol=1e-10, atol=1e-14)
+
+
+def test_ten_million_float32_add_up_to_a_millionth():
+    for dim, shape in ((None, (10_000_000,)), (0, (2_500_000, 4)), (1, (4, 2_500_000))):
+        array = np.random.default_rng(5).random(shape, dtype=np.float32)
+        expected = array.sum(dim, dtype=np.float64)
+        np.testing.assert_allclose(rd.from_numpy(array).sum(dim).numpy(), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["float32", "float64"])
+def test_extrema_honour_nan_wherever_it_stands(kind):
+    array = np.random.default_rng(6).standard_normal((40, 70)).astype(kind)
+    for row, place in enumerate([0, 1, 35, 68, 69]):
+        array[row, place] = np.nan
+    array[7] = -np.inf
+    x = rd.from_numpy(array)
+    np.testing.assert_array_equal(x.amax(1).numpy(), array.max(1))
+    np.testing.assert_array_equal(x.amin(1).numpy(), array.min(1))
+    np.testing.assert_array_equal(x.argmax(1).numpy(), array.argmax(1))
+    np.testing.assert_array_equal(x.argmin(1).numpy(), array.argmin(1))

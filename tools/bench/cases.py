@@ -1,0 +1,177 @@
+"""Cases that no declaration spells out: small calls, operand layouts, and lanes of tensors.
+
+A case is a function of a library and of float32 leaves; forward and backward are measured. Names
+say the geometry, as a program would write it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from rederive.tools import progress
+from rederive.tools.bench.operators import Measured, Shape, disagreement
+from rederive.tools.bench.timing import Work, compare
+
+
+@dataclass(frozen=True)
+class Case:
+    """One row of a table: `function(library, *leaves)`, whose leaves are of these shapes."""
+
+    name: str
+    shapes: Sequence[Shape]
+    function: Callable[..., Any]
+
+
+def measure(
+    cases: Sequence[Case],
+    ours: ModuleType,
+    theirs: ModuleType,
+    rounds: int,
+    at_least: float,
+    title: str,
+) -> Measured:
+    """Compare every case, forward and backward."""
+    measured = Measured(title, "case")
+    for case in progress.steps(cases, title, lambda case: case.name):
+        one, other = partial(step, case, ours), partial(step, case, theirs)
+        reason = disagreement(one()(), other()())
+        if reason:
+            measured.skipped[case.name] = reason
+        else:
+            measured.comparisons.append(compare(case.name, one, other, rounds, at_least))
+    return measured
+
+
+def step(case: Case, library: ModuleType) -> Work:
+    """A function that runs a case forward and backward and returns output and gradients."""
+    generator = np.random.default_rng(len(case.name))
+    leaves = []
+    for shape in case.shapes:
+        values = np.asarray(generator.uniform(0.5, 1.5, shape), np.float32)
+        leaves.append(library.from_numpy(values).requires_grad_())
+    shape = tuple(case.function(library, *leaves).shape)
+    cotangent = library.from_numpy(np.asarray(generator.uniform(0.5, 1.5, shape), np.float32))
+
+    def run() -> list[Any]:
+        for leaf in leaves:
+            leaf.grad = None
+        output = case.function(library, *leaves)
+        output.backward(cotangent)
+        return [output, *(leaf.grad for leaf in leaves)]
+
+    return run
+
+
+def small_calls() -> list[Case]:
+    """What a call costs outside of the pointwise operators of equal shapes."""
+    pair, row = (2, 4), (4,)
+    return [
+        Case("row + column", [row, (2, 1)], lambda lib, a, b: a + b),
+        Case("matrix * 0-d tensor", [pair, ()], lambda lib, a, b: a * b),
+        Case("3 - x", [pair], lambda lib, a: 3 - a),
+        Case("x / 2", [pair], lambda lib, a: a / 2),
+        Case("x ** 2", [pair], lambda lib, a: a**2),
+        Case("x.t() * y", [pair, (4, 2)], lambda lib, a, b: a.t() * b),
+        Case("x[:, 1:3] * 2", [pair], lambda lib, a: a[:, 1:3] * 2),
+        Case("where(x > 0, x, 0)", [pair], lambda lib, a: lib.where(a > 0, a, 0.0)),
+        Case("masked_fill(x > 0, 1)", [pair], lambda lib, a: a.masked_fill(a > 0, 1.0)),
+        Case("sum()", [pair], lambda lib, a: a.sum()),
+        Case("sum(0)", [pair], lambda lib, a: a.sum(0)),
+        Case("mean()", [pair], lambda lib, a: a.mean()),
+        Case("amax(1)", [pair], lambda lib, a: a.amax(1)),
+        Case("softmax(1)", [pair], lambda lib, a: lib.softmax(a, 1)),
+        Case("layer_norm", [pair, row, row], _layer_norm),
+        Case("matmul", [pair, (4, 2)], lambda lib, a, b: a @ b),
+        Case("linear", [pair, (3, 4), (3,)], lambda lib, a, w, b: _functional(lib).linear(a, w, b)),
+        Case("reshape", [pair], lambda lib, a: a.reshape(4, 2)),
+        Case("cumsum(1)", [pair], lambda lib, a: a.cumsum(1)),
+        Case("cat", [pair, pair], lambda lib, a, b: lib.cat([a, b])),
+    ]
+
+
+def layouts() -> list[Case]:
+    """Broadcast and strided operands of pointwise operators, 4096 by 1024 elements."""
+    m, n = 4096, 1024
+    matrix, turned, image = (m, n), (n, m), (32, 64, 32, 64)
+    channels = (64, 1, 1)
+    return [
+        Case("bias: x + row", [matrix, (n,)], lambda lib, a, b: a + b),
+        Case("x * row", [matrix, (n,)], lambda lib, a, b: a * b),
+        Case("x * column", [matrix, (m, 1)], lambda lib, a, b: a * b),
+        Case("x / column", [matrix, (m, 1)], lambda lib, a, b: a / b),
+        Case("x + 0-d", [matrix, ()], lambda lib, a, b: a + b),
+        Case("x * 0-d", [matrix, ()], lambda lib, a, b: a * b),
+        Case("outer: column * row", [(m, 1), (n,)], lambda lib, a, b: a * b),
+        Case("image + channel", [image, channels], lambda lib, a, b: a + b),
+        Case("image * channel", [image, channels], lambda lib, a, b: a * b),
+        Case("x + y.t()", [matrix, turned], lambda lib, a, b: a + b.t()),
+        Case("x * y.t()", [matrix, turned], lambda lib, a, b: a * b.t()),
+        Case("x.t() * y.t()", [turned, turned], lambda lib, a, b: a.t() * b.t()),
+        Case("exp(x.t())", [turned], lambda lib, a: a.t().exp()),
+        Case(
+            "x[:, :512] * y[:, 512:]", [matrix, matrix], lambda lib, a, b: a[:, :512] * b[:, 512:]
+        ),
+        Case("x[:, ::2] * 2", [matrix], lambda lib, a: a[:, ::2] * 2),
+        Case("tanh(x[1:-1])", [matrix], lambda lib, a: a[1:-1].tanh()),
+    ]
+
+
+def lanes() -> list[Case]:
+    """Operators that work along a dimension, the last and the first, large and small."""
+    return [case for shape in ((4096, 1024), (256, 64)) for case in _lanes(shape)]
+
+
+def _functional(library: ModuleType) -> Any:
+    return library.nn.functional
+
+
+def _layer_norm(library: ModuleType, a: Any, weight: Any, bias: Any) -> Any:
+    return _functional(library).layer_norm(a, a.shape[1:], weight, bias)
+
+
+def _rms_norm(library: ModuleType, a: Any, weight: Any) -> Any:
+    return _functional(library).rms_norm(a, a.shape[1:], weight)
+
+
+def _batch_norm(library: ModuleType, a: Any, weight: Any, bias: Any) -> Any:
+    return _functional(library).batch_norm(a, None, None, weight, bias, True)
+
+
+def _lanes(shape: Shape) -> Iterator[Case]:
+    m, n = shape
+    where = f"{m}x{n}"
+    along: list[tuple[str, Callable[..., Any]]] = [
+        ("sum", lambda lib, a, d: a.sum(d)),
+        ("mean", lambda lib, a, d: a.mean(d)),
+        ("amax", lambda lib, a, d: a.amax(d)),
+        ("var", lambda lib, a, d: a.var(d)),
+        ("std", lambda lib, a, d: a.std(d)),
+        ("norm", lambda lib, a, d: a.norm(2, d)),
+        ("logsumexp", lambda lib, a, d: a.logsumexp(d)),
+        ("softmax", lambda lib, a, d: lib.softmax(a, d)),
+        ("log_softmax", lambda lib, a, d: lib.log_softmax(a, d)),
+        ("cumsum", lambda lib, a, d: a.cumsum(d)),
+    ]
+    for name, function in along:
+        for dim, place in ((1, "last"), (0, "first")):
+            call = partial(_along, function, dim)
+            yield Case(f"{name}, {place}, {where}", [shape], call)
+    yield Case(f"sum of all, {where}", [shape], lambda lib, a: a.sum())
+    yield Case(f"layer_norm, {where}", [shape, (n,), (n,)], _layer_norm)
+    yield Case(f"rms_norm, {where}", [shape, (n,)], _rms_norm)
+    yield Case(f"batch_norm, {where}", [shape, (n,), (n,)], _batch_norm)
+    target = np.random.default_rng(0).integers(0, n, m)
+    yield Case(f"cross_entropy, {where}", [shape], partial(_cross_entropy, target))
+
+
+def _along(function: Callable[..., Any], dim: int, library: ModuleType, a: Any) -> Any:
+    return function(library, a, dim)
+
+
+def _cross_entropy(target: np.ndarray, library: ModuleType, a: Any) -> Any:
+    return _functional(library).cross_entropy(a, library.from_numpy(target))
