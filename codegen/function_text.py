@@ -92,7 +92,7 @@ def base(op: Operator) -> str:
 
 def has_inplace(op: Operator) -> bool:
     """Whether the operator gets a form that writes into its first argument."""
-    return bool(op.forms) or op.entry.inplace
+    return bool(op.forms) if op.entry.inplace is None else op.entry.inplace
 
 
 def argument_lines(op: Operator) -> list[str]:

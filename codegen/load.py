@@ -140,7 +140,7 @@ class _Reader:
             aliases=self.names("aliases"),
             operator=self.text(self.node.values.get("operator")),
             method=self.method(namespace),
-            inplace=self.text(self.node.values.get("inplace")) == "true",
+            inplace={"true": True, "false": False}.get(self.text(self.node.values.get("inplace"))),
             out=self.text(self.node.values.get("out")) != "false",
             dtype=self.text(self.node.values.get("dtype")),
             absent=tuple((k, _float(v)) for k, v in self.items("absent")),

@@ -17,8 +17,8 @@ def norm(input, p=2, dim=None, keepdim=False, *, dtype=None):
     if not isinstance(input, Tensor):
         queries.wrong_type("norm", "input", input)
     self = input
-    if p is None:
-        return ops.norm_of_order(queries.normed(self, 2, dim, dtype), 2, dim, keepdim)
+    if p == 2 or p is None:
+        return ops.euclidean_norm(queries.normed(self, 2, dim, dtype), dim, keepdim)
     return ops.norm_of_order(queries.normed(self, p, dim, dtype), p, dim, keepdim)
 
 
@@ -41,7 +41,7 @@ def norm_named(input, p, dim=None, keepdim=False, *, dtype=None):
         queries.wrong_type("norm_named", "input", input)
     self = input
     if p == "fro":
-        return ops.norm_of_order(queries.normed(self, 2, dim, dtype), 2, dim, keepdim)
+        return ops.euclidean_norm(queries.normed(self, 2, dim, dtype), dim, keepdim)
     if p == "nuc" and dim is None and not keepdim and self.ndim == 2:
         return ops.sum(ops.svd(queries.normed(self, 1, dim, dtype), False)[1])
     if p == "nuc":

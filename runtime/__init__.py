@@ -136,4 +136,6 @@ def __getattr__(name):
         return import_module(f".{name}", __name__)
     if name in ("complex32", "complex64", "complex128", "chalf", "cfloat", "cdouble"):
         raise AttributeError(f"rederive has no complex dtypes yet, so there is no {name}")
+    if name in ("float16", "half", "bfloat16"):
+        raise AttributeError(f"rederive has no {name}; its floating dtypes are float32 and float64")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -47,6 +47,27 @@ def converter(kind, name):
     return convert
 
 
+def _absent(name, kind):
+    def refuse(self, memory_format=None):
+        raise NotImplementedError(
+            f"{name}(): rederive has no {kind}; its floating dtypes are float32 and float64"
+        )
+
+    refuse.__name__ = refuse.__qualname__ = name
+    refuse.__doc__ = f"NotImplementedError: there is no {kind}."
+    return refuse
+
+
+ABSENT = {
+    "half": "float16",
+    "bfloat16": "bfloat16",
+    "chalf": "complex32",
+    "cfloat": "complex64",
+    "cdouble": "complex128",
+}
+"""Conversions of PyTorch to dtypes that do not exist here."""
+
+
 def type_as(self, other):
     """The tensor in the dtype of `other`."""
     return to(self, other.dtype)
@@ -70,3 +91,5 @@ def attach():
     }
     for name, kind in names.items():
         setattr(Tensor, name, converter(kind, name))
+    for name, kind in ABSENT.items():
+        setattr(Tensor, name, _absent(name, kind))

@@ -8,7 +8,7 @@ from ..geometry import normalize_dim
 from ..memory_format import row_major
 
 
-def copy(self, memory_format):
+def copy(self, memory_format=None):
     row_major(memory_format)
     return np.array(self, order="C")
 
