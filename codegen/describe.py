@@ -14,6 +14,8 @@ from .printer import literal
 
 
 def descriptor_class(op: Operator) -> str:
+    if op.integer_errors:
+        return "GuardedPointwise"
     return {
         "pointwise": "Pointwise",
         "rowwise": "Rowwise",
@@ -103,6 +105,8 @@ def _pointwise_lines(op: Operator) -> list[str]:
     kernel = op.full.forward
     lines += _kernel_line(kernel, "forward")
     lines.append(f"rows=kernels.{kernel.name}_rows," if kernel.rows else "rows=None,")
+    if op.integer_errors:
+        lines.append(f"check_integers=_{op.entry.name}_check,")
     return lines + _backward_lines(op.full.backward)
 
 

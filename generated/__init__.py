@@ -94,6 +94,8 @@ INTERFACE = (
     ("div_mode", "div", ("torch",), ("divide",), True, ""),
     ("floor_divide", "floor_divide", ("torch",), (), True, "//"),
     ("trunc_divide", "trunc_divide", ("internal",), (), False, ""),
+    ("whole_divide", "whole_divide", ("internal",), (), False, ""),
+    ("fmod", "fmod", ("torch",), (), True, ""),
     ("remainder", "remainder", ("torch",), (), True, "%"),
     ("pow", "pow", ("torch",), (), True, "**"),
     ("neg", "neg", ("torch",), ("negative",), True, "neg"),

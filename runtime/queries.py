@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from . import dtypes
 from .geometry import Size, is_contiguous, normalize_dim
 from .layer_queries import (  # noqa: F401
     bilinear_pair,
@@ -133,6 +134,31 @@ def dims(dim):
 def refuse(argument, value, wanted):
     """An error for an argument whose value no case of a composite takes."""
     raise ValueError(f"{value!r} is not a valid value for {argument}; it must be {wanted}")
+
+
+def contains(operand, number):
+    """Whether an element of a tensor, or a number, is equal to `number`."""
+    if isinstance(operand, Tensor):
+        return bool((operand._nd() == number).any())
+    return operand == number
+
+
+def overflows(operand, tensor):
+    """Whether an operand is an integer that the dtype of an integer tensor does not hold."""
+    if isinstance(operand, Tensor | float) or tensor.dtype is dtypes.bool:
+        return False
+    limits = dtypes.iinfo(tensor.dtype)
+    return not limits.min <= operand <= limits.max
+
+
+def is_number(operand):
+    """Whether an operand is a number and not a tensor."""
+    return not isinstance(operand, Tensor)
+
+
+def integral(left, right):
+    """Whether two operands, tensors or numbers, have an integer dtype together."""
+    return not dtypes.result_type(left, right).is_floating_point
 
 
 def fail(message):
