@@ -86,12 +86,15 @@ OPERATORS = [
         jvp={},
         differentiable=(),
         differentiable_outputs=(),
-        samples={
-            "other": (0.5, 3.0),
-        },
+        samples={},
         points={},
-        calls=(),
-        reference="numpy.floor_divide(self - numpy.fmod(self, other), other)",
+        calls=[
+            {
+                "self": {"values": [[7.0, -7.0], [-9.0, 2.0]]},
+                "other": {"values": [[2.0, 2.0], [-3.0, 5.0]]},
+            },
+        ],
+        reference="numpy.trunc(self / other)",
     ),
     declared(
         name="fmod",
