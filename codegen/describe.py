@@ -44,6 +44,9 @@ def descriptor_lines(op: Operator) -> list[str]:
         lines += _mapping("shapes", entry.shapes)
     if entry.absent:
         lines.append(f"absent={{{', '.join(f'{literal(k)}: {v!r}' for k, v in entry.absent)}}},")
+    optional = [a.name for a in op.operands if a.optional]
+    if optional and not op.forms:
+        lines.append(f"optional={_text(optional)},")
     many = [a.name for a in op.operands if a.many]
     if many:
         lines.append(f"many={_text(many)},")

@@ -38,7 +38,7 @@ def norm_named(input, p, dim=None, keepdim=False, *, dtype=None):
         if row:
             return row[0]
     if not isinstance(input, Tensor):
-        queries.wrong_type("norm_named", "input", input)
+        queries.wrong_type("norm", "input", input)
     self = input
     if p == "fro":
         return ops.euclidean_norm(queries.normed(self, 2, dim, dtype), dim, keepdim)

@@ -177,9 +177,9 @@ SUM_TO_SIZE = ArrayOperator(
 )
 
 
-def sum_to_size(input, *size):
+def sum_to_size(input, *given, size=None):
     """Sum over the dimensions along which `size` would broadcast to the input's shape."""
-    size = spread(size)
+    size = spread(given if size is None else (size,))
     return dispatch(SUM_TO_SIZE, input, size)
 
 
@@ -332,14 +332,15 @@ FLIP = ArrayOperator(
 )
 
 
-def flip(input, *dims):
+def flip(input, *given, dims=None):
     """Elements in reverse order along the dimensions; a copy."""
-    dims = spread(dims)
+    dims = spread(given if dims is None else (dims,))
     return dispatch(FLIP, input, dims)
 
 
-def flip_out(input, *dims, out=None):
+def flip_out(input, *given, dims=None, out=None):
     """`flip`, its result written into `out` if that is given."""
+    dims = spread(given if dims is None else (dims,))
     if out is None:
         return flip(input, dims)
     return write_out("flip", False, flip, out, input, dims)
@@ -385,9 +386,9 @@ REPEAT = ArrayOperator(
 )
 
 
-def repeat(input, *repeats):
+def repeat(input, *given, repeats=None):
     """The tensor laid out repeatedly along each dimension; a copy."""
-    repeats = spread(repeats)
+    repeats = spread(given if repeats is None else (repeats,))
     return dispatch(REPEAT, input, repeats)
 
 

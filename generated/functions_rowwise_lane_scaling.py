@@ -48,6 +48,7 @@ SCALED_LANES = Rowwise(
     jvp=None,
     rule="same",
     absent={"weight": 1.0},
+    optional=("weight",),
     over="normalized_shape",
     lane_outputs=(True,),
     lane_parameters=("weight",),

@@ -8,7 +8,7 @@ from __future__ import annotations
 from . import conversion, dtypes, inplace, random
 from .namespace import ops
 from .overwriting import fill_, zero_
-from .tensor import Tensor
+from .tensor import Tensor, need_tensor
 
 # --- functions -----------------------------------------------------------------------------------
 
@@ -18,11 +18,7 @@ def _function(name):
     method = getattr(Tensor, name)
 
     def function(input):
-        if not isinstance(input, Tensor):
-            raise TypeError(
-                f"{name}(): argument 'input' (position 1) must be Tensor, not "
-                f"{type(input).__name__}"
-            )
+        need_tensor(name, "input", input)
         return method(input)
 
     function.__name__ = function.__qualname__ = name
@@ -58,11 +54,7 @@ def index_put_(self, indices, values, accumulate=False):
     With `accumulate` they are added, so that places that are named twice get both.
     """
     indices = _index_tensors(indices)
-    if not isinstance(values, Tensor):
-        raise TypeError(
-            "index_put_(): argument 'values' (position 2) must be Tensor, not "
-            f"{type(values).__name__}"
-        )
+    need_tensor("index_put_", "values", values)
     if values.dtype is not self.dtype:
         raise RuntimeError(
             "Index put requires the source and destination dtypes match, got "

@@ -20,7 +20,7 @@ def to(self, *args, dtype=None, device=None, non_blocking=False, copy=False, mem
             dtype = value.dtype
         elif isinstance(value, str | device_type):
             device = value
-        elif isinstance(value, bool):
+        elif value is None or isinstance(value, bool):
             pass  # non_blocking, copy: by position as PyTorch allows
         else:
             raise TypeError(

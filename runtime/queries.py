@@ -49,7 +49,7 @@ from .matrix_queries import (  # noqa: F401
 from .memory_format import row_major  # noqa: F401
 from .modes import modes
 from .operator import spread
-from .tensor import Tensor
+from .tensor import Tensor, need_tensor
 from .windows import convolution_plan
 
 __all__ = ["convolution_plan"]
@@ -225,6 +225,4 @@ def vector(tensor, argument, operator):
 
 def wrong_type(operator, argument, value):
     """An error for something else where a composite takes a tensor."""
-    raise TypeError(
-        f"{operator}(): argument '{argument}' must be Tensor, not {type(value).__name__}"
-    )
+    need_tensor(operator, argument, value)
