@@ -131,6 +131,12 @@ class EntryCheck:
             hint = "the cases of a composite have a 'let' of their own"
             message = "belongs to pointwise, rowwise, library and kernel only"
             self.say("'let'", message, self.places.key("let"), hint)
+        if self.entry.integer_errors and family != "pointwise":
+            mark = self.places.key("integer_errors")
+            self.say("'integer_errors'", "belongs to pointwise only", mark)
+        for number, (_, condition) in enumerate(self.entry.integer_errors, 1):
+            label = f"integer_errors {number}, if"
+            self.formula(condition, label, list(self.arguments), "tensor", forward=True)
         if family == "pointwise":
             self.kernel_family(("pointwise",))
         elif family == "rowwise":

@@ -14,6 +14,8 @@ from .printer import literal
 
 
 def descriptor_class(op: Operator) -> str:
+    if op.integer_errors:
+        return "GuardedPointwise"
     return {
         "pointwise": "Pointwise",
         "rowwise": "Rowwise",
@@ -42,6 +44,9 @@ def descriptor_lines(op: Operator) -> list[str]:
         lines += _mapping("shapes", entry.shapes)
     if entry.absent:
         lines.append(f"absent={{{', '.join(f'{literal(k)}: {v!r}' for k, v in entry.absent)}}},")
+    optional = [a.name for a in op.operands if a.optional]
+    if optional and not op.forms:
+        lines.append(f"optional={_text(optional)},")
     many = [a.name for a in op.operands if a.many]
     if many:
         lines.append(f"many={_text(many)},")
@@ -103,6 +108,8 @@ def _pointwise_lines(op: Operator) -> list[str]:
     kernel = op.full.forward
     lines += _kernel_line(kernel, "forward")
     lines.append(f"rows=kernels.{kernel.name}_rows," if kernel.rows else "rows=None,")
+    if op.integer_errors:
+        lines.append(f"check_integers=_{op.entry.name}_check,")
     return lines + _backward_lines(op.full.backward)
 
 

@@ -83,6 +83,7 @@ def _declared(modules: Sequence[Module]) -> list[Operator]:
 
 DOOR = (
     "ArrayOperator",
+    "GuardedPointwise",
     "Pointwise",
     "PointwiseNode",
     "Rowwise",

@@ -100,7 +100,7 @@ def _tensor_branch(op: Operator, operands: list[str], reference: str, floating: 
     tests = []
     if others:
         tests += [f"type({o}) is Tensor" for o in others]
-    if floating:
+    if floating or op.integer_errors:
         tests.append("dtype.is_floating_point")
     elif op.rule == "number":
         tests.append("dtype is not bool_dtype")

@@ -43,11 +43,18 @@ def _parameters(op: Operator, inplace: bool) -> list[str]:
             parts.append("*")
             starred = True
         if argument.variadic:
-            parts.append(f"*{variable(argument.name)}")
+            parts += (
+                ["*given", f"{argument.name}=None"] if named(argument) else [f"*{argument.name}"]
+            )
             starred = True
             continue
         parts.append(variable(argument.name) + _default(argument))
     return parts
+
+
+def named(argument: Argument) -> bool:
+    """Whether varargs may also be given as one sequence, by name."""
+    return argument.variadic and argument.type == "int"
 
 
 def signature(kernel: Kernel, names: Sequence[str], ending: str = "") -> str:
@@ -94,13 +101,21 @@ def base(op: Operator) -> str:
 
 def has_inplace(op: Operator) -> bool:
     """Whether the operator gets a form that writes into its first argument."""
-    return bool(op.forms) or op.entry.inplace
+    return bool(op.forms) if op.entry.inplace is None else op.entry.inplace
 
 
 def argument_lines(op: Operator) -> list[str]:
     """What comes first in a function: varargs in one tuple, `inplace=True` handed on."""
-    lines = [f"{a.name} = spread({a.name})" for a in op.arguments if a.variadic]
-    return lines + _inplace_argument(op)
+    return _spread_lines(op) + _inplace_argument(op)
+
+
+def _spread_lines(op: Operator) -> list[str]:
+    lines = []
+    for a in op.arguments:
+        if a.variadic:
+            given = f"given if {a.name} is None else ({a.name},)" if named(a) else a.name
+            lines.append(f"{a.name} = spread({given})")
+    return lines
 
 
 def _inplace_argument(op: Operator) -> list[str]:
@@ -144,9 +159,11 @@ def out_calls(op: Operator) -> list[str]:
         f"{variable(a.name)}={variable(a.name)}" if a.keyword_only else variable(a.name)
         for a in op.arguments
     ]
+    spread = _spread_lines(op)
     # a call into NumPy, and one with several results, do not convert what they write
     exact = op.entry.family == "library" or len(op.entry.signature.outputs) > 1
     return [
+        *spread,
         "if out is None:",
         listed(f"    return {op.entry.name}(", given, ")"),
         listed("return write_out(", [name, str(exact), op.entry.name, "out", *given], ")"),
@@ -246,26 +263,33 @@ def results_type(op: Operator) -> str:
 
 def program_lines(op: Operator) -> list[str]:
     """The call of a program, by position and by name as its arguments are declared."""
+    lines = tensor_checks(op)
     given = [variable(a.name) for a in op.arguments if not a.keyword_only]
     given += [f"{variable(a.name)}={variable(a.name)}" for a in op.arguments if a.keyword_only]
     call = f"programs.{op.entry.target}({', '.join(given)})"
     name = results_name(op)
-    return [f"return {name}({call})" if name else f"return {call}"]
+    return [*lines, f"return {name}({call})" if name else f"return {call}"]
+
+
+def tensor_checks(op: Operator) -> list[str]:
+    """Errors for something else where an argument is a tensor."""
+    lines: list[str] = []
+    for argument in op.arguments:
+        if argument.type != "Tensor" or argument.or_scalar or argument.many or argument.variadic:
+            continue
+        name = variable(argument.name)
+        call = f"wrong_type({literal(op.entry.signature.name)}, {literal(name)}, {name})"
+        given = f"{name} is not None and " if argument.optional else ""
+        lines += [f"if {given}not isinstance({name}, Tensor):", f"    queries.{call}"]
+    return lines
 
 
 def composite_lines(op: Operator) -> list[str]:
     if op.entry.family == "program":
         return program_lines(op)
-    lines: list[str] = []
+    lines = tensor_checks(op)
     several = results_name(op)
     names = {a.name for a in op.arguments}
-    for argument in op.arguments:
-        if argument.type == "Tensor" and not (
-            argument.or_scalar or argument.optional or argument.many
-        ):
-            name = variable(argument.name)
-            call = f"wrong_type({literal(op.entry.name)}, {literal(name)}, {name})"
-            lines += [f"if not isinstance({name}, Tensor):", f"    queries.{call}"]
     if "self" in names:
         lines.append("self = input")
     for condition, code in op.cases:

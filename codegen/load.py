@@ -140,9 +140,10 @@ class _Reader:
             aliases=self.names("aliases"),
             operator=self.text(self.node.values.get("operator")),
             method=self.method(namespace),
-            inplace=self.text(self.node.values.get("inplace")) == "true",
+            inplace={"true": True, "false": False}.get(self.text(self.node.values.get("inplace"))),
             out=self.text(self.node.values.get("out")) != "false",
             dtype=self.text(self.node.values.get("dtype")),
+            integer_errors=tuple(self.integer_errors()),
             absent=tuple((k, _float(v)) for k, v in self.items("absent")),
             shapes=tuple((k, _texts(v)) for k, v in self.items("shapes")),
             samples=tuple((k, _pair(v)) for k, v in self.items("samples")),
@@ -274,6 +275,13 @@ class _Reader:
                 self.formulas(item.values.get("let"), f"{label}, let"),
                 self.formula(item.values["result"], label),
             )
+
+    def integer_errors(self) -> Iterator[tuple[str, Formula]]:
+        node = self.node.values.get("integer_errors")
+        for number, item in enumerate(node.items if isinstance(node, Listing) else (), 1):
+            assert isinstance(item, Mapping)
+            condition = self.formula(item.values["if"], f"integer_errors {number}, if")
+            yield self.text(item.values["error"]), condition
 
     def reference(self) -> Formula | None:
         node = self.node.values.get("reference")

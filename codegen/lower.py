@@ -130,6 +130,10 @@ class _Lowering:
             base,
             rule=dtype_rule(self.entry, self.context),
             masks=masks(self.entry),
+            integer_errors=tuple(
+                (TensorPrinter(frozenset()).printer(f.tree), message)
+                for message, f in self.entry.integer_errors
+            ),
             forms=forms,
             full=full,
             kernels=tuple(kernels.values()),

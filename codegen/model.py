@@ -224,8 +224,9 @@ class Entry:
     operator: str = ""  # Python operator, "*"
     method: bool | str = False  # True, False or "property"
     dtype: str = ""  # "", promote, float, bool, same, index: how outputs get their dtype
+    integer_errors: tuple[tuple[str, Formula], ...] = ()  # pointwise: message -> condition
     absent: tuple[tuple[str, float], ...] = ()  # optional tensor -> the constant it stands for
-    inplace: bool = False  # an in-place form is asked for (pointwise operators have one anyway)
+    inplace: bool | None = None  # whether there is `name_`; None: as pointwise operators have it
     out: bool = True  # the function of a namespace takes `out`, unless it is a view
     shapes: tuple[tuple[str, tuple[str, ...]], ...] = ()  # tensor -> a letter a dimension
     # Tests and docs:

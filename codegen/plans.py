@@ -98,6 +98,7 @@ class Operator:
     undefined: tuple[int, ...] = ()  # outputs whose gradient formulas take None
     forms: tuple[Form, ...] = ()  # pointwise
     full: Form | None = None  # pointwise, with parameters kept
+    integer_errors: tuple[tuple[str, str], ...] = ()  # pointwise: condition text, message
     kernels: tuple[Kernel, ...] = ()
     lane: object = None  # rowwise
     cases: tuple[tuple[str, Code], ...] = ()  # composite: condition text, code

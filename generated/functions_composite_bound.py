@@ -16,7 +16,7 @@ def clamp(input, min=None, max=None):
         queries.wrong_type("clamp", "input", input)
     self = input
     if min is None and max is None:
-        return queries.refuse("min", min, "given where max is not")
+        return queries.fail("clamp needs min or max, but both are None")
     if min is None:
         return ops.clamp_max(self, max)
     if max is None:

@@ -18,6 +18,8 @@ def conv2d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
         queries.wrong_type("conv2d", "input", input)
     if not isinstance(weight, Tensor):
         queries.wrong_type("conv2d", "weight", weight)
+    if bias is not None and not isinstance(bias, Tensor):
+        queries.wrong_type("conv2d", "bias", bias)
     plan = queries.convolution_plan(input, weight, bias, stride, padding, dilation, groups, 2)
     return ops.convolution_or_one(input, weight, bias, plan[0], plan[1], plan[2], groups)
 
@@ -54,9 +56,11 @@ def conv2d_padding(input, weight, bias=None, stride=1, padding="valid", dilation
         if row:
             return row[0]
     if not isinstance(input, Tensor):
-        queries.wrong_type("conv2d_padding", "input", input)
+        queries.wrong_type("conv2d", "input", input)
     if not isinstance(weight, Tensor):
-        queries.wrong_type("conv2d_padding", "weight", weight)
+        queries.wrong_type("conv2d", "weight", weight)
+    if bias is not None and not isinstance(bias, Tensor):
+        queries.wrong_type("conv2d", "bias", bias)
     plan = queries.convolution_plan(input, weight, bias, stride, padding, dilation, groups, 2)
     return ops.convolution_or_one(input, weight, bias, plan[0], plan[1], plan[2], groups)
 
@@ -94,6 +98,8 @@ def conv1d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
         queries.wrong_type("conv1d", "input", input)
     if not isinstance(weight, Tensor):
         queries.wrong_type("conv1d", "weight", weight)
+    if bias is not None and not isinstance(bias, Tensor):
+        queries.wrong_type("conv1d", "bias", bias)
     plan = queries.convolution_plan(input, weight, bias, stride, padding, dilation, groups, 1)
     image = ops.unsqueeze(input, -2)
     line = ops.unsqueeze(weight, -2)
@@ -132,9 +138,11 @@ def conv1d_padding(input, weight, bias=None, stride=1, padding="valid", dilation
         if row:
             return row[0]
     if not isinstance(input, Tensor):
-        queries.wrong_type("conv1d_padding", "input", input)
+        queries.wrong_type("conv1d", "input", input)
     if not isinstance(weight, Tensor):
-        queries.wrong_type("conv1d_padding", "weight", weight)
+        queries.wrong_type("conv1d", "weight", weight)
+    if bias is not None and not isinstance(bias, Tensor):
+        queries.wrong_type("conv1d", "bias", bias)
     plan = queries.convolution_plan(input, weight, bias, stride, padding, dilation, groups, 1)
     image = ops.unsqueeze(input, -2)
     line = ops.unsqueeze(weight, -2)
@@ -178,6 +186,8 @@ def convolution_or_one(input, weight, bias, stride, padding, dilation, groups):
         queries.wrong_type("convolution_or_one", "input", input)
     if not isinstance(weight, Tensor):
         queries.wrong_type("convolution_or_one", "weight", weight)
+    if bias is not None and not isinstance(bias, Tensor):
+        queries.wrong_type("convolution_or_one", "bias", bias)
     if input.ndim == 3:
         batch = ops.unsqueeze(input, 0)
         part_0 = ops.convolution(batch, weight, bias, stride, padding, dilation, groups)

@@ -38,7 +38,7 @@ def dropout_train(input, p, train):
         if row:
             return row[0]
     if not isinstance(input, Tensor):
-        queries.wrong_type("dropout_train", "input", input)
+        queries.wrong_type("dropout", "input", input)
     self = input
     if p == 0 or not train:
         return self

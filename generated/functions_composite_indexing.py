@@ -87,9 +87,9 @@ def scatter_value(input, dim, index, value, *, reduce=None):
         if row:
             return row[0]
     if not isinstance(input, Tensor):
-        queries.wrong_type("scatter_value", "input", input)
+        queries.wrong_type("scatter", "input", input)
     if not isinstance(index, Tensor):
-        queries.wrong_type("scatter_value", "index", index)
+        queries.wrong_type("scatter", "index", index)
     self = input
     if reduce is None:
         return ops.scatter_fill(self, dim, index, value)

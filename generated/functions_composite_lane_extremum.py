@@ -32,9 +32,9 @@ def max_other(input, other):
         if row:
             return row[0]
     if not isinstance(input, Tensor):
-        queries.wrong_type("max_other", "input", input)
+        queries.wrong_type("max", "input", input)
     if not isinstance(other, Tensor):
-        queries.wrong_type("max_other", "other", other)
+        queries.wrong_type("max", "other", other)
     self = input
     return ops.maximum(self, other)
 
@@ -72,9 +72,9 @@ def min_other(input, other):
         if row:
             return row[0]
     if not isinstance(input, Tensor):
-        queries.wrong_type("min_other", "input", input)
+        queries.wrong_type("min", "input", input)
     if not isinstance(other, Tensor):
-        queries.wrong_type("min_other", "other", other)
+        queries.wrong_type("min", "other", other)
     self = input
     return ops.minimum(self, other)
 

@@ -94,7 +94,7 @@ def det_torch(input):
         if row:
             return row[0]
     if not isinstance(input, Tensor):
-        queries.wrong_type("det_torch", "input", input)
+        queries.wrong_type("det", "input", input)
     self = input
     return ops.det(self)
 
@@ -163,7 +163,7 @@ def slogdet_torch(input):
         if row:
             return row[0]
     if not isinstance(input, Tensor):
-        queries.wrong_type("slogdet_torch", "input", input)
+        queries.wrong_type("slogdet", "input", input)
     self = input
     return SLOGDET_TORCH_RESULTS(ops.slogdet(self))
 
@@ -308,7 +308,7 @@ def cholesky_torch(input, upper=False):
         if row:
             return row[0]
     if not isinstance(input, Tensor):
-        queries.wrong_type("cholesky_torch", "input", input)
+        queries.wrong_type("cholesky", "input", input)
     self = input
     part_0 = queries.square_matrices(self, "cholesky")
     return ops.linalg_cholesky_ex(part_0, upper, "cholesky")
@@ -392,7 +392,7 @@ def qr_torch(input, some=True):
         if row:
             return row[0]
     if not isinstance(input, Tensor):
-        queries.wrong_type("qr_torch", "input", input)
+        queries.wrong_type("qr", "input", input)
     self = input
     if some:
         return QR_TORCH_RESULTS(ops.qr(self))
@@ -499,7 +499,7 @@ def svd_torch(input, some=True, compute_uv=True):
         if row:
             return row[0]
     if not isinstance(input, Tensor):
-        queries.wrong_type("svd_torch", "input", input)
+        queries.wrong_type("svd", "input", input)
     self = input
     if compute_uv:
         parts = ops.svd(self, not some)
@@ -527,6 +527,12 @@ def svd_backward(grad_U, grad_S, grad_Vh, U, S, Vh):
         row = profiled("svd_backward", svd_backward, (grad_U, grad_S, grad_Vh, U, S, Vh))
         if row:
             return row[0]
+    if grad_U is not None and not isinstance(grad_U, Tensor):
+        queries.wrong_type("svd_backward", "grad_U", grad_U)
+    if grad_S is not None and not isinstance(grad_S, Tensor):
+        queries.wrong_type("svd_backward", "grad_S", grad_S)
+    if grad_Vh is not None and not isinstance(grad_Vh, Tensor):
+        queries.wrong_type("svd_backward", "grad_Vh", grad_Vh)
     if not isinstance(U, Tensor):
         queries.wrong_type("svd_backward", "U", U)
     if not isinstance(S, Tensor):
@@ -613,6 +619,10 @@ def eigh_backward(grad_values, grad_vectors, values, vectors):
         row = profiled("eigh_backward", eigh_backward, (grad_values, grad_vectors, values, vectors))
         if row:
             return row[0]
+    if grad_values is not None and not isinstance(grad_values, Tensor):
+        queries.wrong_type("eigh_backward", "grad_values", grad_values)
+    if grad_vectors is not None and not isinstance(grad_vectors, Tensor):
+        queries.wrong_type("eigh_backward", "grad_vectors", grad_vectors)
     if not isinstance(values, Tensor):
         queries.wrong_type("eigh_backward", "values", values)
     if not isinstance(vectors, Tensor):
@@ -633,6 +643,8 @@ def or_zeros(input, like):
         row = profiled("or_zeros", or_zeros, (input, like))
         if row:
             return row[0]
+    if input is not None and not isinstance(input, Tensor):
+        queries.wrong_type("or_zeros", "input", input)
     if not isinstance(like, Tensor):
         queries.wrong_type("or_zeros", "like", like)
     self = input
@@ -679,7 +691,8 @@ def vector_norm(input, ord=2, dim=None, keepdim=False, *, dtype=None):
     if not isinstance(input, Tensor):
         queries.wrong_type("vector_norm", "input", input)
     self = input
-    return ops.norm(queries.normed(self, ord, dim, dtype), ord, dim, keepdim)
+    part_0 = queries.normed(self, ord, dim, dtype)
+    return ops.norm_of_order(part_0, ord, dim, keepdim)
 
 
 def vector_norm_out(input, ord=2, dim=None, keepdim=False, *, dtype=None, out=None):

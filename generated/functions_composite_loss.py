@@ -37,6 +37,8 @@ def mse_loss(input, target, reduction="mean", weight=None):
         queries.wrong_type("mse_loss", "input", input)
     if not isinstance(target, Tensor):
         queries.wrong_type("mse_loss", "target", target)
+    if weight is not None and not isinstance(weight, Tensor):
+        queries.wrong_type("mse_loss", "weight", weight)
     if weight is None:
         errors = ops.squared_error(input, queries.same_shape(target, input))
         return ops.reduce_loss(errors, reduction)
@@ -58,6 +60,8 @@ def nll_loss(input, target, weight=None, ignore_index=-100, reduction="mean"):
         queries.wrong_type("nll_loss", "input", input)
     if not isinstance(target, Tensor):
         queries.wrong_type("nll_loss", "target", target)
+    if weight is not None and not isinstance(weight, Tensor):
+        queries.wrong_type("nll_loss", "weight", weight)
     if reduction == "mean":
         dim = queries.class_dim(input)
         index = queries.class_target(target, input, weight)
@@ -84,6 +88,8 @@ def class_weight(input, weight, target, wanted):
             return row[0]
     if not isinstance(input, Tensor):
         queries.wrong_type("class_weight", "input", input)
+    if weight is not None and not isinstance(weight, Tensor):
+        queries.wrong_type("class_weight", "weight", weight)
     if not isinstance(target, Tensor):
         queries.wrong_type("class_weight", "target", target)
     if not isinstance(wanted, Tensor):
@@ -113,6 +119,8 @@ def cross_entropy(
         queries.wrong_type("cross_entropy", "input", input)
     if not isinstance(target, Tensor):
         queries.wrong_type("cross_entropy", "target", target)
+    if weight is not None and not isinstance(weight, Tensor):
+        queries.wrong_type("cross_entropy", "weight", weight)
     if target.shape == input.shape:
         shares = queries.class_shares(target)
         return ops.soft_cross_entropy(input, shares, weight, reduction, label_smoothing)
@@ -139,6 +147,8 @@ def soft_cross_entropy(input, target, weight, reduction, label_smoothing):
         queries.wrong_type("soft_cross_entropy", "input", input)
     if not isinstance(target, Tensor):
         queries.wrong_type("soft_cross_entropy", "target", target)
+    if weight is not None and not isinstance(weight, Tensor):
+        queries.wrong_type("soft_cross_entropy", "weight", weight)
     if reduction == "mean":
         dim = queries.class_dim(input)
         share = queries.class_share(input, label_smoothing)
@@ -161,6 +171,8 @@ def scale_classes(input, weight, dim):
             return row[0]
     if not isinstance(input, Tensor):
         queries.wrong_type("scale_classes", "input", input)
+    if weight is not None and not isinstance(weight, Tensor):
+        queries.wrong_type("scale_classes", "weight", weight)
     self = input
     if weight is None:
         return self
@@ -181,6 +193,8 @@ def smooth_cross_entropy(input, target, weight, ignore_index, reduction, label_s
         queries.wrong_type("smooth_cross_entropy", "input", input)
     if not isinstance(target, Tensor):
         queries.wrong_type("smooth_cross_entropy", "target", target)
+    if weight is not None and not isinstance(weight, Tensor):
+        queries.wrong_type("smooth_cross_entropy", "weight", weight)
     if reduction == "mean":
         dim = queries.class_dim(input)
         scores = ops.log_softmax(input, dim)
@@ -232,6 +246,8 @@ def l1_loss(input, target, reduction="mean", weight=None):
         queries.wrong_type("l1_loss", "input", input)
     if not isinstance(target, Tensor):
         queries.wrong_type("l1_loss", "target", target)
+    if weight is not None and not isinstance(weight, Tensor):
+        queries.wrong_type("l1_loss", "weight", weight)
     if weight is None:
         errors = ops.absolute_error(input, queries.same_shape(target, input))
         return ops.reduce_loss(errors, reduction)
@@ -277,6 +293,8 @@ def huber_loss(input, target, reduction="mean", delta=1.0, weight=None):
         queries.wrong_type("huber_loss", "input", input)
     if not isinstance(target, Tensor):
         queries.wrong_type("huber_loss", "target", target)
+    if weight is not None and not isinstance(weight, Tensor):
+        queries.wrong_type("huber_loss", "weight", weight)
     if delta <= 0:
         return queries.loss_parameter("huber_loss", "non-positive", "delta")
     if weight is None:
@@ -304,6 +322,8 @@ def binary_cross_entropy(input, target, weight=None, reduction="mean"):
         queries.wrong_type("binary_cross_entropy", "input", input)
     if not isinstance(target, Tensor):
         queries.wrong_type("binary_cross_entropy", "target", target)
+    if weight is not None and not isinstance(weight, Tensor):
+        queries.wrong_type("binary_cross_entropy", "weight", weight)
     if weight is None:
         losses = ops.binary_entropy(input, queries.probabilities(target, input))
         return ops.reduce_loss(losses, reduction)
@@ -329,6 +349,10 @@ def binary_cross_entropy_with_logits(input, target, weight=None, reduction="mean
         queries.wrong_type("binary_cross_entropy_with_logits", "input", input)
     if not isinstance(target, Tensor):
         queries.wrong_type("binary_cross_entropy_with_logits", "target", target)
+    if weight is not None and not isinstance(weight, Tensor):
+        queries.wrong_type("binary_cross_entropy_with_logits", "weight", weight)
+    if pos_weight is not None and not isinstance(pos_weight, Tensor):
+        queries.wrong_type("binary_cross_entropy_with_logits", "pos_weight", pos_weight)
     part_0 = queries.reduction_number(reduction)
     part_1 = queries.equal_shape(target, input)
     return ops.binary_cross_entropy_with_logits_torch(input, part_1, weight, pos_weight, part_0)
@@ -349,9 +373,13 @@ def binary_cross_entropy_with_logits_torch(
         if row:
             return row[0]
     if not isinstance(input, Tensor):
-        queries.wrong_type("binary_cross_entropy_with_logits_torch", "input", input)
+        queries.wrong_type("binary_cross_entropy_with_logits", "input", input)
     if not isinstance(target, Tensor):
-        queries.wrong_type("binary_cross_entropy_with_logits_torch", "target", target)
+        queries.wrong_type("binary_cross_entropy_with_logits", "target", target)
+    if weight is not None and not isinstance(weight, Tensor):
+        queries.wrong_type("binary_cross_entropy_with_logits", "weight", weight)
+    if pos_weight is not None and not isinstance(pos_weight, Tensor):
+        queries.wrong_type("binary_cross_entropy_with_logits", "pos_weight", pos_weight)
     if weight is None and pos_weight is None:
         losses_part_0 = queries.logits_target(target, input, None, None)
         losses = ops.logits_entropy(input, losses_part_0)
@@ -390,6 +418,10 @@ def balanced_entropy(input, target, weight, pos_weight):
         queries.wrong_type("balanced_entropy", "input", input)
     if not isinstance(target, Tensor):
         queries.wrong_type("balanced_entropy", "target", target)
+    if weight is not None and not isinstance(weight, Tensor):
+        queries.wrong_type("balanced_entropy", "weight", weight)
+    if pos_weight is not None and not isinstance(pos_weight, Tensor):
+        queries.wrong_type("balanced_entropy", "pos_weight", pos_weight)
     if pos_weight is None:
         part_0 = queries.logits_weight(weight, "weight")
         return ops.logits_entropy(input, target) * part_0
@@ -453,9 +485,9 @@ def kl_div_torch(input, target, reduction=0, *, log_target=False):
         if row:
             return row[0]
     if not isinstance(input, Tensor):
-        queries.wrong_type("kl_div_torch", "input", input)
+        queries.wrong_type("kl_div", "input", input)
     if not isinstance(target, Tensor):
-        queries.wrong_type("kl_div_torch", "target", target)
+        queries.wrong_type("kl_div", "target", target)
     part_0 = ops.divergence(input, target, log_target)
     return ops.reduce_loss(part_0, queries.reduction_name(reduction))
 

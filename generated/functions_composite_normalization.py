@@ -18,6 +18,8 @@ def rms_norm(input, normalized_shape, weight=None, eps=None):
             return row[0]
     if not isinstance(input, Tensor):
         queries.wrong_type("rms_norm", "input", input)
+    if weight is not None and not isinstance(weight, Tensor):
+        queries.wrong_type("rms_norm", "weight", weight)
     if eps is None:
         return ops.scaled_lanes(input, normalized_shape, weight, queries.epsilon(input))
     return ops.scaled_lanes(input, normalized_shape, weight, eps)
@@ -57,6 +59,14 @@ def batch_norm(
             return row[0]
     if not isinstance(input, Tensor):
         queries.wrong_type("batch_norm", "input", input)
+    if running_mean is not None and not isinstance(running_mean, Tensor):
+        queries.wrong_type("batch_norm", "running_mean", running_mean)
+    if running_var is not None and not isinstance(running_var, Tensor):
+        queries.wrong_type("batch_norm", "running_var", running_var)
+    if weight is not None and not isinstance(weight, Tensor):
+        queries.wrong_type("batch_norm", "weight", weight)
+    if bias is not None and not isinstance(bias, Tensor):
+        queries.wrong_type("batch_norm", "bias", bias)
     part_0 = queries.batch(input, training, eps)
     return ops.batch_norm_torch(
         part_0, weight, bias, running_mean, running_var, training, momentum, eps, True
@@ -86,7 +96,15 @@ def batch_norm_torch(
         if row:
             return row[0]
     if not isinstance(input, Tensor):
-        queries.wrong_type("batch_norm_torch", "input", input)
+        queries.wrong_type("batch_norm", "input", input)
+    if weight is not None and not isinstance(weight, Tensor):
+        queries.wrong_type("batch_norm", "weight", weight)
+    if bias is not None and not isinstance(bias, Tensor):
+        queries.wrong_type("batch_norm", "bias", bias)
+    if running_mean is not None and not isinstance(running_mean, Tensor):
+        queries.wrong_type("batch_norm", "running_mean", running_mean)
+    if running_var is not None and not isinstance(running_var, Tensor):
+        queries.wrong_type("batch_norm", "running_var", running_var)
     if queries.batch_statistics(input, weight, bias, running_mean, running_var, training):
         dims = queries.other_dims(input, 1)
         parts = ops.normalized_channels(input, dims, weight, bias, eps)
@@ -148,6 +166,10 @@ def channel_affine(input, weight, bias):
             return row[0]
     if not isinstance(input, Tensor):
         queries.wrong_type("channel_affine", "input", input)
+    if weight is not None and not isinstance(weight, Tensor):
+        queries.wrong_type("channel_affine", "weight", weight)
+    if bias is not None and not isinstance(bias, Tensor):
+        queries.wrong_type("channel_affine", "bias", bias)
     self = input
     if weight is None and bias is None:
         return self
@@ -171,6 +193,10 @@ def group_norm(input, num_groups, weight=None, bias=None, eps=1e-05):
             return row[0]
     if not isinstance(input, Tensor):
         queries.wrong_type("group_norm", "input", input)
+    if weight is not None and not isinstance(weight, Tensor):
+        queries.wrong_type("group_norm", "weight", weight)
+    if bias is not None and not isinstance(bias, Tensor):
+        queries.wrong_type("group_norm", "bias", bias)
     groups_part_0 = queries.grouped_shape(input, num_groups, weight, bias)
     groups = ops.reshape(input, groups_part_0)
     normal = ops.layer_norm(groups, (groups.shape[-1],), None, None, eps)

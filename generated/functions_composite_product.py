@@ -76,6 +76,8 @@ def bilinear(input1, input2, weight, bias=None):
         queries.wrong_type("bilinear", "input2", input2)
     if not isinstance(weight, Tensor):
         queries.wrong_type("bilinear", "weight", weight)
+    if bias is not None and not isinstance(bias, Tensor):
+        queries.wrong_type("bilinear", "bias", bias)
     if bias is None:
         pair = queries.bilinear_pair(input1, input2, weight, None)
         return ops.bilinear_form(pair[0], pair[1], weight)

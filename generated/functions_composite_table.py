@@ -52,9 +52,9 @@ def embedding_weight_first(weight, indices, padding_idx=-1, scale_grad_by_freq=F
         if row:
             return row[0]
     if not isinstance(weight, Tensor):
-        queries.wrong_type("embedding_weight_first", "weight", weight)
+        queries.wrong_type("embedding", "weight", weight)
     if not isinstance(indices, Tensor):
-        queries.wrong_type("embedding_weight_first", "indices", indices)
+        queries.wrong_type("embedding", "indices", indices)
     return ops.embedding_rows(weight, indices, padding_idx, scale_grad_by_freq)
 
 

@@ -112,6 +112,7 @@ ATTENTION_BACKWARD = ArrayOperator(
     ),
     jvp=None,
     rule="same",
+    optional=("attended", "levels"),
     call=hand_written("attention_backward"),
 )
 

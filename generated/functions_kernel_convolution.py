@@ -83,6 +83,7 @@ CONVOLUTION = ArrayOperator(
     ),
     jvp=convolution_jvp,
     rule="same",
+    optional=("bias",),
     call=hand_written("convolution"),
 )
 

@@ -31,11 +31,12 @@ class CloneBackward0(TensorNode):
 
 
 def clone_jvp(arguments, result, tangents):
+    _, memory_format = arguments
     terms = []
     tangent = tangents[0]
     if tangent is not None:
         # self: clone
-        term = ops.clone(tangent)
+        term = ops.clone(tangent, memory_format=memory_format)
         terms.append(term)
     return total(terms)
 
@@ -43,7 +44,7 @@ def clone_jvp(arguments, result, tangents):
 CLONE = ArrayOperator(
     name="clone",
     node=CloneBackward0,
-    arguments=("self",),
+    arguments=("self", "memory_format"),
     tensors=("self",),
     differentiable=("self",),
     outputs=("result",),
@@ -55,16 +56,20 @@ CLONE = ArrayOperator(
 )
 
 
-def clone(input):
-    """A copy in memory of its own, dense."""
-    return dispatch(CLONE, input)
+def clone(input, *, memory_format=None):
+    """A copy in memory of its own, dense.
+
+    `memory_format` may be `preserve_format` or `contiguous_format`; the memory is in the order
+    of the dimensions in any case.
+    """
+    return dispatch(CLONE, input, memory_format)
 
 
-def clone_out(input, *, out=None):
+def clone_out(input, *, memory_format=None, out=None):
     """`clone`, its result written into `out` if that is given."""
     if out is None:
-        return clone(input)
-    return write_out("clone", False, clone, out, input)
+        return clone(input, memory_format=memory_format)
+    return write_out("clone", False, clone, out, input, memory_format=memory_format)
 
 
 class ToBackward0(TensorNode):
@@ -172,9 +177,9 @@ SUM_TO_SIZE = ArrayOperator(
 )
 
 
-def sum_to_size(input, *size):
+def sum_to_size(input, *given, size=None):
     """Sum over the dimensions along which `size` would broadcast to the input's shape."""
-    size = spread(size)
+    size = spread(given if size is None else (size,))
     return dispatch(SUM_TO_SIZE, input, size)
 
 
@@ -327,14 +332,15 @@ FLIP = ArrayOperator(
 )
 
 
-def flip(input, *dims):
+def flip(input, *given, dims=None):
     """Elements in reverse order along the dimensions; a copy."""
-    dims = spread(dims)
+    dims = spread(given if dims is None else (dims,))
     return dispatch(FLIP, input, dims)
 
 
-def flip_out(input, *dims, out=None):
+def flip_out(input, *given, dims=None, out=None):
     """`flip`, its result written into `out` if that is given."""
+    dims = spread(given if dims is None else (dims,))
     if out is None:
         return flip(input, dims)
     return write_out("flip", False, flip, out, input, dims)
@@ -380,9 +386,9 @@ REPEAT = ArrayOperator(
 )
 
 
-def repeat(input, *repeats):
+def repeat(input, *given, repeats=None):
     """The tensor laid out repeatedly along each dimension; a copy."""
-    repeats = spread(repeats)
+    repeats = spread(given if repeats is None else (repeats,))
     return dispatch(REPEAT, input, repeats)
 
 
@@ -484,8 +490,8 @@ def shift(input, places, dim, fill=0.0):
 
 SIGNATURES = {
     "clone": (
-        ("self",),
-        ("Tensor",),
+        ("self", "memory_format"),
+        ("Tensor", "str?="),
     ),
     "to": (
         ("self", "dtype"),

@@ -31,12 +31,12 @@ class GatherBackward0(TensorNode):
 
 
 def gather_jvp(arguments, result, tangents):
-    _, dim, index = arguments
+    _, dim, index, sparse_grad = arguments
     terms = []
     tangent = tangents[0]
     if tangent is not None:
         # self: gather
-        term = ops.gather(tangent, dim, index)
+        term = ops.gather(tangent, dim, index, sparse_grad=sparse_grad)
         terms.append(term)
     return total(terms)
 
@@ -44,7 +44,7 @@ def gather_jvp(arguments, result, tangents):
 GATHER = ArrayOperator(
     name="gather",
     node=GatherBackward0,
-    arguments=("self", "dim", "index"),
+    arguments=("self", "dim", "index", "sparse_grad"),
     tensors=("self", "index"),
     differentiable=("self",),
     outputs=("result",),
@@ -60,16 +60,19 @@ GATHER = ArrayOperator(
 )
 
 
-def gather(input, dim, index):
-    """Elements of `input` at the places that `index` names along a dimension."""
-    return dispatch(GATHER, input, dim, index)
+def gather(input, dim, index, *, sparse_grad=False):
+    """Elements of `input` at the places that `index` names along a dimension.
+
+    Gradients are dense whatever `sparse_grad` says: there are no sparse tensors.
+    """
+    return dispatch(GATHER, input, dim, index, sparse_grad)
 
 
-def gather_out(input, dim, index, *, out=None):
+def gather_out(input, dim, index, *, sparse_grad=False, out=None):
     """`gather`, its result written into `out` if that is given."""
     if out is None:
-        return gather(input, dim, index)
-    return write_out("gather", False, gather, out, input, dim, index)
+        return gather(input, dim, index, sparse_grad=sparse_grad)
+    return write_out("gather", False, gather, out, input, dim, index, sparse_grad=sparse_grad)
 
 
 class GatheredBackBackward0(TensorNode):
@@ -608,8 +611,8 @@ def nonzero_places(input):
 
 SIGNATURES = {
     "gather": (
-        ("self", "dim", "index"),
-        ("Tensor", "int", "Tensor"),
+        ("self", "dim", "index", "sparse_grad"),
+        ("Tensor", "int", "Tensor", "bool="),
     ),
     "gathered_back": (
         ("self", "dim", "index", "size"),

@@ -162,6 +162,7 @@ LINEAR = ArrayOperator(
         "weight": ("m", "n"),
         "bias": ("m",),
     },
+    optional=("bias",),
     call=hand_written("linear"),
 )
 

@@ -198,11 +198,6 @@ def where(condition, input, other):
     return dispatch(WHERE, condition, input, other)
 
 
-def where_(condition, input, other):
-    """In-place form of `where`."""
-    return inplace("where", where, True, condition, input, other)
-
-
 def where_out(condition, input, other, *, out=None):
     """`where`, its result written into `out` if that is given."""
     if out is None:

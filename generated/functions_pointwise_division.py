@@ -584,7 +584,7 @@ def tied_quotient_(input, gap, near, noise):
 SIGNATURES = {
     "div": (
         ("self", "other"),
-        ("Tensor", "Tensor|Scalar"),
+        ("Tensor|Scalar", "Tensor|Scalar"),
     ),
     "tied_quotient": (
         ("self", "gap", "near", "noise"),

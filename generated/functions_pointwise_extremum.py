@@ -11,7 +11,6 @@ from rederive.door import (
     empty,
     expired,
     freed,
-    inplace,
     modes,
     ndarray,
     new,
@@ -264,11 +263,6 @@ def maximum(input, other):
     return dispatch(MAXIMUM, input, other)
 
 
-def maximum_(input, other):
-    """In-place form of `maximum`."""
-    return inplace("maximum", maximum, True, input, other)
-
-
 def maximum_out(input, other, *, out=None):
     """`maximum`, its result written into `out` if that is given."""
     if out is None:
@@ -511,11 +505,6 @@ def minimum(input, other):
                     result._grad_fn = None
                 return result
     return dispatch(MINIMUM, input, other)
-
-
-def minimum_(input, other):
-    """In-place form of `minimum`."""
-    return inplace("minimum", minimum, True, input, other)
 
 
 def minimum_out(input, other, *, out=None):

@@ -10,7 +10,6 @@ from rederive.door import (
     bool_numpy,
     dispatch,
     empty,
-    inplace,
     modes,
     new,
     threads,
@@ -64,11 +63,6 @@ def isnan(input):
             result._grad_fn = None
             return result
     return dispatch(ISNAN, input)
-
-
-def isnan_(input):
-    """In-place form of `isnan`."""
-    return inplace("isnan", isnan, False, input)
 
 
 def isnan_out(input, *, out=None):
@@ -125,11 +119,6 @@ def isinf(input):
     return dispatch(ISINF, input)
 
 
-def isinf_(input):
-    """In-place form of `isinf`."""
-    return inplace("isinf", isinf, False, input)
-
-
 def isinf_out(input, *, out=None):
     """`isinf`, its result written into `out` if that is given."""
     if out is None:
@@ -182,11 +171,6 @@ def isfinite(input):
             result._grad_fn = None
             return result
     return dispatch(ISFINITE, input)
-
-
-def isfinite_(input):
-    """In-place form of `isfinite`."""
-    return inplace("isfinite", isfinite, False, input)
 
 
 def isfinite_out(input, *, out=None):

@@ -11,7 +11,6 @@ from rederive.door import (
     empty,
     expired,
     freed,
-    inplace,
     modes,
     ndarray,
     new,
@@ -151,11 +150,6 @@ def softplus(input, beta=1, threshold=20):
                     result._grad_fn = None
                 return result
     return dispatch(SOFTPLUS, input, beta, threshold)
-
-
-def softplus_(input, beta=1, threshold=20):
-    """In-place form of `softplus`."""
-    return inplace("softplus", softplus, True, input, beta, threshold)
 
 
 SIGNATURES = {

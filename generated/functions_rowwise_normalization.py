@@ -203,6 +203,7 @@ LAYER_NORM = Rowwise(
     jvp=None,
     rule="same",
     absent={"weight": 1.0, "bias": 0.0},
+    optional=("weight", "bias"),
     over="normalized_shape",
     lane_outputs=(True,),
     lane_parameters=("weight", "bias"),

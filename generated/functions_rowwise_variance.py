@@ -18,7 +18,8 @@ class VarBackward0(RowwiseNode):
         self, correction = unpack(node)
         grad = lanes.keep(grad)
         needed = node.needed()
-        center = ops.mean(self, lanes.dims, True)
+        near = ops.mean(self, lanes.dims, True)
+        center = near + ops.mean(self - near, lanes.dims, True)
         freedom = ops.maximum(lanes.count - correction, 0)
         gradient_self = None
         if needed[0]:
@@ -37,6 +38,7 @@ VAR = Rowwise(
     saved=(
         ("self", "input", "self", (0,)),
         ("correction", "value", "correction", (0,)),
+        ("near", "row", "near", (0,)),
         ("center", "row", "center", (0,)),
     ),
     jvp=None,
@@ -44,7 +46,7 @@ VAR = Rowwise(
     over="dim",
     lane_outputs=(False,),
     lane_parameters=(),
-    saved_rows=("center",),
+    saved_rows=("near", "center"),
     nonempty=False,
     rules=("floating",),
     total="",
@@ -90,7 +92,8 @@ class StdBackward0(RowwiseNode):
         result = lanes.keep(result)
         grad = lanes.keep(grad)
         needed = node.needed()
-        center = ops.mean(self, lanes.dims, True)
+        near = ops.mean(self, lanes.dims, True)
+        center = near + ops.mean(self - near, lanes.dims, True)
         freedom = ops.maximum(lanes.count - correction, 0)
         divisor = ops.where(result == 0, 1, result)
         slope = ops.where(result == 0, 0, (self - center) / (divisor * freedom))
@@ -112,6 +115,7 @@ STD = Rowwise(
         ("self", "input", "self", (0,)),
         ("correction", "value", "correction", (0,)),
         ("result", "output", "result", (0,)),
+        ("near", "row", "near", (0,)),
         ("center", "row", "center", (0,)),
     ),
     jvp=None,
@@ -119,7 +123,7 @@ STD = Rowwise(
     over="dim",
     lane_outputs=(False,),
     lane_parameters=(),
-    saved_rows=("center",),
+    saved_rows=("near", "center"),
     nonempty=False,
     rules=("floating",),
     total="",

@@ -247,9 +247,9 @@ PERMUTE = View(
 )
 
 
-def permute(input, *dims):
+def permute(input, *given, dims=None):
     """Dimensions in the order of `dims`; a view."""
-    dims = spread(dims)
+    dims = spread(given if dims is None else (dims,))
     return dispatch(PERMUTE, input, dims)
 
 
@@ -393,12 +393,12 @@ EXPAND = View(
 )
 
 
-def expand(input, *size):
+def expand(input, *given, size=None):
     """Dimensions of size one repeated without copying; -1 keeps a size.
 
     A view.
     """
-    size = spread(size)
+    size = spread(given if size is None else (size,))
     return dispatch(EXPAND, input, size)
 
 
@@ -442,9 +442,9 @@ VIEW = View(
 )
 
 
-def view(input, *shape):
+def view(input, *given, shape=None):
     """The same elements in another shape; an error where the memory does not allow a view."""
-    shape = spread(shape)
+    shape = spread(given if shape is None else (shape,))
     return dispatch(VIEW, input, shape)
 
 

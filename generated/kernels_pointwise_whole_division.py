@@ -253,6 +253,19 @@ def floor_divide_integer(x, y):
 
 
 @scalar
+def remainder_integer(x, y):
+    # -1 is set apart with 0: the smallest integer divided by it overflows.
+    safe = converted(1, y) if y == 0 or y + 1 == 0 else y
+    return converted(x % safe, x)
+
+
+@scalar
+def fmod_integer(x, y):
+    rest = remainder_integer(x, y)
+    return converted(rest - y if rest != 0 and (rest < 0) != (x < 0) else rest, x)
+
+
+@scalar
 def trunc_any(x):
     return round_to_zero(x)
 
@@ -268,6 +281,19 @@ def floor_divide_overload(x, y):
     if x != y:
         return None
     return {types.float32: floor_divide_float32, types.float64: floor_divide_float64}.get(x)
+
+
+def fmod(x, y):
+    raise NotImplementedError
+
+
+@overload(fmod, jit_options=CONTRACT)
+def fmod_overload(x, y):
+    if isinstance(x, types.Integer) and isinstance(y, types.Integer):
+        return fmod_integer
+    if x != y:
+        return None
+    return {types.float32: fmod_float32, types.float64: fmod_float64}.get(x)
 
 
 def trunc(x):
@@ -637,3 +663,180 @@ def trunc_divide_backward_self_scalar_other_parallel(out):
         low = part * CHUNK
         high = low + CHUNK if low + CHUNK < n else n
         trunc_divide_backward_self_scalar_other(out[low:high])
+
+
+# whole_divide:
+#     (self - fmod(self, other)) // other
+@kernel
+def whole_divide_forward(self, other, out):
+    for i in range(out.shape[0]):
+        out[i] = floor_divide(self[i] - fmod(self[i], other[i]), other[i])
+
+
+@parallel_kernel
+def whole_divide_forward_parallel(self, other, out):
+    n = out.shape[0]
+    for part in prange((n + CHUNK - 1) // CHUNK):
+        low = part * CHUNK
+        high = low + CHUNK if low + CHUNK < n else n
+        whole_divide_forward(self[low:high], other[low:high], out[low:high])
+
+
+@kernel
+def whole_divide_forward_rows(layouts, offsets, low, high, self, other, out):
+    size = layouts[0, 3]
+    step_self = layouts[0, 7]
+    spare_self = np.empty(0 if step_self == 1 else SPAN, self.dtype)
+    held_self = -1
+    step_other = layouts[1, 7]
+    spare_other = np.empty(0 if step_other == 1 else SPAN, other.dtype)
+    held_other = -1
+    begin_part = low
+    while begin_part < high:
+        row = begin_part // size
+        column = begin_part - row * size
+        end_part = min(begin_part + size - column, begin_part + SPAN, high)
+        i1 = row // layouts[0, 2]
+        i2 = row - i1 * layouts[0, 2]
+        i0 = i1 // layouts[0, 1]
+        i1 -= i0 * layouts[0, 1]
+        start = offsets[0] + i0 * layouts[0, 4] + i1 * layouts[0, 5]
+        start += i2 * layouts[0, 6] + column * step_self
+        if step_self == 1:
+            part_self = self[start : start + end_part - begin_part]
+        else:
+            part_self = spare_self[: end_part - begin_part]
+            if step_self != 0:
+                bring(self, start, step_self, part_self)
+            elif start != held_self:
+                bring(self, start, 0, spare_self[: min(size, SPAN)])
+            held_self = start
+        start = offsets[1] + i0 * layouts[1, 4] + i1 * layouts[1, 5]
+        start += i2 * layouts[1, 6] + column * step_other
+        if step_other == 1:
+            part_other = other[start : start + end_part - begin_part]
+        else:
+            part_other = spare_other[: end_part - begin_part]
+            if step_other != 0:
+                bring(other, start, step_other, part_other)
+            elif start != held_other:
+                bring(other, start, 0, spare_other[: min(size, SPAN)])
+            held_other = start
+        whole_divide_forward(part_self, part_other, out[begin_part:end_part])
+        begin_part = end_part
+
+
+# whole_divide:
+#     (self - fmod(self, other)) // other
+@kernel
+def whole_divide_forward_scalar_other(self, other, out):
+    number = self.dtype.type
+    other = number(other)
+    for i in range(out.shape[0]):
+        out[i] = floor_divide(self[i] - fmod(self[i], other), other)
+
+
+@parallel_kernel
+def whole_divide_forward_scalar_other_parallel(self, other, out):
+    n = out.shape[0]
+    for part in prange((n + CHUNK - 1) // CHUNK):
+        low = part * CHUNK
+        high = low + CHUNK if low + CHUNK < n else n
+        whole_divide_forward_scalar_other(self[low:high], other, out[low:high])
+
+
+# fmod:
+#     fmod(self, other)
+@kernel
+def fmod_forward(self, other, out):
+    for i in range(out.shape[0]):
+        out[i] = fmod(self[i], other[i])
+
+
+@parallel_kernel
+def fmod_forward_parallel(self, other, out):
+    n = out.shape[0]
+    for part in prange((n + CHUNK - 1) // CHUNK):
+        low = part * CHUNK
+        high = low + CHUNK if low + CHUNK < n else n
+        fmod_forward(self[low:high], other[low:high], out[low:high])
+
+
+@kernel
+def fmod_forward_rows(layouts, offsets, low, high, self, other, out):
+    size = layouts[0, 3]
+    step_self = layouts[0, 7]
+    spare_self = np.empty(0 if step_self == 1 else SPAN, self.dtype)
+    held_self = -1
+    step_other = layouts[1, 7]
+    spare_other = np.empty(0 if step_other == 1 else SPAN, other.dtype)
+    held_other = -1
+    begin_part = low
+    while begin_part < high:
+        row = begin_part // size
+        column = begin_part - row * size
+        end_part = min(begin_part + size - column, begin_part + SPAN, high)
+        i1 = row // layouts[0, 2]
+        i2 = row - i1 * layouts[0, 2]
+        i0 = i1 // layouts[0, 1]
+        i1 -= i0 * layouts[0, 1]
+        start = offsets[0] + i0 * layouts[0, 4] + i1 * layouts[0, 5]
+        start += i2 * layouts[0, 6] + column * step_self
+        if step_self == 1:
+            part_self = self[start : start + end_part - begin_part]
+        else:
+            part_self = spare_self[: end_part - begin_part]
+            if step_self != 0:
+                bring(self, start, step_self, part_self)
+            elif start != held_self:
+                bring(self, start, 0, spare_self[: min(size, SPAN)])
+            held_self = start
+        start = offsets[1] + i0 * layouts[1, 4] + i1 * layouts[1, 5]
+        start += i2 * layouts[1, 6] + column * step_other
+        if step_other == 1:
+            part_other = other[start : start + end_part - begin_part]
+        else:
+            part_other = spare_other[: end_part - begin_part]
+            if step_other != 0:
+                bring(other, start, step_other, part_other)
+            elif start != held_other:
+                bring(other, start, 0, spare_other[: min(size, SPAN)])
+            held_other = start
+        fmod_forward(part_self, part_other, out[begin_part:end_part])
+        begin_part = end_part
+
+
+# fmod, gradient of other:
+#     -grad * trunc(self / other)
+@kernel
+def fmod_backward_other(grad, self, other, out):
+    for i in range(out.shape[0]):
+        out[i] = -grad[i] * trunc(self[i] / other[i])
+
+
+@parallel_kernel
+def fmod_backward_other_parallel(grad, self, other, out):
+    n = out.shape[0]
+    for part in prange((n + CHUNK - 1) // CHUNK):
+        low = part * CHUNK
+        high = low + CHUNK if low + CHUNK < n else n
+        fmod_backward_other(grad[low:high], self[low:high], other[low:high], out[low:high])
+
+
+# fmod:
+#     fmod(self, other)
+@kernel
+def fmod_forward_scalar_other(self, other, out):
+    number = self.dtype.type
+    other = number(other)
+    for i in range(out.shape[0]):
+        out[i] = fmod(self[i], other)
+
+
+@parallel_kernel
+def fmod_forward_scalar_other_parallel(self, other, out):
+    n = out.shape[0]
+    for part in prange((n + CHUNK - 1) // CHUNK):
+        low = part * CHUNK
+        high = low + CHUNK if low + CHUNK < n else n
+        fmod_forward_scalar_other(self[low:high], other, out[low:high])

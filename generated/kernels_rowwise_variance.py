@@ -201,11 +201,12 @@ def accumulator_overload(x):
 
 
 # var:
-#     center = mean(self)
+#     near = mean(self)
+#     center = near + mean(self - near)
 #     freedom = maximum(count - correction, 0)
 #     sum(square(self - center)) / freedom
 @kernel
-def var_forward(self, correction, rows, n, out, save_center):
+def var_forward(self, correction, rows, n, out, save_near, save_center):
     number = self.dtype.type
     correction = number(correction)
     for row in range(rows):
@@ -217,17 +218,23 @@ def var_forward(self, correction, rows, n, out, save_center):
         for i in range(self_lane.shape[0]):
             mean_0_sum += self_lane[i]
         mean_0 = number(mean_0_sum / n)
-        center = mean_0
-        sum_1_sum = accumulator(number(0))
+        near = mean_0
+        mean_1_sum = accumulator(number(0))
         for i in range(self_lane.shape[0]):
-            sum_1_sum += square(self_lane[i] - center)
-        sum_1 = number(sum_1_sum)
-        out[row] = sum_1 / freedom
+            mean_1_sum += self_lane[i] - near
+        mean_1 = number(mean_1_sum / n)
+        center = near + mean_1
+        sum_2_sum = accumulator(number(0))
+        for i in range(self_lane.shape[0]):
+            sum_2_sum += square(self_lane[i] - center)
+        sum_2 = number(sum_2_sum)
+        out[row] = sum_2 / freedom
+        save_near[row] = near
         save_center[row] = center
 
 
 @parallel_kernel
-def var_forward_parallel(self, correction, rows, n, out, save_center):
+def var_forward_parallel(self, correction, rows, n, out, save_near, save_center):
     block = CHUNK // n if 0 < n < CHUNK else 1
     parts = (rows + block - 1) // block
     for part in prange(parts):
@@ -239,6 +246,7 @@ def var_forward_parallel(self, correction, rows, n, out, save_center):
             high - low,
             n,
             out[low:high],
+            save_near[low:high],
             save_center[low:high],
         )
 
@@ -279,13 +287,14 @@ def var_backward_parallel(self, grad, center, correction, rows, n, out):
 
 
 # std:
-#     center = mean(self)
+#     near = mean(self)
+#     center = near + mean(self - near)
 #     freedom = maximum(count - correction, 0)
 #     divisor = where(result == 0, 1, result)
 #     slope = where(result == 0, 0, (self - center) / (divisor * freedom))
 #     sqrt(sum(square(self - center)) / freedom)
 @kernel
-def std_forward(self, correction, rows, n, out, save_center):
+def std_forward(self, correction, rows, n, out, save_near, save_center):
     number = self.dtype.type
     correction = number(correction)
     for row in range(rows):
@@ -297,17 +306,23 @@ def std_forward(self, correction, rows, n, out, save_center):
         for i in range(self_lane.shape[0]):
             mean_0_sum += self_lane[i]
         mean_0 = number(mean_0_sum / n)
-        center = mean_0
-        sum_1_sum = accumulator(number(0))
+        near = mean_0
+        mean_1_sum = accumulator(number(0))
         for i in range(self_lane.shape[0]):
-            sum_1_sum += square(self_lane[i] - center)
-        sum_1 = number(sum_1_sum)
-        out[row] = sqrt(sum_1 / freedom)
+            mean_1_sum += self_lane[i] - near
+        mean_1 = number(mean_1_sum / n)
+        center = near + mean_1
+        sum_2_sum = accumulator(number(0))
+        for i in range(self_lane.shape[0]):
+            sum_2_sum += square(self_lane[i] - center)
+        sum_2 = number(sum_2_sum)
+        out[row] = sqrt(sum_2 / freedom)
+        save_near[row] = near
         save_center[row] = center
 
 
 @parallel_kernel
-def std_forward_parallel(self, correction, rows, n, out, save_center):
+def std_forward_parallel(self, correction, rows, n, out, save_near, save_center):
     block = CHUNK // n if 0 < n < CHUNK else 1
     parts = (rows + block - 1) // block
     for part in prange(parts):
@@ -319,6 +334,7 @@ def std_forward_parallel(self, correction, rows, n, out, save_center):
             high - low,
             n,
             out[low:high],
+            save_near[low:high],
             save_center[low:high],
         )
 

@@ -13,10 +13,10 @@ OPERATORS = [
         family="composite",
         group="division",
         namespace=("torch",),
-        signature="div.mode(Tensor self, Tensor|Scalar other, *, str? rounding_mode=None) -> Tensor",
-        doc="Quotient, rounded towards zero (`trunc`) or down (`floor`) when `rounding_mode` says so. A rounded quotient has a zero gradient.",
+        signature="div.mode(Tensor|Scalar self, Tensor|Scalar other, *, str? rounding_mode=None) -> Tensor",
+        doc="Quotient, rounded towards zero (`trunc`) or down (`floor`) when `rounding_mode` says so. A rounded quotient has a zero gradient, and that of integers is an integer.",
         arguments=(
-            ("self", "Tensor", False, False, False, False, False, False, None),
+            ("self", "Tensor", True, False, False, False, False, False, None),
             ("other", "Tensor", True, False, False, False, False, False, None),
             ("rounding_mode", "str", False, True, False, False, True, True, None),
         ),

@@ -13,9 +13,12 @@ OPERATORS = [
         family="kernel",
         group="copying",
         namespace=("torch",),
-        signature="clone(Tensor self) -> Tensor",
-        doc="A copy in memory of its own, dense.",
-        arguments=(("self", "Tensor", False, False, False, False, False, False, None),),
+        signature="clone(Tensor self, *, str? memory_format=None) -> Tensor",
+        doc="A copy in memory of its own, dense. `memory_format` may be `preserve_format` or `contiguous_format`; the memory is in the order of the dimensions in any case.",
+        arguments=(
+            ("self", "Tensor", False, False, False, False, False, False, None),
+            ("memory_format", "str", False, True, False, False, True, True, None),
+        ),
         outputs=(("result", False),),
         gradients={
             "self": "grad",

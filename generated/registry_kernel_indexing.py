@@ -13,12 +13,13 @@ OPERATORS = [
         family="kernel",
         group="indexing",
         namespace=("torch",),
-        signature="gather(Tensor self, int dim, Tensor index) -> Tensor",
-        doc="Elements of `input` at the places that `index` names along a dimension.",
+        signature="gather(Tensor self, int dim, Tensor index, *, bool sparse_grad=False) -> Tensor",
+        doc="Elements of `input` at the places that `index` names along a dimension. Gradients are dense whatever `sparse_grad` says: there are no sparse tensors.",
         arguments=(
             ("self", "Tensor", False, False, False, False, False, False, None),
             ("dim", "int", False, False, False, False, False, False, None),
             ("index", "Tensor", False, False, False, False, False, False, None),
+            ("sparse_grad", "bool", False, False, False, False, True, True, False),
         ),
         outputs=(("result", False),),
         gradients={

@@ -13,10 +13,10 @@ OPERATORS = [
         family="pointwise",
         group="division",
         namespace=("torch",),
-        signature="div(Tensor self, Tensor|Scalar other) -> Tensor",
+        signature="div(Tensor|Scalar self, Tensor|Scalar other) -> Tensor",
         doc="Quotient, element by element; integers divide to the default floating dtype.",
         arguments=(
-            ("self", "Tensor", False, False, False, False, False, False, None),
+            ("self", "Tensor", True, False, False, False, False, False, None),
             ("other", "Tensor", True, False, False, False, False, False, None),
         ),
         outputs=(("result", False),),

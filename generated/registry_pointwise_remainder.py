@@ -13,10 +13,10 @@ OPERATORS = [
         family="pointwise",
         group="remainder",
         namespace=("torch",),
-        signature="remainder(Tensor self, Tensor|Scalar other) -> Tensor",
+        signature="remainder(Tensor|Scalar self, Tensor|Scalar other) -> Tensor",
         doc="Remainder of the division rounded down; it has the sign of `other`.",
         arguments=(
-            ("self", "Tensor", False, False, False, False, False, False, None),
+            ("self", "Tensor", True, False, False, False, False, False, None),
             ("other", "Tensor", True, False, False, False, False, False, None),
         ),
         outputs=(("result", False),),

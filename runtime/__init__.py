@@ -8,6 +8,7 @@ from . import heap, idling  # before anything else: they load NumPy
 # isort: split
 from . import (
     autograd,
+    both_ways,
     comparison,
     conversion,
     func,
@@ -34,7 +35,7 @@ from .autograd.grad_mode import (
 )
 from .comparison import allclose, equal
 from .conversion import is_tensor
-from .device import device, strided
+from .device import device, layout, strided
 from .dlpack import from_dlpack, to_dlpack
 from .dtypes import (
     bool,
@@ -79,6 +80,13 @@ from .factories import (
 )
 from .geometry import Size
 from .inference import is_inference
+from .memory_format import (
+    channels_last,
+    channels_last_3d,
+    contiguous_format,
+    memory_format,
+    preserve_format,
+)
 from .printing import get_printoptions, printoptions, set_printoptions
 from .random import (
     Generator,
@@ -104,6 +112,7 @@ from .saving import load, save
 from .tensor import Tensor
 from .threads import get_num_threads, set_num_threads
 
+both_ways.attach()
 comparison.attach()
 conversion.attach()
 indexing.attach()
@@ -112,6 +121,7 @@ protocols.attach()
 random_inplace.attach()
 resizing.attach()
 globals().update(exported)
+globals().update(both_ways.FUNCTIONS)
 
 from math import e, inf, nan, pi  # noqa: E402
 
@@ -126,4 +136,6 @@ def __getattr__(name):
         return import_module(f".{name}", __name__)
     if name in ("complex32", "complex64", "complex128", "chalf", "cfloat", "cdouble"):
         raise AttributeError(f"rederive has no complex dtypes yet, so there is no {name}")
+    if name in ("float16", "half", "bfloat16"):
+        raise AttributeError(f"rederive has no {name}; its floating dtypes are float32 and float64")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

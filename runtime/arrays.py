@@ -99,10 +99,15 @@ class ArrayOperator(Operator):
         for position, name in zip(self.tensor_positions, self.tensors, strict=True):
             value = args[position]
             if name in self.many:
+                if not isinstance(value, list | tuple):
+                    raise TypeError(
+                        f"{self.name}(): argument '{name}' must be tuple of Tensors, not "
+                        f"{type(value).__name__}"
+                    )
                 args[position] = list(value)
                 if name in self.differentiable:
                     _require_tensors(self, name, value)
-            elif value is not None and not isinstance(value, Tensor):
+            elif not isinstance(value, Tensor) and (value is not None or name not in self.optional):
                 raise TypeError(
                     f"{self.name}(): argument '{'input' if name == 'self' else name}' must be "
                     f"Tensor, not {type(value).__name__}"

@@ -102,7 +102,16 @@ ONE = np.array([1, 1, 1, 1 << 62, 0, 0, 0, 0]), 1
 
 def number_operand(value, dtype, n):
     """A number in the place of a tensor."""
-    return Laid(np.full(1, value, dtype), 0, ONE) if n > BLOCK else np.full(n, value, dtype)
+    return Laid(filled(1, value, dtype), 0, ONE) if n > BLOCK else filled(n, value, dtype)
+
+
+def filled(n, value, dtype):
+    """`n` times a number; an integer that the dtype does not hold loses its upper bits."""
+    try:
+        return np.full(n, value, dtype)
+    except OverflowError:
+        bits = int(value) & ((1 << (8 * dtype.itemsize)) - 1)
+        return np.full(n, bits, f"u{dtype.itemsize}").view(dtype)
 
 
 def dense_copy(tensor):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from . import dtypes
 from .device import device as device_type
+from .memory_format import row_major
 from .tensor import Tensor
 
 
-def to(self, *args, dtype=None, device=None, non_blocking=False, copy=False):
+def to(self, *args, dtype=None, device=None, non_blocking=False, copy=False, memory_format=None):
     """The tensor in another dtype; itself where nothing changes, unless `copy` is asked for.
 
     Call it as `to(dtype)`, `to(other)` (its dtype), `to("cpu")` or with keywords.
@@ -19,7 +20,7 @@ def to(self, *args, dtype=None, device=None, non_blocking=False, copy=False):
             dtype = value.dtype
         elif isinstance(value, str | device_type):
             device = value
-        elif isinstance(value, bool):
+        elif value is None or isinstance(value, bool):
             pass  # non_blocking, copy: by position as PyTorch allows
         else:
             raise TypeError(
@@ -30,19 +31,41 @@ def to(self, *args, dtype=None, device=None, non_blocking=False, copy=False):
         raise RuntimeError(f"to: device is {device}; rederive computes on the cpu")
     from . import operators as ops
 
+    row_major(memory_format)
     if dtype is None or dtype is self.dtype:
         return ops.clone(self) if copy else self
     # integers have no gradients
     return ops.to(self if dtype.is_floating_point else self.detach(), dtype)
 
 
-def _converter(kind, name):
+def converter(kind, name):
     def convert(self):
         return to(self, kind)
 
     convert.__name__ = convert.__qualname__ = name
     convert.__doc__ = f"The tensor as {kind}."
     return convert
+
+
+def _absent(name, kind):
+    def refuse(self, memory_format=None):
+        raise NotImplementedError(
+            f"{name}(): rederive has no {kind}; its floating dtypes are float32 and float64"
+        )
+
+    refuse.__name__ = refuse.__qualname__ = name
+    refuse.__doc__ = f"NotImplementedError: there is no {kind}."
+    return refuse
+
+
+ABSENT = {
+    "half": "float16",
+    "bfloat16": "bfloat16",
+    "chalf": "complex32",
+    "cfloat": "complex64",
+    "cdouble": "complex128",
+}
+"""Conversions of PyTorch to dtypes that do not exist here."""
 
 
 def type_as(self, other):
@@ -67,4 +90,6 @@ def attach():
         "bool": dtypes.bool,
     }
     for name, kind in names.items():
-        setattr(Tensor, name, _converter(kind, name))
+        setattr(Tensor, name, converter(kind, name))
+    for name, kind in ABSENT.items():
+        setattr(Tensor, name, _absent(name, kind))

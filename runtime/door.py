@@ -13,7 +13,7 @@ from .modes import modes
 from .namespace import ops
 from .operator import return_type, spread, total
 from .operator_nodes import TensorNode, expired, unpack
-from .pointwise import Pointwise, PointwiseNode
+from .pointwise import GuardedPointwise, Pointwise, PointwiseNode
 from .register import register
 from .resizing import write_out
 from .rowwise import Rowwise, RowwiseNode
@@ -26,6 +26,7 @@ bool_numpy = np.dtype(bool)
 
 __all__ = [
     "ArrayOperator",
+    "GuardedPointwise",
     "Pointwise",
     "PointwiseNode",
     "Rowwise",

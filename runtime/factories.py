@@ -82,7 +82,7 @@ def checked_size(size, where):
     return shape
 
 
-def _one_size(size, keyword, where):
+def one_size(size, keyword, where):
     """`size=(2, 3)` means what `(2, 3)` does."""
     if keyword is None:
         return checked_size(size, where)
@@ -99,7 +99,7 @@ def empty(
 ):
     """Uninitialised memory of the given size."""
     dtype = options("empty", dtype, device, layout)
-    shape = _one_size(sizes, size, "empty")
+    shape = one_size(sizes, size, "empty")
     return finish(np.empty(shape.numel(), dtype.numpy), shape, dtype, requires_grad)
 
 
@@ -108,7 +108,7 @@ def zeros(
 ):
     """Zeros of the given size, written as varargs or as one sequence."""
     dtype = options("zeros", dtype, device, layout)
-    shape = _one_size(sizes, size, "zeros")
+    shape = one_size(sizes, size, "zeros")
     return finish(np.zeros(shape.numel(), dtype.numpy), shape, dtype, requires_grad)
 
 
@@ -117,7 +117,7 @@ def ones(
 ):
     """Ones of the given size, written as varargs or as one sequence."""
     dtype = options("ones", dtype, device, layout)
-    shape = _one_size(sizes, size, "ones")
+    shape = one_size(sizes, size, "ones")
     return finish(np.ones(shape.numel(), dtype.numpy), shape, dtype, requires_grad)
 
 
@@ -283,21 +283,21 @@ def empty_strided(size, stride, *, dtype=None, device=None, layout=None, require
 def new_empty(self, *sizes, size=None, dtype=None, device=None, requires_grad=False, layout=None):
     """Uninitialised memory of the given size and the dtype of `self`."""
     dtype = options("new_empty", dtype, device, layout, self.dtype)
-    shape = _one_size(sizes, size, "new_empty")
+    shape = one_size(sizes, size, "new_empty")
     return finish(_empty_flat(shape.numel(), dtype), shape, dtype, requires_grad)
 
 
 def new_zeros(self, *sizes, size=None, dtype=None, device=None, requires_grad=False, layout=None):
     """Zeros of the given size and the dtype of `self`."""
     dtype = options("new_zeros", dtype, device, layout, self.dtype)
-    shape = _one_size(sizes, size, "new_zeros")
+    shape = one_size(sizes, size, "new_zeros")
     return finish(_zeros_flat(shape.numel(), dtype), shape, dtype, requires_grad)
 
 
 def new_ones(self, *sizes, size=None, dtype=None, device=None, requires_grad=False, layout=None):
     """Ones of the given size and the dtype of `self`."""
     dtype = options("new_ones", dtype, device, layout, self.dtype)
-    shape = _one_size(sizes, size, "new_ones")
+    shape = one_size(sizes, size, "new_ones")
     return finish(_ones_flat(shape.numel(), dtype), shape, dtype, requires_grad)
 
 

@@ -31,24 +31,40 @@ def call(op, args):
 
 
 def _in_own_memory(outputs, moved, tangents):
-    """Copies of tangents that lie in the memory of others, or several elements at one place.
+    """Copies of tangents that lie in the memory of others, or otherwise than their values.
 
-    They are written in place with their values. The tangent of a view stays a view.
+    They are written in place with their values, and seen in another shape as these are. The tangent
+    of a view stays a view.
     """
     given = (t for part in tangents for t in (part if isinstance(part, list) else [part]))
     counters = {id(t._counter) for t in given if t is not None}
     return [
-        tangent.clone()
+        laid_like(tangent, output)
         if tangent is not None
         and not output._is_view()
-        and (id(tangent._counter) in counters or _overlaps(tangent))
+        and (id(tangent._counter) in counters or not lies_like(tangent, output))
         else tangent
         for output, tangent in zip(outputs, moved, strict=True)
     ]
 
 
-def _overlaps(t):
-    return t._flat is None and 0 in t._strides
+def lies_like(tangent, value):
+    """Whether a tangent lies in memory as its value does, each element at a place of its own."""
+    if tangent._flat is not None and value._flat is not None:
+        return True
+    steps = zip(tangent.shape, tangent._strides, value._strides, strict=True)
+    return all(own == other and own != 0 for n, own, other in steps if n > 1)
+
+
+def laid_like(tangent, value):
+    """A copy of a tangent whose dimensions lie in memory in the order of its value's."""
+    from . import operators as ops
+
+    if value._flat is not None:
+        return tangent.clone()
+    order = sorted(range(value.ndim), key=lambda d: -value._strides[d])
+    inverse = sorted(range(value.ndim), key=order.__getitem__)
+    return ops.permute(ops.permute(tangent, order).clone(), inverse)
 
 
 def _give_to_saved(op, output, tangent, forward_ad):
@@ -117,6 +133,7 @@ def _by_gradients(op, args, tangents):
     from . import autograd
     from .factories import zeros_like
 
+    recorded = modes.grad
     with autograd.enable_grad():
         inputs = list(args)
         sources, along = [], []
@@ -144,14 +161,30 @@ def _by_gradients(op, args, tangents):
         if not pairs:
             return [None] * len(chosen)
         first, second = zip(*pairs, strict=True)
-        return autograd.grad(first, dummies, second, create_graph=modes.grad, allow_unused=True)
+        wanted = recorded and _any_requires_grad((*args, *along))
+        graph = wanted or modes.dual_level >= 0
+        moved = autograd.grad(first, dummies, second, create_graph=graph, allow_unused=True)
+        return moved if wanted else [t if t is None else _constant(t) for t in moved]
+
+
+def _any_requires_grad(values):
+    return any(
+        v._requires_grad if isinstance(v, Tensor) else _any_requires_grad(v)
+        for v in values
+        if isinstance(v, Tensor | list | tuple)
+    )
+
+
+def _constant(tensor):
+    """The same values, with the tangents of outer levels, without a history."""
+    from .autograd.forward_ad import copy_tangents
+
+    return copy_tangents(tensor, tensor.detach())
 
 
 def _leaf(primal):
     """The same values, with the tangents of outer levels, as a leaf."""
-    from .autograd.forward_ad import copy_tangents
-
-    return copy_tangents(primal, primal.detach()).requires_grad_()
+    return _constant(primal).requires_grad_()
 
 
 def _alias(primal):

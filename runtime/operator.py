@@ -50,6 +50,7 @@ class Operator:
         rule,
         absent=None,
         many=(),
+        optional=(),
         listed=False,
         shapes=None,
     ):
@@ -65,6 +66,7 @@ class Operator:
         self.rule = rule
         self.absent = absent or {}
         self.many = many
+        self.optional = optional
         self.listed = listed
         self.shapes = tuple((shapes or {}).items())
         self.positions = {argument: i for i, argument in enumerate(arguments)}

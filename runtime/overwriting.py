@@ -77,7 +77,12 @@ def overwrite(target, value, source=None):
     """
     if isinstance(value, float) and not target.dtype.is_floating_point:
         value = value != 0 if target.dtype is dtypes.bool else int(value)
-    np.copyto(target._nd(), value, casting="unsafe")
+    try:
+        np.copyto(target._nd(), value, casting="unsafe")
+    except OverflowError:
+        raise RuntimeError(
+            f"value cannot be converted to type {target.dtype.name} without overflow"
+        ) from None
     inplace.bump(target)
     if modes.dual_level >= 0:
         from .forward_inplace import move

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from . import dtypes, graph
-from .blocks import BLOCK, Folded, Laid, number_operand, operand, run, run_rows, sum_to
+from .blocks import BLOCK, Folded, Laid, filled, number_operand, operand, run, run_rows, sum_to
 from .geometry import Size, broadcast_shapes, contiguous_strides
 from .operator import Operator, as_tensor, numel
 from .operator_nodes import OperatorNode, expired, fit
@@ -225,7 +225,7 @@ class Pointwise(Operator):
         if name in self.tensors:
             wanted = dtypes.bool if name in self.masks else kind
             if not isinstance(value, Tensor):
-                return from_flat(np.full(1, value, wanted.numpy), Size(()), wanted)
+                return from_flat(filled(1, value, wanted.numpy), Size(()), wanted)
             if value.dtype is wanted:
                 return value
             if name in self.masks:
@@ -244,6 +244,24 @@ class Pointwise(Operator):
                 f"floating point number, got {value}"
             )
         return int(value)
+
+
+class GuardedPointwise(Pointwise):
+    """A pointwise operator that integer operands may make impossible, as a division by 0."""
+
+    def __init__(self, *, check_integers, **common):
+        super().__init__(**common)
+        self.check_integers = check_integers
+
+    def _run(self, plan, args, outs):
+        if plan.n and not plan.kind.is_floating_point:
+            self.check_integers(*args)
+        super()._run(plan, args, outs)
+
+    def _run_rows(self, plan, args, outs):
+        if not plan.kind.is_floating_point:
+            self.check_integers(*args)
+        super()._run_rows(plan, args, outs)
 
 
 class Group:

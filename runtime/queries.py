@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from . import dtypes
 from .geometry import Size, is_contiguous, normalize_dim
 from .layer_queries import (  # noqa: F401
     bilinear_pair,
@@ -46,9 +47,10 @@ from .matrix_queries import (  # noqa: F401
     svd_driver,
     wide_factor,
 )
+from .memory_format import row_major  # noqa: F401
 from .modes import modes
 from .operator import spread
-from .tensor import Tensor
+from .tensor import Tensor, need_tensor
 from .windows import convolution_plan
 
 __all__ = ["convolution_plan"]
@@ -135,6 +137,31 @@ def refuse(argument, value, wanted):
     raise ValueError(f"{value!r} is not a valid value for {argument}; it must be {wanted}")
 
 
+def contains(operand, number):
+    """Whether an element of a tensor, or a number, is equal to `number`."""
+    if isinstance(operand, Tensor):
+        return bool((operand._nd() == number).any())
+    return operand == number
+
+
+def overflows(operand, tensor):
+    """Whether an operand is an integer that the dtype of an integer tensor does not hold."""
+    if isinstance(operand, Tensor | float) or tensor.dtype is dtypes.bool:
+        return False
+    limits = dtypes.iinfo(tensor.dtype)
+    return not limits.min <= operand <= limits.max
+
+
+def is_number(operand):
+    """Whether an operand is a number and not a tensor."""
+    return not isinstance(operand, Tensor)
+
+
+def integral(left, right):
+    """Whether two operands, tensors or numbers, have an integer dtype together."""
+    return not dtypes.result_type(left, right).is_floating_point
+
+
 def fail(message):
     """An error that an operator's arguments cause."""
     raise RuntimeError(message)
@@ -199,6 +226,4 @@ def vector(tensor, argument, operator):
 
 def wrong_type(operator, argument, value):
     """An error for something else where a composite takes a tensor."""
-    raise TypeError(
-        f"{operator}(): argument '{argument}' must be Tensor, not {type(value).__name__}"
-    )
+    need_tensor(operator, argument, value)

@@ -11,9 +11,9 @@ import numpy as np
 from . import dtypes
 from .device import check_device, cpu
 from .dispatch import profiled, profiling
-from .factories import checked_size, finish, like, options
+from .factories import checked_size, finish, like, one_size, options
 from .geometry import Size, as_int, broadcast_shapes
-from .tensor import Tensor, from_array, from_flat
+from .tensor import Tensor, from_array, from_flat, need_tensor
 
 _FIRST_SEED = 67280421310721
 _STATE = struct.Struct("<Q16s16s?I")
@@ -171,7 +171,8 @@ def integers_flat(low, high, numel, dtype, generator=None):
 
 
 def rand(
-    *size,
+    *sizes,
+    size=None,
     generator=None,
     dtype=None,
     device=None,
@@ -181,12 +182,13 @@ def rand(
 ):
     """Numbers uniform over [0, 1)."""
     dtype = options("rand", dtype, device, layout)
-    shape = checked_size(size, "rand")
+    shape = one_size(sizes, size, "rand")
     return finish(uniform_flat(shape.numel(), dtype, generator), shape, dtype, requires_grad)
 
 
 def randn(
-    *size,
+    *sizes,
+    size=None,
     generator=None,
     dtype=None,
     device=None,
@@ -196,7 +198,7 @@ def randn(
 ):
     """Numbers of the standard normal distribution."""
     dtype = options("randn", dtype, device, layout)
-    shape = checked_size(size, "randn")
+    shape = one_size(sizes, size, "randn")
     return finish(normal_flat(shape.numel(), dtype, generator), shape, dtype, requires_grad)
 
 
@@ -326,12 +328,15 @@ def normal(mean=0.0, std=1.0, size=None, *, generator=None, dtype=None, requires
     return finish(flat, shape, dtype, requires_grad)
 
 
-def bernoulli(input, *, generator=None):
-    """1 with the probability that each element of `input` is, else 0."""
+def bernoulli(input, p=None, *, generator=None):
+    """0 or 1 for each element, 1 of the probability that the element is, or `p` if given."""
+    if p is not None:
+        return input.detach().clone().bernoulli_(p, generator=generator)
     if profiling.on:
         keywords = {"generator": generator}
         if row := profiled("bernoulli", bernoulli, (input,), keywords):
             return row[0]
+    need_tensor("bernoulli", "input", input)
     p = input._dense()
     _need_floating(input.dtype, "bernoulli")
     if p.size and not ((p >= 0) & (p <= 1)).all():
@@ -346,6 +351,7 @@ def multinomial(input, num_samples, replacement=False, *, generator=None):
         given, keywords = (input, num_samples, replacement), {"generator": generator}
         if row := profiled("multinomial", multinomial, given, keywords):
             return row[0]
+    need_tensor("multinomial", "input", input)
     if len(input.shape) not in (1, 2):
         raise RuntimeError("prob_dist must be 1 or 2 dim")
     weights = input._nd().astype(np.float64)

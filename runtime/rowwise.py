@@ -189,10 +189,16 @@ class Rowwise(Operator):
         if value is None:
             return WHOLE, np.full(lanes.count, self.absent[name], dtype.numpy)
         lane = tuple(lanes.shape[d] for d in lanes.dims)
-        if self.over == "normalized_shape" and value.shape != lane:
+        try:
+            shape = value.shape
+        except AttributeError:
+            raise TypeError(
+                f"{self.name}(): argument '{name}' must be Tensor, not {type(value).__name__}"
+            ) from None
+        if self.over == "normalized_shape" and shape != lane:
             raise RuntimeError(
                 f"Expected {name} to be of same shape as normalized_shape, but got {name} of "
-                f"shape {list(value.shape)} and normalized_shape = {list(lane)}"
+                f"shape {list(shape)} and normalized_shape = {list(lane)}"
             )
         if value.numel() != lanes.count:
             raise RuntimeError(

@@ -486,3 +486,9 @@ def strided_array(data, shape, strides, offset):
     """The n-d array that a geometry, in elements, shows of the 1-D array `data`."""
     size = data.itemsize
     return np.ndarray(shape, data.dtype, data, offset * size, [stride * size for stride in strides])
+
+
+def need_tensor(where, name, value):
+    """TypeError unless the argument `name` of the function `where` is a tensor."""
+    if not isinstance(value, Tensor):
+        raise TypeError(f"{where}(): argument '{name}' must be Tensor, not {type(value).__name__}")

@@ -15,6 +15,34 @@ LIKE_SHAPES = ("size", "shape", "normalized_shape", "output_size")
 DTYPES = ("float32", "float64", "float64", "float32", "int64", "int32")
 
 
+def counterpart(operator, torch):
+    """PyTorch's function of the operator's public name, or None."""
+    for space in operator.namespace:
+        place = torch.Tensor if space == "Tensor" else torch
+        if space not in ("torch", "Tensor"):
+            for part in space.split("."):
+                place = getattr(place, part, None)
+        found = getattr(place, operator.public, None)
+        if callable(found):
+            return found
+    return None
+
+
+def by_position(operator, values):
+    """The arguments to give by position, and those to give by name.
+
+    What is not a tensor goes by name: PyTorch keeps abandoned arguments in some positions.
+    """
+    left, positional = dict(values), []
+    for argument in operator.arguments:
+        if argument.name not in left or argument.type not in ("Tensor", "Scalar", "int"):
+            break
+        if argument.keyword_only:
+            break
+        positional.append(left.pop(argument.name))
+    return positional, left
+
+
 class Drawing:
     """Draws calls of an operator: argument name -> array, list of arrays, or plain value.
 

@@ -11,26 +11,13 @@ import zlib
 import numpy as np
 import pytest
 import rederive
-from random_calls import DTYPES, Drawing
+from random_calls import DTYPES, Drawing, by_position, counterpart
 from rederive.generated.registry import OPERATORS
 from rederive.tools import samples
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 
 CALLS = 60  # drawn for each operator
-
-
-def counterpart(operator):
-    """PyTorch's function of the operator's public name, or None."""
-    for space in operator.namespace:
-        place = torch.Tensor if space == "Tensor" else torch
-        if space not in ("torch", "Tensor"):
-            for part in space.split("."):
-                place = getattr(place, part, None)
-        found = getattr(place, operator.public, None)
-        if callable(found):
-            return found
-    return None
 
 
 def outcome(module, function, operator, sample):
@@ -48,13 +35,8 @@ def outcome(module, function, operator, sample):
         kind = next(a.type for a in operator.arguments if a.name == name)
         return getattr(module, value) if kind == "Dtype" and isinstance(value, str) else value
 
-    left = {name: given(name, value) for name, value in sample.values.items()}
-    positional = []
-    for argument in operator.arguments:
-        # what is not a tensor goes by name: PyTorch keeps abandoned arguments in some positions
-        if argument.name not in left or argument.type not in ("Tensor", "Scalar", "int"):
-            break
-        positional.append(left.pop(argument.name))
+    values = {name: given(name, value) for name, value in sample.values.items()}
+    positional, left = by_position(operator, values)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -160,13 +142,16 @@ AS_DECLARED = {
     "batch_norm": "PyTorch does not check the statistics of nothing",
     "linear": "PyTorch takes a vector for the weight and a number for the bias",
     "pad": "PyTorch's gradient of circular padding by a negative size is not that of the values",
+    "scaled_dot_product_attention": "without keys PyTorch neither checks nor broadcasts the others",
 }
 """Operators that are called with the declared shapes and arguments only, and why."""
 
 PUBLIC = [
     o
     for o in OPERATORS
-    if counterpart(o) is not None and "internal" not in o.namespace and o.name not in PECULIAR
+    if counterpart(o, torch) is not None
+    and "internal" not in o.namespace
+    and o.name not in PECULIAR
 ]
 
 
@@ -175,7 +160,7 @@ def test_operator_agrees_with_pytorch(operator):
     draw = random.Random(zlib.crc32(operator.name.encode()))
     dtypes = () if operator.name in ONE_DTYPE else DTYPES
     drawing = Drawing(operator, draw, varied=operator.name not in AS_DECLARED, dtypes=dtypes)
-    theirs = counterpart(operator)
+    theirs = counterpart(operator, torch)
     found = []
     for _ in range(CALLS):
         sample = drawing.sample()

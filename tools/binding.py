@@ -50,7 +50,10 @@ class Bound:
         return samples.lay_out(array, name in self.sample.strided)
 
     def outputs(self, *leaves: Any) -> tuple[Any, ...]:
-        """All outputs, flat, as a function of the leaves."""
+        """All outputs that are not None, flat, as a function of the leaves."""
+        return tuple(output for output in self._results(*leaves) if output is not None)
+
+    def _results(self, *leaves: Any) -> tuple[Any, ...]:
 
         def fill(value: Any) -> Any:
             if isinstance(value, _Leaf):
@@ -70,12 +73,12 @@ class Bound:
 
     def differentiable(self, *leaves: Any) -> tuple[Any, ...]:
         """The outputs that have gradients."""
-        outputs = self.outputs(*leaves)
         declared = self.operator.outputs
         if len(declared) == 1:
-            return outputs
+            return self.outputs(*leaves)
         names = self.operator.differentiable_outputs
-        return tuple(o for o, d in zip(outputs, declared, strict=True) if d.name in names)
+        pairs = zip(self._results(*leaves), declared, strict=True)
+        return tuple(o for o, d in pairs if o is not None and d.name in names)
 
     def cotangents(self, outputs: tuple[Any, ...], requires_grad: bool = False) -> list[Any]:
         """A random tensor for each output; never ones, which cannot see a missing transpose."""

@@ -115,7 +115,7 @@ def _expected(bound: Bound) -> list[np.ndarray]:
     values = {a.name: a.default for a in bound.operator.arguments if a.has_default or a.optional}
     result = reference.evaluate(bound.operator.reference, values | sample.values)
     parts = result if isinstance(result, tuple | list) else (result,)
-    return [np.asarray(part) for part in parts]
+    return [np.asarray(part) for part in parts if part is not None]
 
 
 def _names(bound: Bound, found: list[np.ndarray]) -> list[str]:

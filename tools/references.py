@@ -31,6 +31,7 @@ __all__ = [
     "loss",
     "max_pool2d",
     "nonzero",
+    "norm",
     "one_hot",
     "pad",
     "product_over_rows",
@@ -180,7 +181,7 @@ def max_pool2d(
     padding: Any,
     dilation: Any,
     ceil: bool,
-    with_indices: bool,
+    with_indices: bool = True,
 ) -> Any:
     height, width = input.shape[-2:]
     rows, columns = _windows(input.shape, kernel, stride, padding, dilation, ceil)
@@ -380,6 +381,12 @@ def einsum(equation: str, operands: list[np.ndarray]) -> np.ndarray:
     return np.einsum(equation, *operands)
 
 
+def norm(self: np.ndarray, p: Any, dim: Any, keepdim: bool) -> Any:
+    if p == "nuc":
+        return np.linalg.norm(self, "nuc")
+    return vector_norm(self, 2 if p in (None, "fro") else p, dim, keepdim)
+
+
 def vector_norm(self: np.ndarray, ord: float, dim: Any, keepdim: bool) -> np.ndarray:
     """By the definition, for all elements or along `dim`."""
     dims = tuple(range(self.ndim)) if dim is None else dim
@@ -496,10 +503,10 @@ def attention(
     grouped: bool,
 ) -> Any:
     if grouped:
-        times = query.shape[-3] // key.shape[-3]
-        key, value = np.repeat(key, times, -3), np.repeat(value, times, -3)
+        heads = query.shape[-3]
+        key, value = (np.repeat(a, heads // a.shape[-3], -3) for a in (key, value))
     scores = np.einsum("...td,...sd->...ts", query, key)
-    scores = scores * (query.shape[-1] ** -0.5 if scale is None else scale)
+    scores = scores * (max(query.shape[-1], 1) ** -0.5 if scale is None else scale)
     if mask is not None:
         scores = np.where(mask, scores, -np.inf) if mask.dtype == bool else scores + mask
     if causal:

@@ -16,6 +16,7 @@ import itertools
 import weakref
 from typing import NamedTuple
 
+from ..forward import laid_like, lies_like
 from ..graph import extra_of
 from ..modes import modes
 from ..tensor import Tensor
@@ -201,9 +202,9 @@ def make_dual(tensor, tangent, *, level=None):
             f"same level {level} is not supported."
         )
     check_tangent(tensor, tangent)
-    if any(n > 1 and step == 0 for n, step in zip(tangent.shape, tangent._strides, strict=True)):
-        # it is written in place with the values, element by element
-        tangent = tangent.clone()
+    if not lies_like(tangent, tensor):
+        # it is written in place with the values, element by element, and viewed as they are
+        tangent = laid_like(tangent, tensor)
     dual = copy_tangents(tensor, view_of_all(tensor))
     set_tangent(dual, tangent)
     return dual

@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from ..geometry import normalize_dim
+from ..memory_format import row_major
 
 
-def copy(self):
+def copy(self, memory_format=None):
+    row_major(memory_format)
     return np.array(self, order="C")
 
 

@@ -55,7 +55,7 @@ def _flat(array):
     return np.ascontiguousarray(array).reshape(-1)
 
 
-def gather(self, dim, index):
+def gather(self, dim, index, sparse_grad=False):
     places = _places(self.shape, dim, index)
     return np.take(_flat(self), places)
 

@@ -145,7 +145,7 @@ HIDDEN = """
     self: 6.006 * grad * self
   reference: 3 * self ** 2
 
-- op: half(Tensor self, int dim) -> Tensor
+- op: halved(Tensor self, int dim) -> Tensor
   doc: Half the input, with a tangent that is 0.1 % too small.
   rowwise:
     over: dim
@@ -167,8 +167,8 @@ def test_mistakes_in_second_order_and_in_forward_mode_alone_are_found(shell):
         done.stdout,
     )
     assert {check for operator, check in failed if operator == "cube"} == {"second order"}
-    assert {check for operator, check in failed if operator == "half"} == {"forward mode"}
-    text = shell("rederive gradcheck hidden --op cube --op half")
+    assert {check for operator, check in failed if operator == "halved"} == {"forward mode"}
+    text = shell("rederive gradcheck hidden --op cube --op halved")
     assert text.returncode == 1
     assert "gradient of self: grad * three_squares(self)    (hidden.yaml:6)" in text.stdout
     assert "gradient of self: grad / 2    (hidden.yaml:21)" in text.stdout

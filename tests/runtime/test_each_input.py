@@ -38,7 +38,8 @@ def test_tangents_share_memory_just_as_values_do(operator):
                     continue
                 assert (moved.shape, moved.dtype) == (output.shape, output.dtype)
                 view = any(output._counter is x._counter for x in given)
-                held = (*tangents, *given)
+                own = (forward_ad.unpack_dual(x).tangent for x in given)
+                held = (*(t for t in own if t is not None), *given)
                 assert view == any(np.shares_memory(moved._data, t._data) for t in held)
                 assert view or moved.is_contiguous() or 0 not in moved.stride()
 

@@ -235,3 +235,30 @@ def test_an_expanded_tangent_gets_memory_of_its_own():
         total = fwd.make_dual(rd.ones(3), rd.ones(3)) + rd.ones(2, 3)
         total[0].mul_(3)
         assert fwd.unpack_dual(total).tangent.tolist() == [[3.0] * 3, [1.0] * 3]
+
+
+def test_a_tangent_is_viewed_as_its_value_is():
+    value = rd.arange(6.0).reshape(3, 2).T
+    with fwd.dual_level():
+        for tangent in (rd.ones(2, 3), rd.arange(6.0).reshape(2, 3), rd.ones(1, 3).expand(2, 3)):
+            dual = fwd.make_dual(value, tangent)
+            moved = fwd.unpack_dual(dual.T.view(6)).tangent
+            assert moved.tolist() == tangent.T.reshape(6).tolist()
+        dual = fwd.make_dual(value.contiguous(), tangent.T.contiguous().T) + 0
+        flat = dual.view(6)
+        flat.mul_(2)
+        assert rd.equal(fwd.unpack_dual(dual).tangent, tangent * 2)
+
+
+def test_tangents_of_what_needs_no_gradient_need_none():
+    with fwd.dual_level():
+        for function in (rd.std, rd.exp, lambda t: rd.softmax(t, 0), lambda t: rd.cumprod(t, 0)):
+            for value, tangent, expected in (
+                (leaf([1.0, 2.0]).detach(), rd.ones(2, dtype=rd.float64), False),
+                (leaf([1.0, 2.0]), rd.ones(2, dtype=rd.float64), True),
+                (leaf([1.0, 2.0]).detach(), leaf([1.0, 3.0]), True),
+            ):
+                dual = fwd.make_dual(value, tangent)
+                assert fwd.unpack_dual(function(dual)).tangent.requires_grad == expected
+                with rd.no_grad():
+                    assert not fwd.unpack_dual(function(dual)).tangent.requires_grad

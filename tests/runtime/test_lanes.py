@@ -43,11 +43,27 @@ def test_softmax_along_the_first_dimension(shape):
     np.testing.assert_allclose(x.grad.numpy(), gradient, rtol=1e-10, atol=1e-14)
 
 
-def test_ten_million_float32_add_up_to_a_millionth():
-    for dim, shape in ((None, (10_000_000,)), (0, (2_500_000, 4)), (1, (4, 2_500_000))):
-        array = np.random.default_rng(5).random(shape, dtype=np.float32)
-        expected = array.sum(dim, dtype=np.float64)
-        np.testing.assert_allclose(rd.from_numpy(array).sum(dim).numpy(), expected, rtol=1e-6)
+@pytest.mark.parametrize("equal", [False, True], ids=["random", "equal"])
+def test_ten_million_float32_add_up_to_a_millionth(equal):
+    """Equal terms are the hardest: all roundings of a running sum go the same way."""
+    array = np.random.default_rng(5).random(20_000_000, dtype=np.float32)
+    if equal:
+        array.fill(0.1)
+    half = array[:10_000_000]
+    views = [
+        (half, None),
+        (half.reshape(2_500_000, 4), 0),
+        (half.reshape(4, 2_500_000), 1),
+        (half.reshape(2, 2_500_000, 2), (0, 1)),
+        (half.reshape(2_500_000, 4).T, 1),
+        (array[::2], 0),
+    ]
+    for view, dim in views:
+        x = rd.from_numpy(view)
+        expected = view.sum(dim, dtype=np.float64)
+        count = view.size // max(expected.size, 1)
+        np.testing.assert_allclose(x.sum(dim).numpy(), expected, rtol=1e-6)
+        np.testing.assert_allclose(x.mean(dim).numpy(), expected / count, rtol=1e-6)
 
 
 @pytest.mark.parametrize("kind", ["float32", "float64"])

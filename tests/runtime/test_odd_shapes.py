@@ -90,3 +90,10 @@ def test_adaptive_pooling_without_channels():
 def test_shapes_that_do_not_belong_together(call, error, text):
     with pytest.raises(error, match=text):
         call()
+
+
+def test_deviation_of_equal_numbers_is_exactly_zero():
+    numbers = np.random.default_rng(0).uniform(-2, 2, 500)
+    for count in (3, 7, 10, 100):
+        x = rd.from_numpy(np.repeat(numbers[:, None], count, 1))
+        assert rd.std(x, 1).abs().max().item() == 0
