@@ -29,6 +29,7 @@ SCALED_SOFTMAX = Rowwise(
     forward=(
         kernels.scaled_softmax_forward,
         kernels.scaled_softmax_forward_parallel,
+        kernels.scaled_softmax_forward_columns,
         ("self", "scale"),
     ),
     backward={},

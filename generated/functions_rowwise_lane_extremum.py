@@ -51,12 +51,14 @@ AMAX = Rowwise(
     forward=(
         kernels.amax_forward,
         kernels.amax_forward_parallel,
+        kernels.amax_forward_columns,
         ("self",),
     ),
     backward={
         (0,): (
             kernels.amax_backward,
             kernels.amax_backward_parallel,
+            kernels.amax_backward_columns,
             ("self", "grad", "result"),
             (0,),
         ),
@@ -119,12 +121,14 @@ AMIN = Rowwise(
     forward=(
         kernels.amin_forward,
         kernels.amin_forward_parallel,
+        kernels.amin_forward_columns,
         ("self",),
     ),
     backward={
         (0,): (
             kernels.amin_backward,
             kernels.amin_backward_parallel,
+            kernels.amin_backward_columns,
             ("self", "grad", "result"),
             (0,),
         ),
@@ -184,12 +188,14 @@ MAX_DIM = Rowwise(
     forward=(
         kernels.max_dim_forward,
         kernels.max_dim_forward_parallel,
+        None,
         ("self",),
     ),
     backward={
         (0,): (
             kernels.max_dim_backward,
             kernels.max_dim_backward_parallel,
+            None,
             ("grad", "indices"),
             (0,),
         ),
@@ -249,12 +255,14 @@ MIN_DIM = Rowwise(
     forward=(
         kernels.min_dim_forward,
         kernels.min_dim_forward_parallel,
+        None,
         ("self",),
     ),
     backward={
         (0,): (
             kernels.min_dim_backward,
             kernels.min_dim_backward_parallel,
+            None,
             ("grad", "indices"),
             (0,),
         ),

@@ -59,24 +59,28 @@ SCALED_LANES = Rowwise(
     forward=(
         kernels.scaled_lanes_forward,
         kernels.scaled_lanes_forward_parallel,
+        None,
         ("input", "weight", "eps"),
     ),
     backward={
         (0, 1): (
             kernels.scaled_lanes_backward,
             kernels.scaled_lanes_backward_parallel,
+            None,
             ("grad", "input", "weight", "rstd"),
             (0, 1),
         ),
         (0,): (
             kernels.scaled_lanes_backward_input,
             kernels.scaled_lanes_backward_input_parallel,
+            None,
             ("grad", "input", "weight", "rstd"),
             (0,),
         ),
         (1,): (
             kernels.scaled_lanes_backward_weight,
             kernels.scaled_lanes_backward_weight_parallel,
+            None,
             ("grad", "input", "rstd"),
             (1,),
         ),
@@ -94,9 +98,9 @@ class NormalizedChannelsBackward0(RowwiseNode):
     operator = "normalized_channels"
 
     def formulas(node, grad):
-        # input: rstd * weight * (grad - mean(grad) - normal * mean(grad * normal))
-        # weight: sum(grad * normal)
-        # bias: sum(grad)
+        # input: rstd * weight * (grad - (flow + normal * slope) / count)
+        # weight: slope
+        # bias: flow
         lanes = node.general.details
         input, weight, eps = unpack(node)
         weight = lanes.keep(weight)
@@ -106,17 +110,20 @@ class NormalizedChannelsBackward0(RowwiseNode):
             variance = ops.mean(ops.square(input - center), lanes.dims, True)
             rstd = ops.rsqrt(variance + eps)
             normal = (input - center) * rstd
+        if needed[0] or needed[2]:
+            flow = ops.sum(grad, lanes.dims, True)
+        if needed[0] or needed[1]:
+            slope = ops.sum(grad * normal, lanes.dims, True)
         gradient_input = None
         if needed[0]:
-            part_0 = normal * ops.mean(grad * normal, lanes.dims, True)
-            gradient_input = rstd * weight * (grad - ops.mean(grad, lanes.dims, True) - part_0)
+            gradient_input = rstd * weight * (grad - (flow + normal * slope) / lanes.count)
         gradient_weight = None
         if needed[1]:
-            gradient_weight = ops.sum(grad * normal, lanes.dims, True)
+            gradient_weight = slope
             gradient_weight = ops.reshape(gradient_weight, node.general.input_shapes[1])
         gradient_bias = None
         if needed[2]:
-            gradient_bias = ops.sum(grad, lanes.dims, True)
+            gradient_bias = flow
             gradient_bias = ops.reshape(gradient_bias, node.general.input_shapes[2])
         return (gradient_input, gradient_weight, gradient_bias)
 
@@ -151,30 +158,35 @@ NORMALIZED_CHANNELS = Rowwise(
     forward=(
         kernels.normalized_channels_forward,
         kernels.normalized_channels_forward_parallel,
+        kernels.normalized_channels_forward_columns,
         ("input", "weight", "bias", "eps"),
     ),
     backward={
         (0, 1, 2): (
             kernels.normalized_channels_backward,
             kernels.normalized_channels_backward_parallel,
+            kernels.normalized_channels_backward_columns,
             ("grad", "input", "weight", "center", "variance", "eps"),
             (0, 1, 2),
         ),
         (0,): (
             kernels.normalized_channels_backward_input,
             kernels.normalized_channels_backward_input_parallel,
+            kernels.normalized_channels_backward_input_columns,
             ("grad", "input", "weight", "center", "variance", "eps"),
             (0,),
         ),
         (1,): (
             kernels.normalized_channels_backward_weight,
             kernels.normalized_channels_backward_weight_parallel,
+            kernels.normalized_channels_backward_weight_columns,
             ("grad", "input", "center", "variance", "eps"),
             (1,),
         ),
         (2,): (
             kernels.normalized_channels_backward_bias,
             kernels.normalized_channels_backward_bias_parallel,
+            kernels.normalized_channels_backward_bias_columns,
             ("grad",),
             (2,),
         ),

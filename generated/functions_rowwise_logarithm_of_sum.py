@@ -51,12 +51,14 @@ LOGSUMEXP = Rowwise(
     forward=(
         kernels.logsumexp_forward,
         kernels.logsumexp_forward_parallel,
+        kernels.logsumexp_forward_columns,
         ("self",),
     ),
     backward={
         (0,): (
             kernels.logsumexp_backward,
             kernels.logsumexp_backward_parallel,
+            kernels.logsumexp_backward_columns,
             ("self", "grad", "result"),
             (0,),
         ),

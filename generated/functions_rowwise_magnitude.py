@@ -46,12 +46,14 @@ TAXICAB_NORM = Rowwise(
     forward=(
         kernels.taxicab_norm_forward,
         kernels.taxicab_norm_forward_parallel,
+        kernels.taxicab_norm_forward_columns,
         ("self",),
     ),
     backward={
         (0,): (
             kernels.taxicab_norm_backward,
             kernels.taxicab_norm_backward_parallel,
+            kernels.taxicab_norm_backward_columns,
             ("self", "grad"),
             (0,),
         ),
@@ -101,12 +103,14 @@ ZERO_NORM = Rowwise(
     forward=(
         kernels.zero_norm_forward,
         kernels.zero_norm_forward_parallel,
+        kernels.zero_norm_forward_columns,
         ("self",),
     ),
     backward={
         (0,): (
             kernels.zero_norm_backward,
             kernels.zero_norm_backward_parallel,
+            None,
             (),
             (0,),
         ),

@@ -51,12 +51,14 @@ EUCLIDEAN_NORM = Rowwise(
     forward=(
         kernels.euclidean_norm_forward,
         kernels.euclidean_norm_forward_parallel,
+        kernels.euclidean_norm_forward_columns,
         ("self",),
     ),
     backward={
         (0,): (
             kernels.euclidean_norm_backward,
             kernels.euclidean_norm_backward_parallel,
+            kernels.euclidean_norm_backward_columns,
             ("self", "grad", "result"),
             (0,),
         ),
@@ -115,12 +117,14 @@ POWER_NORM = Rowwise(
     forward=(
         kernels.power_norm_forward,
         kernels.power_norm_forward_parallel,
+        kernels.power_norm_forward_columns,
         ("self", "p"),
     ),
     backward={
         (0,): (
             kernels.power_norm_backward,
             kernels.power_norm_backward_parallel,
+            kernels.power_norm_backward_columns,
             ("self", "grad", "result", "p"),
             (0,),
         ),

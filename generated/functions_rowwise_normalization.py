@@ -56,12 +56,14 @@ SOFTMAX = Rowwise(
     forward=(
         kernels.softmax_forward,
         kernels.softmax_forward_parallel,
+        kernels.softmax_forward_columns,
         ("self",),
     ),
     backward={
         (0,): (
             kernels.softmax_backward,
             kernels.softmax_backward_parallel,
+            kernels.softmax_backward_columns,
             ("grad", "result"),
             (0,),
         ),
@@ -129,12 +131,14 @@ LOG_SOFTMAX = Rowwise(
     forward=(
         kernels.log_softmax_forward,
         kernels.log_softmax_forward_parallel,
+        kernels.log_softmax_forward_columns,
         ("self",),
     ),
     backward={
         (0,): (
             kernels.log_softmax_backward,
             kernels.log_softmax_backward_parallel,
+            kernels.log_softmax_backward_columns,
             ("grad", "result"),
             (0,),
         ),
@@ -214,30 +218,35 @@ LAYER_NORM = Rowwise(
     forward=(
         kernels.layer_norm_forward,
         kernels.layer_norm_forward_parallel,
+        None,
         ("input", "weight", "bias", "eps"),
     ),
     backward={
         (0, 1, 2): (
             kernels.layer_norm_backward,
             kernels.layer_norm_backward_parallel,
+            None,
             ("grad", "input", "weight", "center", "rstd"),
             (0, 1, 2),
         ),
         (0,): (
             kernels.layer_norm_backward_input,
             kernels.layer_norm_backward_input_parallel,
+            None,
             ("grad", "input", "weight", "center", "rstd"),
             (0,),
         ),
         (1,): (
             kernels.layer_norm_backward_weight,
             kernels.layer_norm_backward_weight_parallel,
+            None,
             ("grad", "input", "center", "rstd"),
             (1,),
         ),
         (2,): (
             kernels.layer_norm_backward_bias,
             kernels.layer_norm_backward_bias_parallel,
+            None,
             ("grad",),
             (2,),
         ),

@@ -56,6 +56,7 @@ SUM = Rowwise(
     forward=(
         kernels.sum_forward,
         kernels.sum_forward_parallel,
+        kernels.sum_forward_columns,
         ("self",),
     ),
     backward={
@@ -124,12 +125,14 @@ MEAN = Rowwise(
     forward=(
         kernels.mean_forward,
         kernels.mean_forward_parallel,
+        kernels.mean_forward_columns,
         ("self",),
     ),
     backward={
         (0,): (
             kernels.mean_backward,
             kernels.mean_backward_parallel,
+            None,
             ("grad",),
             (0,),
         ),
@@ -171,6 +174,7 @@ ANY = Rowwise(
     forward=(
         kernels.any_forward,
         kernels.any_forward_parallel,
+        None,
         ("self",),
     ),
     backward={},
@@ -211,6 +215,7 @@ ALL = Rowwise(
     forward=(
         kernels.all_forward,
         kernels.all_forward_parallel,
+        None,
         ("self",),
     ),
     backward={},

@@ -52,12 +52,14 @@ VAR = Rowwise(
     forward=(
         kernels.var_forward,
         kernels.var_forward_parallel,
+        kernels.var_forward_columns,
         ("self", "correction"),
     ),
     backward={
         (0,): (
             kernels.var_backward,
             kernels.var_backward_parallel,
+            kernels.var_backward_columns,
             ("self", "grad", "center", "correction"),
             (0,),
         ),
@@ -127,12 +129,14 @@ STD = Rowwise(
     forward=(
         kernels.std_forward,
         kernels.std_forward_parallel,
+        kernels.std_forward_columns,
         ("self", "correction"),
     ),
     backward={
         (0,): (
             kernels.std_backward,
             kernels.std_backward_parallel,
+            kernels.std_backward_columns,
             ("self", "grad", "result", "center", "correction"),
             (0,),
         ),

@@ -46,12 +46,14 @@ ENERGY = Rowwise(
     forward=(
         kernels.energy_forward,
         kernels.energy_forward_parallel,
+        kernels.energy_forward_columns,
         ("self",),
     ),
     backward={
         (0,): (
             kernels.energy_backward,
             kernels.energy_backward_parallel,
+            kernels.energy_backward_columns,
             ("self", "grad"),
             (0,),
         ),
