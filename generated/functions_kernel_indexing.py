@@ -184,12 +184,12 @@ class IndexSelectBackward0(TensorNode):
     operator = "index_select"
 
     def formulas(node, grad):
-        # self: index_add(new_zeros(grad, shape(self)), dim, index, grad)
+        # self: selected_back(grad, dim, index, shape(self))
         self_shape, index, dim = unpack(node)
         needed = node.needed()
         gradient_self = None
         if needed[0]:
-            gradient_self = ops.index_add(ops.new_zeros(grad, self_shape), dim, index, grad)
+            gradient_self = ops.selected_back(grad, dim, index, self_shape)
         return (gradient_self,)
 
 
@@ -233,6 +233,54 @@ def index_select_out(input, dim, index, *, out=None):
     if out is None:
         return index_select(input, dim, index)
     return write_out("index_select", False, index_select, out, input, dim, index)
+
+
+class SelectedBackBackward0(TensorNode):
+    __slots__ = ()
+    operator = "selected_back"
+
+    def formulas(node, grad):
+        # self: index_select(grad, dim, index)
+        index, dim = unpack(node)
+        needed = node.needed()
+        gradient_self = None
+        if needed[0]:
+            gradient_self = ops.index_select(grad, dim, index)
+        return (gradient_self,)
+
+
+def selected_back_jvp(arguments, result, tangents):
+    _, dim, index, size = arguments
+    terms = []
+    tangent = tangents[0]
+    if tangent is not None:
+        # self: selected_back
+        term = ops.selected_back(tangent, dim, index, size)
+        terms.append(term)
+    return total(terms)
+
+
+SELECTED_BACK = ArrayOperator(
+    name="selected_back",
+    node=SelectedBackBackward0,
+    arguments=("self", "dim", "index", "size"),
+    tensors=("self", "index"),
+    differentiable=("self",),
+    outputs=("result",),
+    differentiable_outputs=(0,),
+    saved=(
+        ("index", "input", "index", (0,)),
+        ("dim", "value", "dim", (0,)),
+    ),
+    jvp=selected_back_jvp,
+    rule="same",
+    call=hand_written("selected_back"),
+)
+
+
+def selected_back(input, dim, index, size):
+    """Zeros of a size plus the slices of the input at the places that `index` names."""
+    return dispatch(SELECTED_BACK, input, dim, index, size)
 
 
 class IndexAddBackward0(TensorNode):
@@ -310,12 +358,12 @@ class IndexBackward0(TensorNode):
     operator = "index"
 
     def formulas(node, grad):
-        # self: index_put_add(new_zeros(grad, shape(self)), indices, grad)
+        # self: indexed_back(grad, indices, shape(self))
         self_shape, indices = unpack(node)
         needed = node.needed()
         gradient_self = None
         if needed[0]:
-            gradient_self = ops.index_put_add(ops.new_zeros(grad, self_shape), indices, grad)
+            gradient_self = ops.indexed_back(grad, indices, self_shape)
         return (gradient_self,)
 
 
@@ -352,6 +400,52 @@ INDEX = ArrayOperator(
 def index(input, indices):
     """Elements at the places that integer tensors name, one for each dimension or None."""
     return dispatch(INDEX, input, indices)
+
+
+class IndexedBackBackward0(TensorNode):
+    __slots__ = ()
+    operator = "indexed_back"
+
+    def formulas(node, grad):
+        # self: index(grad, indices)
+        (indices,) = unpack(node)
+        needed = node.needed()
+        gradient_self = None
+        if needed[0]:
+            gradient_self = ops.index(grad, indices)
+        return (gradient_self,)
+
+
+def indexed_back_jvp(arguments, result, tangents):
+    _, indices, size = arguments
+    terms = []
+    tangent = tangents[0]
+    if tangent is not None:
+        # self: indexed_back
+        term = ops.indexed_back(tangent, indices, size)
+        terms.append(term)
+    return total(terms)
+
+
+INDEXED_BACK = ArrayOperator(
+    name="indexed_back",
+    node=IndexedBackBackward0,
+    arguments=("self", "indices", "size"),
+    tensors=("self", "indices"),
+    differentiable=("self",),
+    outputs=("result",),
+    differentiable_outputs=(0,),
+    saved=(("indices", "input", "indices", (0,)),),
+    jvp=indexed_back_jvp,
+    rule="same",
+    many=("indices",),
+    call=hand_written("indexed_back"),
+)
+
+
+def indexed_back(input, indices, size):
+    """Zeros of a size plus the elements of the input at the places that integer tensors name."""
+    return dispatch(INDEXED_BACK, input, indices, size)
 
 
 class IndexPutAddBackward0(TensorNode):
@@ -623,6 +717,10 @@ SIGNATURES = {
         ("self", "dim", "index"),
         ("Tensor", "int", "Tensor"),
     ),
+    "selected_back": (
+        ("self", "dim", "index", "size"),
+        ("Tensor", "int", "Tensor", "int[]"),
+    ),
     "index_add": (
         ("self", "dim", "index", "source"),
         ("Tensor", "int", "Tensor", "Tensor"),
@@ -630,6 +728,10 @@ SIGNATURES = {
     "index": (
         ("self", "indices"),
         ("Tensor", "Tensor[]"),
+    ),
+    "indexed_back": (
+        ("self", "indices", "size"),
+        ("Tensor", "Tensor[]", "int[]"),
     ),
     "index_put_add": (
         ("self", "indices", "values"),

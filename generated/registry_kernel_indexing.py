@@ -120,7 +120,7 @@ OPERATORS = [
         ),
         outputs=(("result", False),),
         gradients={
-            "self": "index_add(new_zeros(grad, shape(self)), dim, index, grad)",
+            "self": "selected_back(grad, dim, index, shape(self))",
         },
         jvp={
             "self": "index_select",
@@ -133,6 +133,37 @@ OPERATORS = [
             {"self": [3, 4], "dim": 1, "index": {"shape": [5], "below": 4}},
         ],
         reference="numpy.take(self, numpy.atleast_1d(index), axis=dim)",
+    ),
+    declared(
+        name="selected_back",
+        public="selected_back",
+        overload="",
+        family="kernel",
+        group="indexing",
+        namespace=("internal",),
+        signature="selected_back(Tensor self, int dim, Tensor index, int[] size) -> Tensor",
+        doc="Zeros of a size plus the slices of the input at the places that `index` names.",
+        arguments=(
+            ("self", "Tensor", False, False, False, False, False, False, None),
+            ("dim", "int", False, False, False, False, False, False, None),
+            ("index", "Tensor", False, False, False, False, False, False, None),
+            ("size", "int", False, False, True, False, False, False, None),
+        ),
+        outputs=(("result", False),),
+        gradients={
+            "self": "index_select(grad, dim, index)",
+        },
+        jvp={
+            "self": "selected_back",
+        },
+        differentiable=("self",),
+        differentiable_outputs=("result",),
+        samples={},
+        points={},
+        calls=[
+            {"self": [3, 5], "dim": 1, "index": {"shape": [5], "below": 4}, "size": [3, 4]},
+        ],
+        reference=None,
     ),
     declared(
         name="index_add",
@@ -182,7 +213,7 @@ OPERATORS = [
         ),
         outputs=(("result", False),),
         gradients={
-            "self": "index_put_add(new_zeros(grad, shape(self)), indices, grad)",
+            "self": "indexed_back(grad, indices, shape(self))",
         },
         jvp={
             "self": "index",
@@ -194,6 +225,36 @@ OPERATORS = [
         calls=[
             {"self": [3, 4], "indices": [{"shape": [5], "below": 3}]},
             {"self": [3, 4], "indices": [{"shape": [2], "below": 3}, {"shape": [2], "below": 4}]},
+        ],
+        reference=None,
+    ),
+    declared(
+        name="indexed_back",
+        public="indexed_back",
+        overload="",
+        family="kernel",
+        group="indexing",
+        namespace=("internal",),
+        signature="indexed_back(Tensor self, Tensor[] indices, int[] size) -> Tensor",
+        doc="Zeros of a size plus the elements of the input at the places that integer tensors name.",
+        arguments=(
+            ("self", "Tensor", False, False, False, False, False, False, None),
+            ("indices", "Tensor", False, False, True, False, False, False, None),
+            ("size", "int", False, False, True, False, False, False, None),
+        ),
+        outputs=(("result", False),),
+        gradients={
+            "self": "index(grad, indices)",
+        },
+        jvp={
+            "self": "indexed_back",
+        },
+        differentiable=("self",),
+        differentiable_outputs=("result",),
+        samples={},
+        points={},
+        calls=[
+            {"self": [5, 4], "indices": [{"shape": [5], "below": 3}], "size": [3, 4]},
         ],
         reference=None,
     ),
