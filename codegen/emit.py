@@ -8,7 +8,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from . import describe, fast_path, function_text
+from . import array_path, describe, fast_path, function_text
 from .fast_path import call
 from .layout import lay_out, listed
 from .lower import Module
@@ -82,6 +82,7 @@ def _declared(modules: Sequence[Module]) -> list[Operator]:
 
 
 DOOR = (
+    "ArrayNode",
     "ArrayOperator",
     "Pointwise",
     "PointwiseNode",
@@ -92,11 +93,14 @@ DOOR = (
     "View",
     "ViewNode",
     "array_function",
+    "arrays",
+    "attempt",
     "bool_dtype",
     "bool_numpy",
     "dispatch",
     "empty",
     "expired",
+    "fitted",
     "freed",
     "hand_written",
     "inplace",
@@ -117,6 +121,7 @@ DOOR = (
     "threads",
     "total",
     "unpack",
+    "wrapped",
     "write_out",
 )
 
@@ -217,6 +222,9 @@ FILTERS = {
     "apply_lines": fast_path.apply_lines,
     "argument_lines": function_text.argument_lines,
     "arguments": function_text.arguments,
+    "array_case_lines": array_path.case_lines,
+    "array_lines": array_path.function_lines,
+    "on_arrays_lines": array_path.gradient_lines,
     "base": function_text.base,
     "comment": function_text.comment,
     "composite_lines": function_text.composite_lines,

@@ -85,6 +85,8 @@ def comment(text: str, indent: str = "") -> list[str]:
 def base(op: Operator) -> str:
     if op.entry.family == "view" and op.entry.auto:
         return "ViewNode"
+    if op.on_arrays:
+        return "ArrayNode"
     several = len(op.differentiable_outputs) > 1
     family = op.entry.family if not several else "several"
     return {"pointwise": "PointwiseNode", "rowwise": "RowwiseNode"}.get(family, "TensorNode")

@@ -9,16 +9,18 @@ import numpy as np
 
 from . import dtypes, views
 from .dispatch import dispatch
-from .geometry import Size
+from .geometry import Size, contiguous_strides
 from .graph import Nowhere
 from .modes import modes
-from .operator import Operator, as_tensor
+from .operator import Direct, Operator, as_tensor
 from .operator import public_name as _public
-from .operator_nodes import TensorNode, tie
-from .tensor import Tensor, from_array, view_of
+from .operator_nodes import TensorNode, fit, tie
+from .quiet import ERRORS, quietly
+from .tensor import Tensor, from_array, strided_array, view_of
 from .view_marks import INFERENCE, MANY, NO_GRAD
 
 new = object.__new__
+ndarray = np.ndarray
 
 
 def array_function(path):
@@ -50,8 +52,8 @@ class ArrayOperator(Operator):
 
     def __init__(self, *, call, **common):
         super().__init__(**common)
-        self.function = call
-        self.known = set()  # shapes and dtypes that were found right as they are
+        self.function = self.on_arrays = call
+        self.known = {}  # shapes and dtypes that were found right as they are -> their Direct
 
     def call(self, *args):
         """Call the function on arrays, wrap what it returns and record the node."""
@@ -63,13 +65,12 @@ class ArrayOperator(Operator):
             if key is not None and all(a is b for a, b in zip(args, promoted, strict=True)):
                 if len(self.known) >= KNOWN:
                     self.known.clear()
-                self.known.add(key)
+                self.known[key] = self._direct(args)
             args = promoted
         plain = [self._plain(name, value) for name, value in zip(self.arguments, args, strict=True)]
         try:
-            with np.errstate(all="ignore"):
-                returned = self.function(*plain)
-        except (ValueError, TypeError, IndexError, np.linalg.LinAlgError) as error:
+            returned = quietly(self.function, *plain)
+        except ERRORS as error:
             raise _explained(self, args, error) from error
         several = self.result_type is not None
         results = [from_array(value) for value in (returned if several else (returned,))]
@@ -79,17 +80,25 @@ class ArrayOperator(Operator):
 
     def _key(self, args):
         """What decides whether tensors are converted and fit each other; None if not that alone."""
-        key = [dtypes.default.dtype]
+        key = []
         for position in self.tensor_positions:
             value = args[position]
             if isinstance(value, Tensor):
                 key.append(value.shape)
                 key.append(value.dtype)
             elif value is None:
-                key.append(None)
+                key += (None, None)
             else:
                 return None
         return tuple(key)
+
+    def _direct(self, args):
+        """What the nodes of all calls on such tensors have in common."""
+        values = [args[position] for position in self.differentiable_positions]
+        return Direct(
+            [None if value is None else value.shape for value in values],
+            [None if value is None else value.dtype for value in values],
+        )
 
     def _promoted(self, args):
         """Tensor arguments in one dtype where the entry asks for promotion."""
@@ -181,12 +190,53 @@ def _explained(op, args, error):
     return kind(f"{op.name}: {' and '.join(given)}; {error}")
 
 
+def wrapped(array):
+    """A tensor without graph over what an array function returned."""
+    if type(array) is not ndarray or not array.flags.carray:
+        return from_array(array)
+    result = new(Tensor)
+    result._data = result._flat = array.ravel()
+    result._counter = [0]
+    result.shape = shape = Size(array.shape)
+    result._strides = contiguous_strides(shape)
+    result._offset = result._output_nr = 0
+    result.dtype = dtypes.from_numpy_dtype(array.dtype)
+    result._requires_grad = False
+    result._grad_fn = None
+    return result
+
+
+class ArrayNode(TensorNode):
+    """A node whose gradient formulas can be computed on arrays."""
+
+    __slots__ = ()
+
+    def apply(self, grad):
+        if not self.general.direct:
+            return self.by_formulas(grad)
+        return quietly(self.on_arrays, grad)
+
+
+def fitted(array, general, index):
+    """A gradient on its way to input `index`: flat, of its dtype, summed where it was broadcast."""
+    if type(array) is not ndarray:
+        array = np.asarray(array)
+    shape, kind = general.input_shapes[index], general.input_dtypes[index].numpy
+    if array.shape != shape:
+        total = fit(from_array(array), shape, general.input_dtypes[index])
+        return total if total._flat is None else total._flat
+    if array.dtype is not kind:
+        array = array.astype(kind, copy=False)
+    return array.ravel() if array.flags.c_contiguous else from_array(array)
+
+
 class View(Operator):
     """A view: new geometry over the same storage."""
 
     def __init__(self, *, geometry, auto=False, **common):
         super().__init__(**common)
         self.geometry = getattr(views, geometry)
+        self.on_arrays = getattr(self.geometry, "on_arrays", self._on_arrays)
         self.auto = auto
         if self.listed:
             kind = self.node.__name__
@@ -214,6 +264,12 @@ class View(Operator):
             else:
                 self._tie_several(results, base, Recipe(self, base.shape, args[1:], None))
         return tuple(results) if self.listed else results[0]
+
+    def _on_arrays(self, array, *args):
+        """The same view of an array."""
+        tensor = from_array(array)
+        shape, strides, offset = self.geometry(tensor.shape, tensor._strides, 0, *args)
+        return strided_array(tensor._data, shape, strides, offset)
 
     def _mark(self, results, base):
         """Note that the views must not be changed in place where that is recorded."""

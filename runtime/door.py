@@ -4,16 +4,26 @@ import numpy as np
 from numpy import empty, ndarray
 
 from . import dtypes, pointwise, programs, queries, rowwise
-from .arrays import ArrayOperator, View, ViewNode, array_function, hand_written
+from .arrays import (
+    ArrayNode,
+    ArrayOperator,
+    View,
+    ViewNode,
+    array_function,
+    fitted,
+    hand_written,
+    wrapped,
+)
 from .declared import declared
 from .dispatch import dispatch, profiled, profiling
 from .graph import freed, next_sequence
 from .inplace import inplace, inplace_view
 from .modes import modes
-from .namespace import ops
+from .namespace import arrays, ops
 from .operator import return_type, spread, total
 from .operator_nodes import TensorNode, expired, unpack
 from .pointwise import Pointwise, PointwiseNode
+from .quiet import attempt
 from .register import register
 from .resizing import write_out
 from .rowwise import Rowwise, RowwiseNode
@@ -25,6 +35,7 @@ bool_dtype = dtypes.bool
 bool_numpy = np.dtype(bool)
 
 __all__ = [
+    "ArrayNode",
     "ArrayOperator",
     "Pointwise",
     "PointwiseNode",
@@ -35,12 +46,15 @@ __all__ = [
     "View",
     "ViewNode",
     "array_function",
+    "arrays",
+    "attempt",
     "bool_dtype",
     "bool_numpy",
     "declared",
     "dispatch",
     "empty",
     "expired",
+    "fitted",
     "freed",
     "hand_written",
     "inplace",
@@ -62,5 +76,6 @@ __all__ = [
     "threads",
     "total",
     "unpack",
+    "wrapped",
     "write_out",
 ]

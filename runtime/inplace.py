@@ -272,7 +272,9 @@ def _adopt(node, target, result):
     for index, (_, kind, _, _) in enumerate(node.op.saved):
         if kind == "output" and saved[3 * index + 1] is result._counter:
             held = target._flat
-            if held is None or node.general is not None:
+            if node.general is not None:
+                held = target._nd() if node.general.direct else shell(target)
+            elif held is None:
                 held = shell(target)
             saved[3 * index : 3 * index + 3] = held, target._counter, target._counter[0]
     node.saved = tuple(saved)

@@ -10,7 +10,7 @@ from .blocks import sum_to
 from .graph import Node, begin
 from .modes import modes
 from .operator import General, shell
-from .tensor import Tensor, from_flat
+from .tensor import Tensor, from_array, from_flat
 
 new = object.__new__
 
@@ -37,18 +37,25 @@ def unpack_one(node, index):
     if value is None and name in op.absent:
         return op.absent[name]
     if kind == "input" and value is not None and counter is not None:
-        return _input(node, op, source, value)
+        return _input(node, op, source, value, counter)
     if kind == "output" and counter is not None:
-        return _output(node, op, source, value)
+        return _output(node, op, source, value, counter)
     return value
 
 
-def _input(node, op, source, value):
-    tensor = (
-        from_flat(value, node.shape, dtypes.from_numpy_dtype(value.dtype))
-        if type(value) is np.ndarray
-        else shell(value)
-    )
+def _tensor(node, value, counter):
+    """A saved array or tensor as a tensor without graph."""
+    if type(value) is not np.ndarray:
+        return shell(value)
+    if node.general is None:
+        return from_flat(value, node.shape, dtypes.from_numpy_dtype(value.dtype))
+    tensor = from_array(value)
+    tensor._counter = counter
+    return tensor
+
+
+def _input(node, op, source, value, counter):
+    tensor = _tensor(node, value, counter)
     if source in op.differentiable and not op.many:
         index = op.differentiable.index(source)
         target = node.edges[2 * index]
@@ -64,13 +71,9 @@ def _input(node, op, source, value):
     return tensor
 
 
-def _output(node, op, source, value):
+def _output(node, op, source, value, counter):
     index = op.outputs.index(source)
-    tensor = (
-        from_flat(value, node.shape, dtypes.from_numpy_dtype(value.dtype))
-        if type(value) is np.ndarray
-        else shell(value)
-    )
+    tensor = _tensor(node, value, counter)
     if index in op.differentiable_outputs:
         tensor._grad_fn = node
         tensor._output_nr = op.differentiable_outputs.index(index)
@@ -85,7 +88,8 @@ def expired(node):
         if value is None or counter is None or counter[0] == version:
             continue
         if type(value) is np.ndarray:
-            shape, kind_ = node.shape, dtypes.from_numpy_dtype(value.dtype)
+            shape = node.shape if node.general is None else value.shape
+            kind_ = dtypes.from_numpy_dtype(value.dtype)
         else:
             shape, kind_ = value.shape, value.dtype
         origin = _origin(node, kind, source)

@@ -7,6 +7,8 @@ tensor is known. Errors have PyTorch's type and wording.
 
 import warnings
 
+import numpy as np
+
 from .geometry import (
     Size,
     broadcast_strides,
@@ -130,9 +132,15 @@ def t(shape, strides, offset):
     return Size(reversed(shape)), strides[::-1], offset
 
 
+t.on_arrays = np.transpose  # what is given there has passed as a tensor
+
+
 def mT(shape, strides, offset):
     """Each matrix of a batch transposed."""
     return _matrix_transpose(shape, strides, offset, "tensor.mT")
+
+
+mT.on_arrays = np.matrix_transpose
 
 
 def mH(shape, strides, offset):
