@@ -8,7 +8,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from . import array_path, describe, fast_path, function_text
+from . import array_path, describe, fast_path, function_text, row_path
 from .fast_path import call
 from .layout import lay_out, listed
 from .lower import Module
@@ -117,7 +117,9 @@ DOOR = (
     "queries",
     "register",
     "return_type",
+    "rowwise",
     "spread",
+    "strides",
     "threads",
     "total",
     "unpack",
@@ -248,6 +250,9 @@ FILTERS = {
     "reflected": function_text.reflected,
     "registry_lines": describe.registry_lines,
     "reflected_lines": fast_path.reflected_lines,
+    "row_apply_lines": row_path.apply_lines,
+    "row_lines": row_path.function_lines,
+    "straight_node": row_path.straight_node,
     "second": function_text.second,
     "signature": function_text.signature,
     "signature_lines": describe.signature_lines,

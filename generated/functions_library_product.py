@@ -101,7 +101,7 @@ MM = ArrayOperator(
         "self": ("n", "k"),
         "mat2": ("k", "m"),
     },
-    call=array_function("numpy.matmul"),
+    call=array_function("numpy.dot"),
 )
 
 
@@ -327,7 +327,7 @@ MV = ArrayOperator(
         "self": ("n", "k"),
         "vec": ("k",),
     },
-    call=array_function("numpy.matmul"),
+    call=array_function("numpy.dot"),
 )
 
 

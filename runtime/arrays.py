@@ -8,6 +8,7 @@ import weakref
 import numpy as np
 
 from . import dtypes, views
+from .blocks import summed
 from .dispatch import dispatch
 from .geometry import Size, contiguous_strides
 from .graph import Nowhere
@@ -77,6 +78,17 @@ class ArrayOperator(Operator):
         if self.needs_graph(args):
             self.record(args, results)
         return self.result_type(results) if several else results[0]
+
+    def record(self, args, results, rows=None, details=None):
+        """Make the node of a call; as straight-line calls make it, where it is one of those."""
+        node = super().record(args, results, rows, details)
+        general = None
+        if issubclass(self.node, ArrayNode) and not (modes.active or modes.openings):
+            general = self.known.get(self._key(args))
+        if general is not None:
+            node.general = general
+            node.saved = tuple([v._nd() if isinstance(v, Tensor) else v for v in node.saved])
+        return node
 
     def _key(self, args):
         """What decides whether tensors are converted and fit each other; None if not that alone."""
@@ -223,6 +235,9 @@ def fitted(array, general, index):
         array = np.asarray(array)
     shape, kind = general.input_shapes[index], general.input_dtypes[index].numpy
     if array.shape != shape:
+        total = summed(array, shape) if array.dtype is kind else None
+        if total is not None:
+            return total
         total = fit(from_array(array), shape, general.input_dtypes[index])
         return total if total._flat is None else total._flat
     if array.dtype is not kind:

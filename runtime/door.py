@@ -16,6 +16,7 @@ from .arrays import (
 )
 from .declared import declared
 from .dispatch import dispatch, profiled, profiling
+from .geometry import contiguous_strides as strides
 from .graph import freed, next_sequence
 from .inplace import inplace, inplace_view
 from .modes import modes
@@ -73,6 +74,7 @@ __all__ = [
     "return_type",
     "rowwise",
     "spread",
+    "strides",
     "threads",
     "total",
     "unpack",

@@ -26,6 +26,7 @@ class General:
 
     __slots__ = ("details", "input_dtypes", "input_shapes")
     direct = False
+    flat = False
 
     def __init__(self, input_shapes, input_dtypes, details=None):
         self.input_shapes = input_shapes

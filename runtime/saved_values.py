@@ -166,7 +166,8 @@ class RawSaved:
             )
         form = operator.shell
         if type(held) is np.ndarray:
-            form = Tensor._dense if node.general is None else Tensor._nd
+            flat = node.general is None or node.general.flat
+            form = Tensor._dense if flat else Tensor._nd
         wrapped = Packed(tensor, (pack_hook, unpack_hook), form)
         node.saved = (*node.saved[:at], wrapped, None, 0, *node.saved[at + 3 :])
         graph.hooks_of(node).unpacking = RLock()
