@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from .expressions import walk
-from .model import Binary, Call, Constant, Entry, Expr, Name, Sequence, Unary
+from .model import Binary, Call, Constant, Entry, Expr, Index, Name, Sequence, Unary
 from .printer import Printer, literal
 
 WIDTH = 66
@@ -52,7 +52,7 @@ def _plain(node: Expr, comparing: bool = False) -> bool:
             return operator in OPERATORS or comparing
         case Unary(operator, _):
             return operator == "-"
-    return isinstance(node, Name | Constant | Sequence)
+    return isinstance(node, Name | Constant | Sequence | Index)
 
 
 def _call_fits(node: Call, entries: Mapping[str, Entry]) -> bool:

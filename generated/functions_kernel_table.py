@@ -7,7 +7,6 @@ from rederive.door import (
     ArrayNode,
     ArrayOperator,
     Tensor,
-    TensorNode,
     arrays,
     attempt,
     dispatch,
@@ -56,10 +55,30 @@ def one_hot(input, num_classes=-1):
     return dispatch(ONE_HOT, input, num_classes)
 
 
-class EmbeddingRowsBackward0(TensorNode):
+class EmbeddingRowsBackward0(ArrayNode):
     __slots__ = ()
     operator = "embedding"
     label = "EmbeddingBackward0"
+
+    def on_arrays(node, grad):
+        saved = node.saved
+        if saved is None:
+            freed(node)
+        kept = saved
+        weight_shape = kept[0]
+        indices = kept[3]
+        indices_counter = kept[4]
+        indices_version = kept[5]
+        padding_idx = kept[6]
+        scale_grad_by_freq = kept[9]
+        general = node.general
+        grad = grad.reshape(node.shape) if type(grad) is ndarray else grad._nd()
+        if indices_counter[0] != indices_version:
+            expired(node)
+        gradient_weight = arrays.embedding_dense_backward(
+            grad, indices, weight_shape[0], padding_idx, scale_grad_by_freq
+        )
+        return fitted(gradient_weight, general, 0)
 
     def formulas(node, grad):
         # weight: embedding_dense_backward(grad, indices, size(weight, 0), padding_idx,
@@ -269,9 +288,29 @@ def embedding_dense_backward(grad_output, indices, num_weights, padding_idx, sca
     )
 
 
-class EmbeddingSharedRowsBackward0(TensorNode):
+class EmbeddingSharedRowsBackward0(ArrayNode):
     __slots__ = ()
     operator = "embedding_shared_rows"
+
+    def on_arrays(node, grad):
+        saved = node.saved
+        if saved is None:
+            freed(node)
+        kept = saved
+        weight_shape = kept[0]
+        indices = kept[3]
+        indices_counter = kept[4]
+        indices_version = kept[5]
+        padding_idx = kept[6]
+        scale_grad_by_freq = kept[9]
+        general = node.general
+        grad = grad.reshape(node.shape) if type(grad) is ndarray else grad._nd()
+        if indices_counter[0] != indices_version:
+            expired(node)
+        gradient_weight = arrays.embedding_dense_backward(
+            grad, indices, weight_shape[0], padding_idx, scale_grad_by_freq
+        )
+        return fitted(gradient_weight, general, 0)
 
     def formulas(node, grad):
         # weight: embedding_dense_backward(grad, indices, size(weight, 0), padding_idx,

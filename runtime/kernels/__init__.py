@@ -12,6 +12,7 @@ from . import (
     dropout,
     gathering,
     indexing,
+    losses,
     pooling,
     scan,
     sorting,
@@ -54,6 +55,7 @@ from .indexing import (
     scatter_fill,
     scatter_multiply,
 )
+from .losses import class_loss, class_loss_back
 from .matrices import (
     cofactor,
     cofactor_along,
@@ -80,6 +82,7 @@ for module in (
     dropout,
     gathering,
     indexing,
+    losses,
     pooling,
     scan,
     sorting,
@@ -99,6 +102,8 @@ __all__ = [
     "blocked_attention",
     "cast",
     "cat",
+    "class_loss",
+    "class_loss_back",
     "cofactor",
     "cofactor_along",
     "constant_pad_nd",
