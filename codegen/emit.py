@@ -8,7 +8,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from . import array_path, describe, fast_path, function_text, row_path
+from . import array_path, describe, fast_path, function_text, row_path, view_path
 from .fast_path import call
 from .layout import lay_out, listed
 from .lower import Module
@@ -84,6 +84,7 @@ def _declared(modules: Sequence[Module]) -> list[Operator]:
 DOOR = (
     "ArrayNode",
     "ArrayOperator",
+    "GeometryNode",
     "Pointwise",
     "PointwiseNode",
     "Rowwise",
@@ -105,6 +106,7 @@ DOOR = (
     "hand_written",
     "inplace",
     "inplace_view",
+    "ints",
     "modes",
     "ndarray",
     "new",
@@ -118,6 +120,7 @@ DOOR = (
     "register",
     "return_type",
     "rowwise",
+    "see",
     "spread",
     "strides",
     "threads",
@@ -256,5 +259,6 @@ FILTERS = {
     "second": function_text.second,
     "signature": function_text.signature,
     "signature_lines": describe.signature_lines,
+    "view_lines": view_path.function_lines,
     "unpack_lines": function_text.unpack_lines,
 }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import weakref
 
 import numpy as np
 
@@ -17,6 +16,7 @@ from .operator import Direct, Operator, as_tensor
 from .operator import public_name as _public
 from .operator_nodes import TensorNode, fit, tie
 from .quiet import ERRORS, quietly
+from .seeing import GeometryNode, found, register
 from .tensor import Tensor, from_array, strided_array, view_of
 from .view_marks import INFERENCE, MANY, NO_GRAD
 
@@ -253,9 +253,26 @@ class View(Operator):
         self.geometry = getattr(views, geometry)
         self.on_arrays = getattr(self.geometry, "on_arrays", self._on_arrays)
         self.auto = auto
+        self.plans = {}  # geometry and arguments -> their Seen; None where they came once only
         if self.listed:
             kind = self.node.__name__
             self.node_of_several = type(kind, (self.node,), {"__slots__": ("n_outputs",)})
+
+    def recipe(self, shape, args):
+        """What the node of a view keeps whose gradient is inferred."""
+        return Recipe(self, shape, args, 0)
+
+    def _remember(self, base, args):
+        """Let calls like this one go straight when they come again."""
+        key = (base.shape, base._strides, base.dtype, *args)
+        try:
+            again = key in self.plans
+        except TypeError:  # a list, which the straight lines do not take
+            return
+        if len(self.plans) >= KNOWN:
+            self.plans.clear()
+        # a loop over all indices shall not work out a plan for each
+        self.plans[key] = found(self, base, args) if again else None
 
     def call(self, *args):
         """Make the view (or the views) and record the node."""
@@ -269,6 +286,8 @@ class View(Operator):
         results = [view_of(base, Size(shape), *rest) for shape, *rest in pieces]
         for result in results:
             register(base._counter, result)
+        if not self.listed and not getattr(self.geometry, "warns", False):
+            self._remember(base, args[1:])
         if self.listed or not modes.grad:
             self._mark(results, base)
         if base._requires_grad and modes.grad and self.node is not None and results:
@@ -306,16 +325,6 @@ class View(Operator):
             result._output_nr = number
 
 
-PRUNE = 64
-
-
-def register(counter, view):
-    """Note a view beside the version counter that it shares with its base."""
-    counter.append(weakref.ref(view))
-    if len(counter) % PRUNE == 0:
-        counter[1:] = [reference for reference in counter[1:] if reference() is not None]
-
-
 class Recipe:
     """A view call without its tensor: enough to make the same view of another tensor."""
 
@@ -346,7 +355,7 @@ class Recipe:
         return tensor
 
 
-class ViewNode(TensorNode):
+class ViewNode(GeometryNode):
     """A view whose gradient is inferred: the gradient put back where the view lies."""
 
     __slots__ = ()

@@ -28,6 +28,7 @@ from .quiet import attempt
 from .register import register
 from .resizing import write_out
 from .rowwise import Rowwise, RowwiseNode
+from .seeing import GeometryNode, ints, see
 from .tensor import Tensor
 from .threads import threads
 
@@ -38,6 +39,7 @@ bool_numpy = np.dtype(bool)
 __all__ = [
     "ArrayNode",
     "ArrayOperator",
+    "GeometryNode",
     "Pointwise",
     "PointwiseNode",
     "Rowwise",
@@ -60,6 +62,7 @@ __all__ = [
     "hand_written",
     "inplace",
     "inplace_view",
+    "ints",
     "modes",
     "ndarray",
     "new",
@@ -73,6 +76,7 @@ __all__ = [
     "register",
     "return_type",
     "rowwise",
+    "see",
     "spread",
     "strides",
     "threads",

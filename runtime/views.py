@@ -141,6 +141,7 @@ def mT(shape, strides, offset):
 
 
 mT.on_arrays = np.matrix_transpose
+mT.warns = True
 
 
 def mH(shape, strides, offset):
@@ -151,6 +152,9 @@ def mH(shape, strides, offset):
 def adjoint(shape, strides, offset):
     """Each matrix of a batch transposed."""
     return _matrix_transpose(shape, strides, offset, "tensor.adjoint()")
+
+
+mH.warns = adjoint.warns = True
 
 
 def _matrix_transpose(shape, strides, offset, name):
@@ -181,6 +185,9 @@ def T(shape, strides, offset):
             stacklevel=2,
         )
     return Size(shape[::-1]), strides[::-1], offset
+
+
+T.warns = True
 
 
 def _reorder(shape, strides, offset, order):

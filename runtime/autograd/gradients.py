@@ -46,9 +46,12 @@ def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False, 
         flat = tensors._flat
         if gradient is None and flat is not None and len(flat) == 1:
             gradient = from_flat(np.ones(1, flat.dtype), tensors.shape, tensors.dtype)
-        elif type(gradient) is not Tensor or gradient._requires_grad:
-            gradient = None
-        elif gradient.shape != tensors.shape or gradient.dtype is not tensors.dtype:
+        elif (
+            type(gradient) is not Tensor
+            or gradient._requires_grad
+            or gradient.shape != tensors.shape
+            or gradient.dtype is not tensors.dtype
+        ):
             gradient = None
         if gradient is not None:
             start = tensors._grad_fn or tensors, tensors._output_nr
