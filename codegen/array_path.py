@@ -20,12 +20,18 @@ def straight(op: Operator) -> bool:
         op.entry.family in ("library", "kernel")
         and len(outputs) == 1
         and not outputs[0].many
-        and not any(a.many or a.or_scalar for a in op.operands)
+        and (listing(op) or not any(a.many for a in op.operands))
+        and not any(a.or_scalar for a in op.operands)
         and not any(a.type == "Dtype" and not a.optional for a in op.parameters)
         and not op.entry.absent
         and bool(op.operands)
         and LOCAL.isdisjoint(a.name for a in op.arguments)
     )
+
+
+def listing(op: Operator) -> bool:
+    """Whether the only operand is a list of tensors."""
+    return len(op.operands) == 1 and op.operands[0].many
 
 
 # --- the function ------------------------------------------------------------------------------
@@ -35,6 +41,8 @@ def function_lines(op: Operator) -> list[str]:
     """Body of the public function up to the general path."""
     if not straight(op):
         return []
+    if listing(op):
+        return _list_lines(op)
     tests = [_type_test(a) for a in op.operands]
     tests += [f"{variable(a.name)} is None" for a in op.parameters if a.type == "Dtype"]
     lines = [condition([*tests, "not modes.active"])]
@@ -42,6 +50,18 @@ def function_lines(op: Operator) -> list[str]:
     lines.append(listed("    shapes = (", keys, ")"))
     lines += [f"    general = {op.constant}.known.get(shapes)", "    if general is not None:"]
     return lines + ["        " + line for line in _call_lines(op)]
+
+
+def _list_lines(op: Operator) -> list[str]:
+    """The same for a list of tensors, which takes a method with a loop."""
+    given = [variable(a.name) for a in op.arguments if a.name != "inplace"]
+    tests = [f"{variable(a.name)} is None" for a in op.parameters if a.type == "Dtype"]
+    return [
+        condition([*tests, "not modes.active"]),
+        listed(f"    result = {op.constant}.joined(", given, ")"),
+        "    if result is not None:",
+        "        return result",
+    ]
 
 
 def _type_test(a: Argument) -> str:
@@ -179,7 +199,9 @@ def gradient_lines(op: Operator) -> list[str]:
                 body += _checked(op, s)
         body += g.arrays
         name = f"gradient_{g.argument}"
-        if several:
+        if listing(op):
+            lines += [*body, f"return fitted_list({name}, general, node.edges)"]
+        elif several:
             body.append(f"{name} = fitted({name}, general, {g.position})")
             lines += [f"{name} = None", f"if edges[{2 * g.position}] is not None:", *_in(body)]
         else:

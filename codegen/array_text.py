@@ -10,13 +10,13 @@ from .printer import Printer, literal
 
 WIDTH = 66
 OPERATORS = frozenset("+-*/")
-PLAIN = {"shape": "{}.shape", "ndim": "{}.ndim"}
+PLAIN = {"shape": "{}.shape", "ndim": "{}.ndim", "lengths": "queries.lengths({}, {})"}
 
 
-def offered(entry: Entry, entries: Mapping[str, Entry]) -> bool:
-    """Whether the operator has a form that takes arrays and returns one."""
+def offered(entry: Entry, entries: Mapping[str, Entry], several: bool = False) -> bool:
+    """Whether the operator has a form that takes arrays and returns one, or a list of `several`."""
     outputs = entry.signature.outputs
-    if len(outputs) > 1 or outputs[0].many:
+    if len(outputs) > 1 or outputs[0].many != several:
         return False
     arguments = entry.signature.arguments
     if any((a.is_tensor and (a.many or a.or_scalar)) or a.type == "Dtype" for a in arguments):
@@ -39,10 +39,13 @@ def _case_fits(entry: Entry, index: int, entries: Mapping[str, Entry]) -> bool:
     )
 
 
-def fits(tree: Expr, entries: Mapping[str, Entry]) -> bool:
-    """Whether every part of a formula can be computed on arrays."""
+def fits(tree: Expr, entries: Mapping[str, Entry], several: bool = False) -> bool:
+    """Whether every part of a formula can be computed on arrays; it is a list if `several`."""
     return all(
-        _call_fits(node, entries) if isinstance(node, Call) else _plain(node) for node in walk(tree)
+        _call_fits(node, entries, several and node is tree)
+        if isinstance(node, Call)
+        else _plain(node)
+        for node in walk(tree)
     )
 
 
@@ -55,11 +58,11 @@ def _plain(node: Expr, comparing: bool = False) -> bool:
     return isinstance(node, Name | Constant | Sequence | Index)
 
 
-def _call_fits(node: Call, entries: Mapping[str, Entry]) -> bool:
+def _call_fits(node: Call, entries: Mapping[str, Entry], several: bool) -> bool:
     if node.function in PLAIN:
         return True
     entry = entries.get(node.function)
-    if entry is None or entry.name != node.function or not offered(entry, entries):
+    if entry is None or entry.name != node.function or not offered(entry, entries, several):
         return False
     return not any(a.variadic for a in entry.signature.arguments)
 
@@ -75,7 +78,7 @@ class ArrayPrinter:
         if not isinstance(node, Call):
             return None
         if node.function in PLAIN:
-            return PLAIN[node.function].format(self.printer(node.arguments[0]))
+            return PLAIN[node.function].format(*map(self.printer, node.arguments))
         given = [self.printer(item) for item in node.arguments]
         named = {key: self.printer(value) for key, value in node.keywords}
         for argument in self.entries[node.function].signature.arguments[len(given) :]:

@@ -102,6 +102,7 @@ DOOR = (
     "empty",
     "expired",
     "fitted",
+    "fitted_list",
     "freed",
     "hand_written",
     "inplace",

@@ -293,10 +293,12 @@ class _Lowering:
     def _array_lines(self, name: str, tree: Expr) -> list[str]:
         """The gradient over arrays, where everything that it reads and calls allows that."""
         entry, entries = self.entry, self.context.entries
-        alone = len(self.outputs) == 1 and not any(a.many for a in entry.signature.tensors)
+        tensors = entry.signature.tensors
+        several = len(tensors) == 1 and tensors[0].many
+        alone = len(self.outputs) == 1 and (several or not any(a.many for a in tensors))
         if entry.family not in ("library", "kernel") or not alone or entry.let or entry.absent:
             return []
-        if entry.signature.outputs[0].many or not fits(tree, entries):
+        if entry.signature.outputs[0].many or not fits(tree, entries, several):
             return []
         return ArrayPrinter(entries).lines(f"gradient_{name}", tree)
 

@@ -12,6 +12,7 @@ from rederive.door import (
     attempt,
     dispatch,
     fitted,
+    fitted_list,
     freed,
     hand_written,
     modes,
@@ -250,9 +251,19 @@ def sum_to_size(input, *size):
     return dispatch(SUM_TO_SIZE, input, size)
 
 
-class CatBackward0(TensorNode):
+class CatBackward0(ArrayNode):
     __slots__ = ()
     operator = "cat"
+
+    def on_arrays(node, grad):
+        saved = node.saved
+        if saved is None:
+            freed(node)
+        tensors_shape, _, _, dim, _, _ = saved
+        general = node.general
+        grad = grad.reshape(node.shape) if type(grad) is ndarray else grad._nd()
+        gradient_tensors = arrays.split(grad, queries.lengths(tensors_shape, dim), dim)
+        return fitted_list(gradient_tensors, general, node.edges)
 
     def formulas(node, grad):
         # tensors: split(grad, lengths(shape(tensors), dim), dim)
@@ -296,6 +307,10 @@ CAT = ArrayOperator(
 
 def cat(tensors, dim=0):
     """Tensors joined along an existing dimension."""
+    if not modes.active:
+        result = CAT.joined(tensors, dim)
+        if result is not None:
+            return result
     return dispatch(CAT, tensors, dim)
 
 
@@ -306,9 +321,19 @@ def cat_out(tensors, dim=0, *, out=None):
     return write_out("cat", False, cat, out, tensors, dim)
 
 
-class StackBackward0(TensorNode):
+class StackBackward0(ArrayNode):
     __slots__ = ()
     operator = "stack"
+
+    def on_arrays(node, grad):
+        saved = node.saved
+        if saved is None:
+            freed(node)
+        dim, _, _ = saved
+        general = node.general
+        grad = grad.reshape(node.shape) if type(grad) is ndarray else grad._nd()
+        gradient_tensors = arrays.unbind(grad, dim)
+        return fitted_list(gradient_tensors, general, node.edges)
 
     def formulas(node, grad):
         # tensors: unbind(grad, dim)
@@ -349,6 +374,10 @@ STACK = ArrayOperator(
 
 def stack(tensors, dim=0):
     """Tensors of one shape joined along a new dimension."""
+    if not modes.active:
+        result = STACK.joined(tensors, dim)
+        if result is not None:
+            return result
     return dispatch(STACK, tensors, dim)
 
 

@@ -15,9 +15,9 @@ from .modes import modes
 from .operator import Direct, Operator, as_tensor
 from .operator import public_name as _public
 from .operator_nodes import TensorNode, fit, tie
-from .quiet import ERRORS, quietly
+from .quiet import ERRORS, attempt, quietly
 from .seeing import GeometryNode, found, register
-from .tensor import Tensor, from_array, strided_array, view_of
+from .tensor import Tensor, from_array, view_of
 from .view_marks import INFERENCE, MANY, NO_GRAD
 
 new = object.__new__
@@ -46,6 +46,7 @@ def hand_written(name):
 
 
 KNOWN = 1024
+SMALL = 4096  # elements of a gradient that are rather copied than shown as a strided tensor
 
 
 class ArrayOperator(Operator):
@@ -58,12 +59,12 @@ class ArrayOperator(Operator):
 
     def call(self, *args):
         """Call the function on arrays, wrap what it returns and record the node."""
-        key = None if self.many else self._key(args)
+        key = self._key(args)
         if key not in self.known:
             promoted = self._promoted(args)
             if self.shapes:
                 self.check_shapes(promoted)
-            if key is not None and all(a is b for a, b in zip(args, promoted, strict=True)):
+            if key is not None and self._unchanged(args, promoted):
                 if len(self.known) >= KNOWN:
                     self.known.clear()
                 self.known[key] = self._direct(args)
@@ -78,6 +79,33 @@ class ArrayOperator(Operator):
         if self.needs_graph(args):
             self.record(args, results)
         return self.result_type(results) if several else results[0]
+
+    def _unchanged(self, args, promoted):
+        """Whether no tensor had to be converted."""
+        pairs = [*zip(args, promoted, strict=True)]
+        if self.many:
+            pairs[0:1] = zip(*pairs[0], strict=True)
+        return all(a is b for a, b in pairs)
+
+    def joined(self, tensors, *rest):
+        """The call for a list of plain tensors that fitted before, recorded; None for others."""
+        shapes, recorded = [], False
+        for t in tensors:
+            if type(t) is not Tensor:
+                return None
+            shapes.append(t.shape)
+            shapes.append(t.dtype)
+            recorded = recorded or t._requires_grad
+        general = self.known.get(tuple(shapes))
+        if general is None or not general.direct:
+            return None
+        out = attempt(self.function, [t._nd() for t in tensors], *rest)
+        if out is None:
+            return None
+        result = wrapped(out)
+        if recorded and modes.grad and self.node is not None:
+            self.record((tensors, *rest), (result,))
+        return result
 
     def record(self, args, results, rows=None, details=None):
         """Make the node of a call; as straight-line calls make it, where it is one of those."""
@@ -95,7 +123,14 @@ class ArrayOperator(Operator):
         key = []
         for position in self.tensor_positions:
             value = args[position]
-            if isinstance(value, Tensor):
+            if self.many:
+                if len(self.tensors) > 1 or not isinstance(value, list | tuple):
+                    return None
+                if not all(isinstance(t, Tensor) for t in value):
+                    return None
+                for t in value:
+                    key += (t.shape, t.dtype)
+            elif isinstance(value, Tensor):
                 key.append(value.shape)
                 key.append(value.dtype)
             elif value is None:
@@ -106,7 +141,7 @@ class ArrayOperator(Operator):
 
     def _direct(self, args):
         """What the nodes of all calls on such tensors have in common."""
-        values = [args[position] for position in self.differentiable_positions]
+        values = args[0] if self.many else [args[p] for p in self.differentiable_positions]
         return Direct(
             [None if value is None else value.shape for value in values],
             [None if value is None else value.dtype for value in values],
@@ -242,7 +277,18 @@ def fitted(array, general, index):
         return total if total._flat is None else total._flat
     if array.dtype is not kind:
         array = array.astype(kind, copy=False)
-    return array.ravel() if array.flags.c_contiguous else from_array(array)
+    if array.flags.c_contiguous or array.size <= SMALL:
+        return array.ravel()
+    return from_array(array)
+
+
+def fitted_list(arrays, general, edges):
+    """Gradients on their ways to the tensors of a list, None where none is needed."""
+    gradients = [
+        None if edges[2 * i] is None else fitted(array, general, i)
+        for i, array in enumerate(arrays)
+    ]
+    return tuple(gradients) if len(gradients) > 1 else gradients[0]
 
 
 class View(Operator):
@@ -254,6 +300,7 @@ class View(Operator):
         self.on_arrays = getattr(self.geometry, "on_arrays", self._on_arrays)
         self.auto = auto
         self.plans = {}  # geometry and arguments -> their Seen; None where they came once only
+        self.places = {}  # shape and arguments -> where the views lie of a dense array
         if self.listed:
             kind = self.node.__name__
             self.node_of_several = type(kind, (self.node,), {"__slots__": ("n_outputs",)})
@@ -300,10 +347,27 @@ class View(Operator):
         return tuple(results) if self.listed else results[0]
 
     def _on_arrays(self, array, *args):
-        """The same view of an array."""
-        tensor = from_array(array)
-        shape, strides, offset = self.geometry(tensor.shape, tensor._strides, 0, *args)
-        return strided_array(tensor._data, shape, strides, offset)
+        """The same view of an array, or the same views."""
+        if not array.flags.c_contiguous or not array.flags.writeable:
+            array = array.copy()
+        arguments = tuple([tuple(a) if type(a) is list else a for a in args])
+        key = array.shape, array.dtype, arguments
+        places = self.places.get(key)
+        if places is None:
+            shape = Size(array.shape)
+            made = self.geometry(shape, contiguous_strides(shape), 0, *args)
+            size = array.itemsize
+            places = [
+                (tuple(shape), offset * size, tuple([step * size for step in steps]))
+                for shape, steps, offset in (made if self.listed else [made])
+            ]
+            if len(self.places) >= KNOWN:
+                self.places.clear()
+            self.places[key] = places
+        views = [
+            ndarray(shape, array.dtype, array, offset, steps) for shape, offset, steps in places
+        ]
+        return views if self.listed else views[0]
 
     def _mark(self, results, base):
         """Note that the views must not be changed in place where that is recorded."""

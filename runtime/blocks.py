@@ -149,7 +149,7 @@ def sum_to(tensor, shape, divisor=1):
     return (sums if divisor == 1 else sums / divisor).astype(tensor.dtype.numpy)
 
 
-def summed(array, shape):
+def summed(array, shape, divisor=1):
     """The sum of a dense floating array over what was broadcast from `shape`, as a flat array.
 
     None where that takes more than one pass of a kernel.
@@ -164,7 +164,7 @@ def summed(array, shape):
         return None
     sums = np.zeros(shape.numel())
     fold(array.ravel(), 0, *found, 0, array.size, sums)
-    return sums.astype(array.dtype)
+    return (sums if divisor == 1 else sums / divisor).astype(array.dtype)
 
 
 def run(kernel, parallel, arguments, outs, n):

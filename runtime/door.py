@@ -11,6 +11,7 @@ from .arrays import (
     ViewNode,
     array_function,
     fitted,
+    fitted_list,
     hand_written,
     wrapped,
 )
@@ -58,6 +59,7 @@ __all__ = [
     "empty",
     "expired",
     "fitted",
+    "fitted_list",
     "freed",
     "hand_written",
     "inplace",

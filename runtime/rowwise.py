@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from . import dtypes, graph
-from .blocks import sum_to
+from .blocks import sum_to, summed
 from .geometry import normalize_dims
 from .kernels.accumulate import repeat_each
 from .lanes import LANE, ROW, WHOLE, Lanes, lane_tensor
@@ -54,6 +54,16 @@ def repeated(rows, general):
     if general.n > DENSE:
         return general.details.spread(rows)
     return repeat_each(rows, general.count)
+
+
+def spread(rows, lanes):
+    """The same wherever the lanes lie."""
+    n = lanes.rows * lanes.count
+    if n > DENSE:
+        return lanes.spread(rows)
+    out = empty(n, rows.dtype)
+    out.reshape(tuple(lanes.shape))[...] = rows.reshape(tuple(lanes.kept))
+    return out
 
 
 class Rowwise(Operator):
@@ -168,7 +178,12 @@ class Rowwise(Operator):
         long = lanes.rows < FEW and elements >= threads.minimum
         if not elements or (lanes.last and not long) or not tensor.dtype.is_floating_point:
             return None
-        return None if (out := sum_to(tensor, lanes.kept, self._divisor(lanes))) is None else [out]
+        divisor = self._divisor(lanes)
+        if tensor._flat is not None and elements <= DENSE:
+            out = summed(tensor._nd(), lanes.kept, divisor)
+        else:
+            out = sum_to(tensor, lanes.kept, divisor)
+        return None if out is None else [out]
 
     def _divisor(self, lanes):
         return lanes.count if self.total == "mean" else 1
@@ -295,7 +310,7 @@ def backward(node, grad):
         found = op.backward[group]
         if found is None:
             rows = grad._dense() if isinstance(grad, Tensor) else grad
-            gradients[group[0]] = lanes.spread(rows)
+            gradients[group[0]] = spread(rows, lanes)
             continue
         *kernels, names, computed = found
         sources = [_source_of(node, name, grad, kind) for name in names]
@@ -303,7 +318,7 @@ def backward(node, grad):
         lanes.run(kernels, sources, outs)
         for i, (role, out) in zip(computed, outs, strict=True):
             if role == ROW:
-                gradients[i] = lanes.spread(out)
+                gradients[i] = spread(out, lanes)
             elif role == WHOLE:
                 gradients[i] = out.astype(general.input_dtypes[i].numpy, copy=False)
             else:
