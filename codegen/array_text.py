@@ -31,7 +31,7 @@ def offered(entry: Entry, entries: Mapping[str, Entry], several: bool = False) -
 
 def _case_fits(entry: Entry, index: int, entries: Mapping[str, Entry]) -> bool:
     case = entry.cases[index]
-    if case.let or not isinstance(case.result.tree, Call):
+    if case.let or not isinstance(case.result.tree, Call | Binary):
         return False
     tests = [node for node in walk(case.condition.tree)] if case.condition else []
     return fits(case.result.tree, entries) and all(

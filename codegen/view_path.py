@@ -16,7 +16,7 @@ def function_lines(op: Operator) -> list[str]:
     if any(a.type != "int" for a in others) or any(a.name in ("geometry", "seen") for a in others):
         return []
     x = variable(base.name)
-    tests = [f"type({x}) is Tensor", *map(_test, others), "modes.grad", "not modes.active"]
+    tests = [f"type({x}) is Tensor", *map(_test, others), "not modes.active"]
     keys = [f"{x}.shape", f"{x}._strides", f"{x}.dtype", *(a.name for a in others)]
     lines = [condition(tests)]
     lines.append(listed("    geometry = (", keys, ")"))

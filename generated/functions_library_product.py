@@ -7,7 +7,6 @@ from rederive.door import (
     ArrayNode,
     ArrayOperator,
     Tensor,
-    TensorNode,
     array_function,
     arrays,
     attempt,
@@ -275,18 +274,40 @@ def bmm_out(input, mat2, *, out=None):
     return write_out("bmm", True, bmm, out, input, mat2)
 
 
-class MvBackward0(TensorNode):
+class MvBackward0(ArrayNode):
     __slots__ = ()
     operator = "mv"
 
+    def on_arrays(node, grad):
+        saved = node.saved
+        if saved is None:
+            freed(node)
+        self, self_counter, self_version, vec, vec_counter, vec_version = saved
+        general = node.general
+        grad = grad.reshape(node.shape) if type(grad) is ndarray else grad._nd()
+        edges = node.edges
+        gradient_self = None
+        if edges[0] is not None:
+            if vec_counter[0] != vec_version:
+                expired(node)
+            gradient_self = arrays.unsqueeze(grad, 1) * arrays.unsqueeze(vec, 0)
+            gradient_self = fitted(gradient_self, general, 0)
+        gradient_vec = None
+        if edges[2] is not None:
+            if self_counter[0] != self_version:
+                expired(node)
+            gradient_vec = arrays.mv(arrays.t(self), grad)
+            gradient_vec = fitted(gradient_vec, general, 1)
+        return gradient_self, gradient_vec
+
     def formulas(node, grad):
-        # self: outer(grad, vec)
+        # self: unsqueeze(grad, 1) * unsqueeze(vec, 0)
         # vec: mv(t(self), grad)
         self, vec = unpack(node)
         needed = node.needed()
         gradient_self = None
         if needed[0]:
-            gradient_self = ops.outer(grad, vec)
+            gradient_self = ops.unsqueeze(grad, 1) * ops.unsqueeze(vec, 0)
         gradient_vec = None
         if needed[1]:
             gradient_vec = ops.mv(ops.t(self), grad)

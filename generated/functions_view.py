@@ -66,13 +66,7 @@ TRANSPOSE = View(
 
 def transpose(input, dim0, dim1):
     """Two dimensions exchanged; a view."""
-    if (
-        type(input) is Tensor
-        and type(dim0) is int
-        and type(dim1) is int
-        and modes.grad
-        and not modes.active
-    ):
+    if type(input) is Tensor and type(dim0) is int and type(dim1) is int and not modes.active:
         geometry = (input.shape, input._strides, input.dtype, dim0, dim1)
         seen = TRANSPOSE.plans.get(geometry)
         if seen is not None:
@@ -128,7 +122,7 @@ def t(input):
 
     A view.
     """
-    if type(input) is Tensor and modes.grad and not modes.active:
+    if type(input) is Tensor and not modes.active:
         geometry = (input.shape, input._strides, input.dtype)
         seen = t_operator.plans.get(geometry)
         if seen is not None:
@@ -181,7 +175,7 @@ mT_operator = View(
 
 def mT(input):
     """The last two dimensions exchanged; a view."""
-    if type(input) is Tensor and modes.grad and not modes.active:
+    if type(input) is Tensor and not modes.active:
         geometry = (input.shape, input._strides, input.dtype)
         seen = mT_operator.plans.get(geometry)
         if seen is not None:
@@ -229,7 +223,7 @@ T_operator = View(
 
 def T(input):
     """Dimensions in reverse order; a view."""
-    if type(input) is Tensor and modes.grad and not modes.active:
+    if type(input) is Tensor and not modes.active:
         geometry = (input.shape, input._strides, input.dtype)
         seen = T_operator.plans.get(geometry)
         if seen is not None:
@@ -280,7 +274,7 @@ PERMUTE = View(
 def permute(input, *dims):
     """Dimensions in the order of `dims`; a view."""
     dims = spread(dims)
-    if type(input) is Tensor and ints(dims) and modes.grad and not modes.active:
+    if type(input) is Tensor and ints(dims) and not modes.active:
         geometry = (input.shape, input._strides, input.dtype, dims)
         seen = PERMUTE.plans.get(geometry)
         if seen is not None:
@@ -330,7 +324,7 @@ UNSQUEEZE = View(
 
 def unsqueeze(input, dim):
     """A dimension of size one inserted; a view."""
-    if type(input) is Tensor and type(dim) is int and modes.grad and not modes.active:
+    if type(input) is Tensor and type(dim) is int and not modes.active:
         geometry = (input.shape, input._strides, input.dtype, dim)
         seen = UNSQUEEZE.plans.get(geometry)
         if seen is not None:
@@ -388,7 +382,6 @@ def squeeze(input, dim=None):
     if (
         type(input) is Tensor
         and (dim is None or type(dim) is int or (type(dim) is tuple and ints(dim)))
-        and modes.grad
         and not modes.active
     ):
         geometry = (input.shape, input._strides, input.dtype, dim)
@@ -449,7 +442,7 @@ def expand(input, *size):
     A view.
     """
     size = spread(size)
-    if type(input) is Tensor and ints(size) and modes.grad and not modes.active:
+    if type(input) is Tensor and ints(size) and not modes.active:
         geometry = (input.shape, input._strides, input.dtype, size)
         seen = EXPAND.plans.get(geometry)
         if seen is not None:
@@ -500,7 +493,7 @@ VIEW = View(
 def view(input, *shape):
     """The same elements in another shape; an error where the memory does not allow a view."""
     shape = spread(shape)
-    if type(input) is Tensor and ints(shape) and modes.grad and not modes.active:
+    if type(input) is Tensor and ints(shape) and not modes.active:
         geometry = (input.shape, input._strides, input.dtype, shape)
         seen = VIEW.plans.get(geometry)
         if seen is not None:
@@ -542,13 +535,7 @@ SELECT = View(
 
 def select(input, dim, index):
     """One slice along a dimension, which disappears; a view."""
-    if (
-        type(input) is Tensor
-        and type(dim) is int
-        and type(index) is int
-        and modes.grad
-        and not modes.active
-    ):
+    if type(input) is Tensor and type(dim) is int and type(index) is int and not modes.active:
         geometry = (input.shape, input._strides, input.dtype, dim, index)
         seen = SELECT.plans.get(geometry)
         if seen is not None:
@@ -596,7 +583,6 @@ def slice(input, dim=0, start=None, end=None, step=1):
         and (start is None or type(start) is int)
         and (end is None or type(end) is int)
         and type(step) is int
-        and modes.grad
         and not modes.active
     ):
         geometry = (input.shape, input._strides, input.dtype, dim, start, end, step)
@@ -645,7 +631,6 @@ def narrow(input, dim, start, length):
         and type(dim) is int
         and type(start) is int
         and type(length) is int
-        and modes.grad
         and not modes.active
     ):
         geometry = (input.shape, input._strides, input.dtype, dim, start, length)
@@ -806,7 +791,6 @@ def corner(input, size):
     if (
         type(input) is Tensor
         and (type(size) is int or (type(size) is tuple and ints(size)))
-        and modes.grad
         and not modes.active
     ):
         geometry = (input.shape, input._strides, input.dtype, size)
@@ -855,7 +839,6 @@ def matrix_diagonal(input, offset=0, dim1=-2, dim2=-1):
         and type(offset) is int
         and type(dim1) is int
         and type(dim2) is int
-        and modes.grad
         and not modes.active
     ):
         geometry = (input.shape, input._strides, input.dtype, offset, dim1, dim2)

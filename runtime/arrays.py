@@ -316,6 +316,8 @@ class View(Operator):
             again = key in self.plans
         except TypeError:  # a list, which the straight lines do not take
             return
+        if again and self.plans[key] is not None:
+            return
         if len(self.plans) >= KNOWN:
             self.plans.clear()
         # a loop over all indices shall not work out a plan for each

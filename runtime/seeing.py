@@ -10,12 +10,14 @@ import weakref
 
 import numpy as np
 
-from .geometry import Size, contiguous_strides, is_contiguous
-from .graph import next_sequence
+from .blocks import summed
+from .geometry import Size, broadcast_strides, contiguous_strides, is_contiguous
+from .graph import Nowhere, next_sequence
 from .modes import modes
 from .operator import General
 from .operator_nodes import TensorNode
 from .tensor import Tensor
+from .view_marks import NO_GRAD
 
 new = object.__new__
 empty = np.empty
@@ -29,14 +31,26 @@ class Seen(General):
     """A view call without its tensor: its geometry, what its node keeps, where gradients go."""
 
     __slots__ = (
-        *("bijective", "dense", "elements", "kind", "moved", "n", "offset", "place", "saved"),
+        *(
+            "bijective",
+            "broadcast",
+            "dense",
+            "elements",
+            "kind",
+            "moved",
+            "n",
+            "offset",
+            "place",
+            "saved",
+        ),
         *("shape", "start", "steps", "strides"),
     )
 
-    def __init__(self, kind, base, found, place, saved, details):
+    def __init__(self, kind, base, found, place, saved, details, broadcast):
         super().__init__([base.shape], [base.dtype], details)
         self.kind = kind  # the class of the node
         self.saved = saved
+        self.broadcast = broadcast  # whether elements of the base are repeated, as by expand
         self.shape, self.strides, self.offset = found
         self.n = self.shape.numel()
         self.dense = is_contiguous(self.shape, self.strides)
@@ -51,9 +65,14 @@ class Seen(General):
         self.start *= size
 
     def put(self, grad):
-        """The gradient of the base, flat: that of the view where the view lies, else zeros."""
+        """The gradient of the base, flat: that of the view where the view lies, else zeros.
+
+        None for a sum of what was broadcast that is not to be had in one pass.
+        """
+        if self.broadcast:
+            return summed(grad.reshape(self.place), self.input_shapes[0])
         if not self.moved:
-            return grad if type(grad) is ndarray else grad._dense()
+            return grad
         out = empty(self.elements, grad.dtype) if self.bijective else None
         if out is None:
             out = np.zeros(self.elements, grad.dtype)
@@ -73,6 +92,13 @@ def injective(shape, strides):
     return True
 
 
+def _broadcast_strides(shape, to):
+    try:
+        return broadcast_strides(shape, contiguous_strides(shape), to)
+    except ValueError:  # another number of dimensions
+        return None
+
+
 def found(op, base, args):
     """The Seen of a view call; None where its geometry does not follow from that of its base."""
     shape, strides = base.shape, base._strides
@@ -87,11 +113,14 @@ def found(op, base, args):
         return None
     if any(n > 1 and a != 2 * b for n, a, b in zip(here[0], wider[1], here[1], strict=True)):
         return None
-    if not injective(here[0], here[1]) or not injective(place[0], place[1]):
-        return None
+    broadcast = not injective(place[0], place[1])
+    if broadcast:
+        repeated = len(place[0]) >= len(shape) and place[2] == 0
+        if not repeated or place[1] != _broadcast_strides(shape, place[0]):
+            return None
     here = Size(here[0]), here[1], here[2]
     if op.auto:
-        return Seen(op.node, base, here, place, (), op.recipe(shape, args))
+        return Seen(op.node, base, here, place, (), op.recipe(shape, args), broadcast)
     saved = []
     for _, kind, source, _ in op.saving:
         if kind == "shape":
@@ -100,7 +129,7 @@ def found(op, base, args):
             saved += ((base, *args)[source], None, 0)
         else:
             return None
-    return Seen(op.node, base, here, place, tuple(saved), None)
+    return Seen(op.node, base, here, place, tuple(saved), None, broadcast)
 
 
 def see(base, seen):
@@ -127,7 +156,11 @@ def see(base, seen):
     else:
         view._view, view._mark = whole, base._mark
     register(counter, view)
-    if base._requires_grad and seen.kind is not None:
+    if not modes.grad:
+        view._mark = NO_GRAD
+        recorded = view._requires_grad = base._requires_grad
+        view._grad_fn = Nowhere(seen.shape) if recorded else None
+    elif base._requires_grad and seen.kind is not None:
         node = new(seen.kind)
         node.sequence = next_sequence()
         node.edges = (base._grad_fn or base, base._output_nr)
@@ -159,12 +192,13 @@ class GeometryNode(TensorNode):
         seen = self.general
         if type(seen) is not Seen:
             return self.by_formulas(grad)
-        if seen.elements < LARGE and not modes.active:
-            if type(grad) is ndarray:
-                return seen.put(grad)
-            if grad.dtype is seen.input_dtypes[0]:
-                return seen.put(grad._dense())
-        elif not seen.moved and type(grad) is ndarray:
+        if seen.n < LARGE and seen.elements < LARGE and not modes.active:
+            flat = grad if type(grad) is ndarray else grad._dense()
+            if flat.dtype is seen.input_dtypes[0].numpy:
+                found = seen.put(flat)
+                if found is not None:
+                    return found
+        elif type(grad) is ndarray and not (seen.moved or seen.broadcast):
             return grad
         return self.by_formulas(grad)
 
