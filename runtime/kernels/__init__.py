@@ -12,6 +12,7 @@ from . import (
     convolving,
     dropout,
     gathering,
+    losses,
     moving,
     pooling,
     scan,
@@ -57,6 +58,7 @@ from .indexing import (
     scatter_multiply,
     selected_back,
 )
+from .losses import class_loss, class_loss_back
 from .matrices import (
     cofactor,
     cofactor_along,
@@ -82,6 +84,7 @@ for module in (
     averaging,
     classes,
     dropout,
+    losses,
     moving,
     pooling,
     scan,
@@ -103,6 +106,8 @@ __all__ = [
     "blocked_attention",
     "cast",
     "cat",
+    "class_loss",
+    "class_loss_back",
     "cofactor",
     "cofactor_along",
     "constant_pad_nd",
