@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from .layout import listed
 from .lower import node_name
-from .lower_rowwise import LanePlan
+from .lower_rowwise import Lane, LanePlan
 from .model import Entry
 from .plans import Backward, Kernel, Operator
 from .printer import literal
@@ -97,9 +97,17 @@ def _listed(key: str, items: Sequence[str]) -> list[str]:
 
 
 def _kernel_line(kernel: Kernel, key: str) -> list[str]:
+    forms = [f"    {form}," for form in _forms(kernel)]
+    return [f"{key}=(", *forms, f"    {_text(kernel.arguments)},", "),"]
+
+
+def _forms(kernel: Kernel) -> list[str]:
+    """The serial and the parallel kernel; of a rowwise one that of columns, or None."""
     name = f"kernels.{kernel.name}"
-    arguments = _text(kernel.arguments)
-    return [f"{key}=(", f"    {name},", f"    {name}_parallel,", f"    {arguments},", "),"]
+    found = [name, f"{name}_parallel"]
+    if isinstance(kernel.lane, Lane):
+        found.append(f"{name}_columns" if kernel.lane.columns else "None")
+    return found
 
 
 def _pointwise_lines(op: Operator) -> list[str]:
@@ -123,8 +131,7 @@ def _backward_lines(backward: Sequence[Backward]) -> list[str]:
             continue
         lines += [
             f"    {literal(b.wanted)}: (",
-            f"        kernels.{b.kernel.name},",
-            f"        kernels.{b.kernel.name}_parallel,",
+            *(f"        {form}," for form in _forms(b.kernel)),
             f"        {_text(b.kernel.arguments)},",
             f"        {literal(b.computed)},",
             "    ),",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from . import describe, fast_path, function_text
+from . import array_path, describe, fast_path, function_text, row_path, view_path
 from .fast_path import call
 from .layout import lay_out, listed
 from .lower import Module
@@ -82,7 +82,9 @@ def _declared(modules: Sequence[Module]) -> list[Operator]:
 
 
 DOOR = (
+    "ArrayNode",
     "ArrayOperator",
+    "GeometryNode",
     "GuardedPointwise",
     "Pointwise",
     "PointwiseNode",
@@ -93,15 +95,20 @@ DOOR = (
     "View",
     "ViewNode",
     "array_function",
+    "arrays",
+    "attempt",
     "bool_dtype",
     "bool_numpy",
     "dispatch",
     "empty",
     "expired",
+    "fitted",
+    "fitted_list",
     "freed",
     "hand_written",
     "inplace",
     "inplace_view",
+    "ints",
     "modes",
     "ndarray",
     "new",
@@ -114,10 +121,14 @@ DOOR = (
     "queries",
     "register",
     "return_type",
+    "rowwise",
+    "see",
     "spread",
+    "strides",
     "threads",
     "total",
     "unpack",
+    "wrapped",
     "write_out",
 )
 
@@ -218,6 +229,9 @@ FILTERS = {
     "apply_lines": fast_path.apply_lines,
     "argument_lines": function_text.argument_lines,
     "arguments": function_text.arguments,
+    "array_case_lines": array_path.case_lines,
+    "array_lines": array_path.function_lines,
+    "on_arrays_lines": array_path.gradient_lines,
     "base": function_text.base,
     "comment": function_text.comment,
     "composite_lines": function_text.composite_lines,
@@ -241,8 +255,12 @@ FILTERS = {
     "reflected": function_text.reflected,
     "registry_lines": describe.registry_lines,
     "reflected_lines": fast_path.reflected_lines,
+    "row_apply_lines": row_path.apply_lines,
+    "row_lines": row_path.function_lines,
+    "straight_node": row_path.straight_node,
     "second": function_text.second,
     "signature": function_text.signature,
     "signature_lines": describe.signature_lines,
+    "view_lines": view_path.function_lines,
     "unpack_lines": function_text.unpack_lines,
 }

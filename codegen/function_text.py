@@ -94,6 +94,10 @@ def comment(text: str, indent: str = "") -> list[str]:
 def base(op: Operator) -> str:
     if op.entry.family == "view" and op.entry.auto:
         return "ViewNode"
+    if op.entry.family == "view" and not op.entry.signature.outputs[0].many:
+        return "GeometryNode"
+    if op.on_arrays:
+        return "ArrayNode"
     several = len(op.differentiable_outputs) > 1
     family = op.entry.family if not several else "several"
     return {"pointwise": "PointwiseNode", "rowwise": "RowwiseNode"}.get(family, "TensorNode")

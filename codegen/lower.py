@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from .array_text import ArrayPrinter, fits, offered
 from .derive import derive
 from .expressions import count, names, simplify, substitute, transform, walk
 from .kernel_text import used_lets
@@ -114,7 +115,8 @@ class _Lowering:
             case "rowwise":
                 return self._rowwise(base)
             case "composite" | "program":
-                return replace(base, node="", cases=tuple(self._cases()))
+                cases, on_arrays = tuple(self._cases()), tuple(self._array_cases())
+                return replace(base, node="", cases=cases, array_cases=on_arrays)
         return base
 
     def _pointwise(self, base: Operator) -> Operator:
@@ -291,8 +293,31 @@ class _Lowering:
                 shape = f"node.general.input_shapes[{position}]"
                 lines.append(f"gradient_{name} = ops.reshape(gradient_{name}, {shape})")
             text = self.gradients[name].text
-            found.append(Gradient(name, position, text, tuple(lines)))
+            arrays = self._array_lines(name, tree)
+            found.append(Gradient(name, position, text, tuple(lines), tuple(arrays)))
         return tuple(found)
+
+    def _array_lines(self, name: str, tree: Expr) -> list[str]:
+        """The gradient over arrays, where everything that it reads and calls allows that."""
+        entry, entries = self.entry, self.context.entries
+        tensors = entry.signature.tensors
+        several = len(tensors) == 1 and tensors[0].many
+        alone = len(self.outputs) == 1 and (several or not any(a.many for a in tensors))
+        if entry.family not in ("library", "kernel") or not alone or entry.let or entry.absent:
+            return []
+        if entry.signature.outputs[0].many or not fits(tree, entries, several):
+            return []
+        return ArrayPrinter(entries).lines(f"gradient_{name}", tree)
+
+    def _array_cases(self) -> list[tuple[str, str]]:
+        """A composite over arrays, where all that it is composed of has such a form."""
+        if self.entry.family != "composite" or not offered(self.entry, self.context.entries):
+            return []
+        printer = ArrayPrinter(self.context.entries).printer
+        return [
+            (printer(case.condition.tree) if case.condition else "", printer(case.result.tree))
+            for case in self.entry.cases
+        ]
 
     def _jvp_formulas(self) -> list[tuple[str, Formula]]:
         """Declared, or inferred: the same partials (pointwise), or the operator itself."""

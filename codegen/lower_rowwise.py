@@ -12,8 +12,10 @@ from dataclasses import dataclass, field
 
 from .expressions import calls, children, count, names, simplify, transform, walk
 from .kernel_text import KernelPrinter, used_lets
+from .lower_columns import REDUCTIONS as IN_COLUMNS
+from .lower_columns import ColumnPrinter, Columns
 from .lower_pointwise import Context
-from .model import Call, Entry, Expr, Formula, Name
+from .model import Binary, Call, Constant, Entry, Expr, Formula, Name
 from .plans import Backward, Kernel
 
 REDUCTIONS = {"max", "min", "sum", "mean", "prod", "any", "all", "argmax", "argmin"}
@@ -149,7 +151,11 @@ class RowLowering:
                 late.add(name)
             elif not self.kinds[name] and calls(formula.tree) & REDUCTIONS:
                 rows.append(name)
-        return tuple(rows)
+        # not those that only other saved ones are made of
+        others = tuple((n, Formula("", t)) for n, t in self.let if n not in rows)
+        direct = [*trees, *(formula.tree for _, formula in used_lets(trees, others))]
+        read = set().union(*(names(tree) for tree in direct))
+        return tuple(name for name in rows if name in read)
 
     def _rule(self, tree: Expr) -> str:
         if isinstance(tree, Call) and tree.function in ("argmax", "argmin"):
@@ -275,6 +281,7 @@ class RowLowering:
                 rows=(*row_in, *(o for o, _, k in assignments if k == "row")),
                 parameters=tuple(parameters),
                 parameter_outputs=tuple(o for o, _, k in assignments if k == "parameter"),
+                columns=None if parameters or not lane_in else emitter.columns(lane_in, row_in),
             ),
         )
 
@@ -293,6 +300,7 @@ class Lane:
     rows: tuple[str, ...]
     parameters: tuple[str, ...]
     parameter_outputs: tuple[str, ...]
+    columns: Columns | None  # the same work on lanes that lie side by side
 
 
 class _RowEmitter:
@@ -371,6 +379,15 @@ class _RowEmitter:
     def assign(self, out: str, tree: Expr, kind: str) -> None:
         self.final.append((out, self._extract(tree), kind))
 
+    def columns(self, lanes: Sequence[str], rows: Sequence[str]) -> Columns | None:
+        """The work on lanes side by side; None where a reduction has no such form."""
+        functions = {function for found in self.reductions.values() for function, _, _ in found}
+        kinds = {kind for _, _, kind in self.final}
+        if functions - IN_COLUMNS or "parameter" in kinds:
+            return None
+        printer = ColumnPrinter(lanes, rows, self.scratch)
+        return printer.columns(self.steps, self.reductions, self.final)
+
     # --- printing --------------------------------------------------------------------------
 
     def lines(self) -> list[str]:
@@ -411,6 +428,9 @@ class _RowEmitter:
                 assert isinstance(value, Name)
                 lines.append(f"{name} = lane_{function}({value.id}_lane)")
                 continue
+            if function == "sum" and (picked := self._picked(value)):
+                lines.append(f"{name} = {picked}")
+                continue
             if function in ("sum", "mean"):
                 lines.append(f"{name}_sum = accumulator(number(0))")
                 loop.append((f"{name}_sum", "+=", value))
@@ -426,6 +446,14 @@ class _RowEmitter:
             bound = self._bound(loop[0][2])
             lines += self._loop(loop, bound)
         return lines + after
+
+    def _picked(self, value: Expr) -> str:
+        """The sum of `where(position == place, lane, 0)` without a loop, where a lane is read."""
+        match value:
+            case Call("where", (Binary("==", Name("position"), place), Name(lane), Constant(0))):
+                if not self._lane(place) and f"{lane}_lane[i]" == self.places.get(lane):
+                    return f"lane_at({lane}_lane, {self.printer.statements('', place)[-1][3:]})"
+        return ""
 
     def _bound(self, tree: Expr) -> str:
         """An array of the lane's length that the expression reads."""

@@ -24,7 +24,7 @@ _KERNEL_NAMES = frozenset(
     {
         *("CHUNK", "SPAN", "Tensor", "accumulator", "begin_part", "block", "bool_dtype"),
         *("bool_numpy", "bring", "column", "counter", "dtype", "edges", "end_part", "high", "i0"),
-        *("i1", "i2", "kernel", "layouts"),
+        *("at", "c", "groups", "i1", "i2", "apart", "kernel", "layouts", "unit", "width"),
         *("low", "ndarray", "np", "offsets", "part", "parts", "size", "start", "stop"),
     }
 )
@@ -39,7 +39,7 @@ _KERNEL_PREFIXES = (
     "spare_",
     "step_",
 )
-_KERNEL_ENDINGS = ("_counter", "_lane", "_version")
+_KERNEL_ENDINGS = ("_counter", "_each", "_held", "_lane", "_line", "_version")
 _COUNTED = frozenset(
     ("all", "any", "argmax", "argmin", "lane", "max", "mean", "min", "part", "prod", "sum")
 )

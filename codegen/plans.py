@@ -74,6 +74,7 @@ class Gradient:
     position: int
     text: str
     lines: tuple[str, ...]
+    arrays: tuple[str, ...] = ()  # the same over arrays; () where there is no such form
 
 
 @dataclass(frozen=True)
@@ -102,3 +103,9 @@ class Operator:
     kernels: tuple[Kernel, ...] = ()
     lane: object = None  # rowwise
     cases: tuple[tuple[str, Code], ...] = ()  # composite: condition text, code
+    array_cases: tuple[tuple[str, str], ...] = ()  # composite on arrays: condition, result
+
+    @property
+    def on_arrays(self) -> bool:
+        """Whether all gradients can be computed on arrays."""
+        return bool(self.gradients) and all(g.arrays for g in self.gradients)

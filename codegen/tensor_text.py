@@ -40,6 +40,7 @@ QUERIES = {
     "table_row": 2,
     "vector": 3,
     "renormalized": 4,
+    "class_index": 3,
     "class_target": 3,
     "class_terms": 5,
     "class_share": 2,

@@ -62,6 +62,10 @@ def nll_loss(input, target, weight=None, ignore_index=-100, reduction="mean"):
         queries.wrong_type("nll_loss", "target", target)
     if weight is not None and not isinstance(weight, Tensor):
         queries.wrong_type("nll_loss", "weight", weight)
+    if weight is None and input.ndim == 2 and reduction != "none":
+        index = queries.class_index(target, input, ignore_index)
+        which = queries.reduction_number(reduction)
+        return ops.class_loss(input, index, ignore_index, which == 1)
     if reduction == "mean":
         dim = queries.class_dim(input)
         index = queries.class_target(target, input, weight)

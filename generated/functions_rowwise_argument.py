@@ -29,6 +29,7 @@ ARGMAX = Rowwise(
     forward=(
         kernels.argmax_forward,
         kernels.argmax_forward_parallel,
+        None,
         ("self",),
     ),
     backward={},
@@ -69,6 +70,7 @@ ARGMIN = Rowwise(
     forward=(
         kernels.argmin_forward,
         kernels.argmin_forward_parallel,
+        None,
         ("self",),
     ),
     backward={},

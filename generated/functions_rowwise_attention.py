@@ -29,6 +29,7 @@ SCALED_EXPONENTIALS = Rowwise(
     forward=(
         kernels.scaled_exponentials_forward,
         kernels.scaled_exponentials_forward_parallel,
+        kernels.scaled_exponentials_forward_columns,
         ("self", "scale"),
     ),
     backward={},

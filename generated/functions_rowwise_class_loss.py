@@ -41,7 +41,6 @@ CLASS_LOSSES = Rowwise(
         ("input", "input", "input", (0,)),
         ("target", "input", "target", (0,)),
         ("share", "input", "share", (0,)),
-        ("shift", "row", "shift", (0,)),
         ("lse", "row", "lse", (0,)),
     ),
     jvp=None,
@@ -50,7 +49,7 @@ CLASS_LOSSES = Rowwise(
     lane_outputs=(False,),
     lane_parameters=(),
     lane_numbers=("target", "share"),
-    saved_rows=("shift", "lse"),
+    saved_rows=("lse",),
     nonempty=True,
     rules=("floating",),
     total="",
@@ -58,12 +57,14 @@ CLASS_LOSSES = Rowwise(
     forward=(
         kernels.class_losses_forward,
         kernels.class_losses_forward_parallel,
+        kernels.class_losses_forward_columns,
         ("input", "target", "share"),
     ),
     backward={
         (0,): (
             kernels.class_losses_backward,
             kernels.class_losses_backward_parallel,
+            kernels.class_losses_backward_columns,
             ("input", "grad", "target", "share", "lse"),
             (0,),
         ),

@@ -409,6 +409,12 @@ def lane_argmin(x):
     return position_of(lane_min(x), x)
 
 
+@register_jitable
+def lane_at(x, place):
+    """The element at a place; 0 where the lane has none."""
+    return x[place] if 0 <= place < x.shape[0] else x.dtype.type(0)
+
+
 def accumulator(x):
     raise NotImplementedError
 
@@ -428,17 +434,14 @@ def accumulator_overload(x):
 #     rise = exp(input - lse) - where(position == target, 1, 0)
 #     share * where(target < 0, 0, lse - chosen)
 @kernel
-def class_losses_forward(input, target, share, rows, n, out, save_shift, save_lse):
+def class_losses_forward(input, target, share, rows, n, out, save_lse):
     number = input.dtype.type
     for row in range(rows):
         start = row * n
         stop = start + n
         input_lane = input[start:stop]
         max_0 = lane_max(input_lane)
-        sum_2_sum = accumulator(number(0))
-        for i in range(input_lane.shape[0]):
-            sum_2_sum += where(i == target[row], input_lane[i], number(0))
-        sum_2 = number(sum_2_sum)
+        sum_2 = lane_at(input_lane, target[row])
         shift = max_0
         chosen = sum_2
         sum_1_sum = accumulator(number(0))
@@ -448,12 +451,11 @@ def class_losses_forward(input, target, share, rows, n, out, save_shift, save_ls
         lse = shift + log(sum_1)
         out_part_0 = where(target[row] < number(0), number(0), lse - chosen)
         out[row] = share[row] * out_part_0
-        save_shift[row] = shift
         save_lse[row] = lse
 
 
 @parallel_kernel
-def class_losses_forward_parallel(input, target, share, rows, n, out, save_shift, save_lse):
+def class_losses_forward_parallel(input, target, share, rows, n, out, save_lse):
     block = CHUNK // n if 0 < n < CHUNK else 1
     parts = (rows + block - 1) // block
     for part in prange(parts):
@@ -466,9 +468,69 @@ def class_losses_forward_parallel(input, target, share, rows, n, out, save_shift
             high - low,
             n,
             out[low:high],
-            save_shift[low:high],
             save_lse[low:high],
         )
+
+
+@kernel
+def class_losses_forward_columns(input, target, share, n, apart, width, low, high, out, save_lse):
+    number = input.dtype.type
+    shift_held = np.empty(width, input.dtype)
+    chosen_held = np.empty(width, input.dtype)
+    lse_held = np.empty(width, input.dtype)
+    max_0_held = np.empty(width, input.dtype)
+    sum_2_held = np.empty(width, input.dtype)
+    sum_1_held = np.empty(width, input.dtype)
+    sum_2_sum_held = np.empty(width)
+    sum_1_sum_held = np.empty(width)
+    groups = (apart + width - 1) // width
+    for unit in range(low, high):
+        column = unit % groups * width
+        size = min(width, apart - column)
+        start = unit // groups * n * apart + column
+        row = unit // groups * apart + column
+        shift_each = shift_held[:size]
+        chosen_each = chosen_held[:size]
+        lse_each = lse_held[:size]
+        max_0_each = max_0_held[:size]
+        sum_2_each = sum_2_held[:size]
+        sum_1_each = sum_1_held[:size]
+        sum_2_sum_each = sum_2_sum_held[:size]
+        sum_1_sum_each = sum_1_sum_held[:size]
+        target_each = target[row : row + size]
+        share_each = share[row : row + size]
+        out_each = out[row : row + size]
+        save_lse_each = save_lse[row : row + size]
+        max_0_each[:] = -np.inf
+        sum_2_sum_each[:] = 0
+        for i in range(n):
+            at = start + i * apart
+            input_line = input[at : at + size]
+            for c in range(input_line.shape[0]):
+                max_0_each[c] = larger(max_0_each[c], input_line[c])
+                sum_2_sum_each[c] += where(i == target_each[c], input_line[c], number(0))
+        for c in range(sum_2_each.shape[0]):
+            sum_2_each[c] = number(sum_2_sum_each[c])
+        for c in range(shift_each.shape[0]):
+            shift_each[c] = max_0_each[c]
+        for c in range(chosen_each.shape[0]):
+            chosen_each[c] = sum_2_each[c]
+        sum_1_sum_each[:] = 0
+        for i in range(n):
+            at = start + i * apart
+            input_line = input[at : at + size]
+            for c in range(input_line.shape[0]):
+                sum_1_sum_each[c] += exp(input_line[c] - shift_each[c])
+        for c in range(sum_1_each.shape[0]):
+            sum_1_each[c] = number(sum_1_sum_each[c])
+        for c in range(lse_each.shape[0]):
+            lse_each[c] = shift_each[c] + log(sum_1_each[c])
+        for c in range(out_each.shape[0]):
+            part0_0 = lse_each[c] - chosen_each[c]
+            part0_1 = where(target_each[c] < number(0), number(0), part0_0)
+            out_each[c] = share_each[c] * part0_1
+        for c in range(save_lse_each.shape[0]):
+            save_lse_each[c] = lse_each[c]
 
 
 # class_losses, gradient of input:
@@ -505,3 +567,27 @@ def class_losses_backward_parallel(input, grad, target, share, lse, rows, n, out
             n,
             out[low * n : high * n],
         )
+
+
+@kernel
+def class_losses_backward_columns(input, grad, target, share, lse, n, apart, width, low, high, out):
+    number = input.dtype.type
+    groups = (apart + width - 1) // width
+    for unit in range(low, high):
+        column = unit % groups * width
+        size = min(width, apart - column)
+        start = unit // groups * n * apart + column
+        row = unit // groups * apart + column
+        grad_each = grad[row : row + size]
+        target_each = target[row : row + size]
+        share_each = share[row : row + size]
+        lse_each = lse[row : row + size]
+        for i in range(n):
+            at = start + i * apart
+            input_line = input[at : at + size]
+            out_line = out[at : at + size]
+            for c in range(input_line.shape[0]):
+                part0_0 = where(i == target_each[c], number(1), number(0))
+                part0_1 = exp(input_line[c] - lse_each[c]) - part0_0
+                part0_2 = grad_each[c] * share_each[c] * part0_1
+                out_line[c] = where(target_each[c] < number(0), number(0), part0_2)

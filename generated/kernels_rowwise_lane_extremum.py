@@ -125,6 +125,12 @@ def lane_argmin(x):
     return position_of(lane_min(x), x)
 
 
+@register_jitable
+def lane_at(x, place):
+    """The element at a place; 0 where the lane has none."""
+    return x[place] if 0 <= place < x.shape[0] else x.dtype.type(0)
+
+
 def accumulator(x):
     raise NotImplementedError
 
@@ -158,6 +164,27 @@ def amax_forward_parallel(self, rows, n, out):
         low = part * block
         high = low + block if low + block < rows else rows
         amax_forward(self[low * n : high * n], high - low, n, out[low:high])
+
+
+@kernel
+def amax_forward_columns(self, n, apart, width, low, high, out):
+    max_0_held = np.empty(width, self.dtype)
+    groups = (apart + width - 1) // width
+    for unit in range(low, high):
+        column = unit % groups * width
+        size = min(width, apart - column)
+        start = unit // groups * n * apart + column
+        row = unit // groups * apart + column
+        max_0_each = max_0_held[:size]
+        out_each = out[row : row + size]
+        max_0_each[:] = -np.inf
+        for i in range(n):
+            at = start + i * apart
+            self_line = self[at : at + size]
+            for c in range(self_line.shape[0]):
+                max_0_each[c] = larger(max_0_each[c], self_line[c])
+        for c in range(out_each.shape[0]):
+            out_each[c] = max_0_each[c]
 
 
 # amax, gradient of self:
@@ -198,6 +225,43 @@ def amax_backward_parallel(self, grad, result, rows, n, out):
         )
 
 
+@kernel
+def amax_backward_columns(self, grad, result, n, apart, width, low, high, out):
+    number = self.dtype.type
+    ties_lane = np.empty(n * width, self.dtype)
+    sum_0_held = np.empty(width, self.dtype)
+    sum_0_sum_held = np.empty(width)
+    groups = (apart + width - 1) // width
+    for unit in range(low, high):
+        column = unit % groups * width
+        size = min(width, apart - column)
+        start = unit // groups * n * apart + column
+        row = unit // groups * apart + column
+        sum_0_each = sum_0_held[:size]
+        sum_0_sum_each = sum_0_sum_held[:size]
+        grad_each = grad[row : row + size]
+        result_each = result[row : row + size]
+        for i in range(n):
+            at = start + i * apart
+            self_line = self[at : at + size]
+            ties_line = ties_lane[i * width : i * width + size]
+            for c in range(self_line.shape[0]):
+                ties_line[c] = where(self_line[c] == result_each[c], number(1), number(0))
+        sum_0_sum_each[:] = 0
+        for i in range(n):
+            ties_line = ties_lane[i * width : i * width + size]
+            for c in range(ties_line.shape[0]):
+                sum_0_sum_each[c] += ties_line[c]
+        for c in range(sum_0_each.shape[0]):
+            sum_0_each[c] = number(sum_0_sum_each[c])
+        for i in range(n):
+            at = start + i * apart
+            out_line = out[at : at + size]
+            ties_line = ties_lane[i * width : i * width + size]
+            for c in range(out_line.shape[0]):
+                out_line[c] = grad_each[c] * ties_line[c] / sum_0_each[c]
+
+
 # amin:
 #     ties = where(self == result, 1, 0)
 #     min(self)
@@ -219,6 +283,27 @@ def amin_forward_parallel(self, rows, n, out):
         low = part * block
         high = low + block if low + block < rows else rows
         amin_forward(self[low * n : high * n], high - low, n, out[low:high])
+
+
+@kernel
+def amin_forward_columns(self, n, apart, width, low, high, out):
+    min_0_held = np.empty(width, self.dtype)
+    groups = (apart + width - 1) // width
+    for unit in range(low, high):
+        column = unit % groups * width
+        size = min(width, apart - column)
+        start = unit // groups * n * apart + column
+        row = unit // groups * apart + column
+        min_0_each = min_0_held[:size]
+        out_each = out[row : row + size]
+        min_0_each[:] = np.inf
+        for i in range(n):
+            at = start + i * apart
+            self_line = self[at : at + size]
+            for c in range(self_line.shape[0]):
+                min_0_each[c] = smaller(min_0_each[c], self_line[c])
+        for c in range(out_each.shape[0]):
+            out_each[c] = min_0_each[c]
 
 
 # amin, gradient of self:
@@ -257,6 +342,43 @@ def amin_backward_parallel(self, grad, result, rows, n, out):
             n,
             out[low * n : high * n],
         )
+
+
+@kernel
+def amin_backward_columns(self, grad, result, n, apart, width, low, high, out):
+    number = self.dtype.type
+    ties_lane = np.empty(n * width, self.dtype)
+    sum_0_held = np.empty(width, self.dtype)
+    sum_0_sum_held = np.empty(width)
+    groups = (apart + width - 1) // width
+    for unit in range(low, high):
+        column = unit % groups * width
+        size = min(width, apart - column)
+        start = unit // groups * n * apart + column
+        row = unit // groups * apart + column
+        sum_0_each = sum_0_held[:size]
+        sum_0_sum_each = sum_0_sum_held[:size]
+        grad_each = grad[row : row + size]
+        result_each = result[row : row + size]
+        for i in range(n):
+            at = start + i * apart
+            self_line = self[at : at + size]
+            ties_line = ties_lane[i * width : i * width + size]
+            for c in range(self_line.shape[0]):
+                ties_line[c] = where(self_line[c] == result_each[c], number(1), number(0))
+        sum_0_sum_each[:] = 0
+        for i in range(n):
+            ties_line = ties_lane[i * width : i * width + size]
+            for c in range(ties_line.shape[0]):
+                sum_0_sum_each[c] += ties_line[c]
+        for c in range(sum_0_each.shape[0]):
+            sum_0_each[c] = number(sum_0_sum_each[c])
+        for i in range(n):
+            at = start + i * apart
+            out_line = out[at : at + size]
+            ties_line = ties_lane[i * width : i * width + size]
+            for c in range(out_line.shape[0]):
+                out_line[c] = grad_each[c] * ties_line[c] / sum_0_each[c]
 
 
 # max:

@@ -181,6 +181,12 @@ def lane_argmin(x):
     return position_of(lane_min(x), x)
 
 
+@register_jitable
+def lane_at(x, place):
+    """The element at a place; 0 where the lane has none."""
+    return x[place] if 0 <= place < x.shape[0] else x.dtype.type(0)
+
+
 def accumulator(x):
     raise NotImplementedError
 
@@ -357,6 +363,8 @@ def scaled_lanes_backward_weight_parallel(grad, input, rstd, rows, n, out):
 #     variance = mean(square(input - center))
 #     rstd = rsqrt(variance + eps)
 #     normal = (input - center) * rstd
+#     flow = sum(grad)
+#     slope = sum(grad * normal)
 #     normal * weight + bias
 #     center
 #     variance
@@ -434,10 +442,94 @@ def normalized_channels_forward_parallel(
         )
 
 
+@kernel
+def normalized_channels_forward_columns(
+    input,
+    weight,
+    bias,
+    eps,
+    n,
+    apart,
+    width,
+    low,
+    high,
+    out_normalized,
+    out_means,
+    out_variances,
+    save_center,
+    save_variance,
+):
+    number = input.dtype.type
+    eps = number(eps)
+    center_held = np.empty(width, input.dtype)
+    variance_held = np.empty(width, input.dtype)
+    rstd_held = np.empty(width, input.dtype)
+    mean_0_held = np.empty(width, input.dtype)
+    mean_1_held = np.empty(width, input.dtype)
+    mean_0_sum_held = np.empty(width)
+    mean_1_sum_held = np.empty(width)
+    groups = (apart + width - 1) // width
+    for unit in range(low, high):
+        column = unit % groups * width
+        size = min(width, apart - column)
+        start = unit // groups * n * apart + column
+        row = unit // groups * apart + column
+        center_each = center_held[:size]
+        variance_each = variance_held[:size]
+        rstd_each = rstd_held[:size]
+        mean_0_each = mean_0_held[:size]
+        mean_1_each = mean_1_held[:size]
+        mean_0_sum_each = mean_0_sum_held[:size]
+        mean_1_sum_each = mean_1_sum_held[:size]
+        weight_each = weight[row : row + size]
+        bias_each = bias[row : row + size]
+        out_means_each = out_means[row : row + size]
+        out_variances_each = out_variances[row : row + size]
+        save_center_each = save_center[row : row + size]
+        save_variance_each = save_variance[row : row + size]
+        mean_0_sum_each[:] = 0
+        for i in range(n):
+            at = start + i * apart
+            input_line = input[at : at + size]
+            for c in range(input_line.shape[0]):
+                mean_0_sum_each[c] += input_line[c]
+        for c in range(mean_0_each.shape[0]):
+            mean_0_each[c] = number(mean_0_sum_each[c] / n)
+        for c in range(center_each.shape[0]):
+            center_each[c] = mean_0_each[c]
+        mean_1_sum_each[:] = 0
+        for i in range(n):
+            at = start + i * apart
+            input_line = input[at : at + size]
+            for c in range(input_line.shape[0]):
+                mean_1_sum_each[c] += square(input_line[c] - center_each[c])
+        for c in range(mean_1_each.shape[0]):
+            mean_1_each[c] = number(mean_1_sum_each[c] / n)
+        for c in range(variance_each.shape[0]):
+            variance_each[c] = mean_1_each[c]
+        for c in range(rstd_each.shape[0]):
+            rstd_each[c] = rsqrt(variance_each[c] + eps)
+        for c in range(out_means_each.shape[0]):
+            out_means_each[c] = center_each[c]
+        for c in range(out_variances_each.shape[0]):
+            out_variances_each[c] = variance_each[c]
+        for c in range(save_center_each.shape[0]):
+            save_center_each[c] = center_each[c]
+        for c in range(save_variance_each.shape[0]):
+            save_variance_each[c] = variance_each[c]
+        for i in range(n):
+            at = start + i * apart
+            input_line = input[at : at + size]
+            out_normalized_line = out_normalized[at : at + size]
+            for c in range(input_line.shape[0]):
+                part0_0 = (input_line[c] - center_each[c]) * rstd_each[c]
+                out_normalized_line[c] = part0_0 * weight_each[c] + bias_each[c]
+
+
 # normalized_channels, gradient of input, weight, bias:
-#     rstd * weight * (grad - mean(grad) - normal * mean(grad * normal))
-#     sum(grad * normal)
-#     sum(grad)
+#     rstd * weight * (grad - (flow + normal * slope) / count)
+#     slope
+#     flow
 @kernel
 def normalized_channels_backward(
     grad, input, weight, center, variance, eps, rows, n, out_input, out_weight, out_bias
@@ -451,24 +543,20 @@ def normalized_channels_backward(
         input_lane = input[start:stop]
         out_input_lane = out_input[start:stop]
         rstd = rsqrt(variance[row] + eps)
-        mean_0_sum = accumulator(number(0))
-        mean_1_sum = accumulator(number(0))
-        sum_2_sum = accumulator(number(0))
-        sum_3_sum = accumulator(number(0))
+        sum_0_sum = accumulator(number(0))
+        sum_1_sum = accumulator(number(0))
         for i in range(grad_lane.shape[0]):
-            mean_0_sum += grad_lane[i]
-            mean_1_sum += grad_lane[i] * ((input_lane[i] - center[row]) * rstd)
-            sum_2_sum += grad_lane[i] * ((input_lane[i] - center[row]) * rstd)
-            sum_3_sum += grad_lane[i]
-        mean_0 = number(mean_0_sum / n)
-        mean_1 = number(mean_1_sum / n)
-        sum_2 = number(sum_2_sum)
-        sum_3 = number(sum_3_sum)
-        out_weight[row] = sum_2
-        out_bias[row] = sum_3
+            sum_0_sum += grad_lane[i]
+            sum_1_sum += grad_lane[i] * ((input_lane[i] - center[row]) * rstd)
+        sum_0 = number(sum_0_sum)
+        sum_1 = number(sum_1_sum)
+        flow = sum_0
+        slope = sum_1
+        out_weight[row] = slope
+        out_bias[row] = flow
         for i in range(out_input_lane.shape[0]):
-            part0_0 = (input_lane[i] - center[row]) * rstd * mean_1
-            out_input_lane[i] = rstd * weight[row] * (grad_lane[i] - mean_0 - part0_0)
+            part0_0 = flow + (input_lane[i] - center[row]) * rstd * slope
+            out_input_lane[i] = rstd * weight[row] * (grad_lane[i] - part0_0 / number(n))
 
 
 @parallel_kernel
@@ -495,8 +583,87 @@ def normalized_channels_backward_parallel(
         )
 
 
+@kernel
+def normalized_channels_backward_columns(
+    grad,
+    input,
+    weight,
+    center,
+    variance,
+    eps,
+    n,
+    apart,
+    width,
+    low,
+    high,
+    out_input,
+    out_weight,
+    out_bias,
+):
+    number = grad.dtype.type
+    eps = number(eps)
+    rstd_held = np.empty(width, grad.dtype)
+    flow_held = np.empty(width, grad.dtype)
+    slope_held = np.empty(width, grad.dtype)
+    sum_0_held = np.empty(width, grad.dtype)
+    sum_1_held = np.empty(width, grad.dtype)
+    sum_0_sum_held = np.empty(width)
+    sum_1_sum_held = np.empty(width)
+    groups = (apart + width - 1) // width
+    for unit in range(low, high):
+        column = unit % groups * width
+        size = min(width, apart - column)
+        start = unit // groups * n * apart + column
+        row = unit // groups * apart + column
+        rstd_each = rstd_held[:size]
+        flow_each = flow_held[:size]
+        slope_each = slope_held[:size]
+        sum_0_each = sum_0_held[:size]
+        sum_1_each = sum_1_held[:size]
+        sum_0_sum_each = sum_0_sum_held[:size]
+        sum_1_sum_each = sum_1_sum_held[:size]
+        weight_each = weight[row : row + size]
+        center_each = center[row : row + size]
+        variance_each = variance[row : row + size]
+        out_weight_each = out_weight[row : row + size]
+        out_bias_each = out_bias[row : row + size]
+        for c in range(rstd_each.shape[0]):
+            rstd_each[c] = rsqrt(variance_each[c] + eps)
+        sum_0_sum_each[:] = 0
+        sum_1_sum_each[:] = 0
+        for i in range(n):
+            at = start + i * apart
+            grad_line = grad[at : at + size]
+            input_line = input[at : at + size]
+            for c in range(grad_line.shape[0]):
+                sum_0_sum_each[c] += grad_line[c]
+                part1_0 = (input_line[c] - center_each[c]) * rstd_each[c]
+                sum_1_sum_each[c] += grad_line[c] * part1_0
+        for c in range(sum_0_each.shape[0]):
+            sum_0_each[c] = number(sum_0_sum_each[c])
+        for c in range(sum_1_each.shape[0]):
+            sum_1_each[c] = number(sum_1_sum_each[c])
+        for c in range(flow_each.shape[0]):
+            flow_each[c] = sum_0_each[c]
+        for c in range(slope_each.shape[0]):
+            slope_each[c] = sum_1_each[c]
+        for c in range(out_weight_each.shape[0]):
+            out_weight_each[c] = slope_each[c]
+        for c in range(out_bias_each.shape[0]):
+            out_bias_each[c] = flow_each[c]
+        for i in range(n):
+            at = start + i * apart
+            grad_line = grad[at : at + size]
+            input_line = input[at : at + size]
+            out_input_line = out_input[at : at + size]
+            for c in range(grad_line.shape[0]):
+                part0_0 = (input_line[c] - center_each[c]) * rstd_each[c]
+                part0_1 = (flow_each[c] + part0_0 * slope_each[c]) / number(n)
+                out_input_line[c] = rstd_each[c] * weight_each[c] * (grad_line[c] - part0_1)
+
+
 # normalized_channels, gradient of input:
-#     rstd * weight * (grad - mean(grad) - normal * mean(grad * normal))
+#     rstd * weight * (grad - (flow + normal * slope) / count)
 @kernel
 def normalized_channels_backward_input(grad, input, weight, center, variance, eps, rows, n, out):
     number = grad.dtype.type
@@ -508,16 +675,18 @@ def normalized_channels_backward_input(grad, input, weight, center, variance, ep
         input_lane = input[start:stop]
         out_lane = out[start:stop]
         rstd = rsqrt(variance[row] + eps)
-        mean_0_sum = accumulator(number(0))
-        mean_1_sum = accumulator(number(0))
+        sum_0_sum = accumulator(number(0))
+        sum_1_sum = accumulator(number(0))
         for i in range(grad_lane.shape[0]):
-            mean_0_sum += grad_lane[i]
-            mean_1_sum += grad_lane[i] * ((input_lane[i] - center[row]) * rstd)
-        mean_0 = number(mean_0_sum / n)
-        mean_1 = number(mean_1_sum / n)
+            sum_0_sum += grad_lane[i]
+            sum_1_sum += grad_lane[i] * ((input_lane[i] - center[row]) * rstd)
+        sum_0 = number(sum_0_sum)
+        sum_1 = number(sum_1_sum)
+        flow = sum_0
+        slope = sum_1
         for i in range(out_lane.shape[0]):
-            part0_0 = (input_lane[i] - center[row]) * rstd * mean_1
-            out_lane[i] = rstd * weight[row] * (grad_lane[i] - mean_0 - part0_0)
+            part0_0 = flow + (input_lane[i] - center[row]) * rstd * slope
+            out_lane[i] = rstd * weight[row] * (grad_lane[i] - part0_0 / number(n))
 
 
 @parallel_kernel
@@ -542,8 +711,68 @@ def normalized_channels_backward_input_parallel(
         )
 
 
+@kernel
+def normalized_channels_backward_input_columns(
+    grad, input, weight, center, variance, eps, n, apart, width, low, high, out
+):
+    number = grad.dtype.type
+    eps = number(eps)
+    rstd_held = np.empty(width, grad.dtype)
+    flow_held = np.empty(width, grad.dtype)
+    slope_held = np.empty(width, grad.dtype)
+    sum_0_held = np.empty(width, grad.dtype)
+    sum_1_held = np.empty(width, grad.dtype)
+    sum_0_sum_held = np.empty(width)
+    sum_1_sum_held = np.empty(width)
+    groups = (apart + width - 1) // width
+    for unit in range(low, high):
+        column = unit % groups * width
+        size = min(width, apart - column)
+        start = unit // groups * n * apart + column
+        row = unit // groups * apart + column
+        rstd_each = rstd_held[:size]
+        flow_each = flow_held[:size]
+        slope_each = slope_held[:size]
+        sum_0_each = sum_0_held[:size]
+        sum_1_each = sum_1_held[:size]
+        sum_0_sum_each = sum_0_sum_held[:size]
+        sum_1_sum_each = sum_1_sum_held[:size]
+        weight_each = weight[row : row + size]
+        center_each = center[row : row + size]
+        variance_each = variance[row : row + size]
+        for c in range(rstd_each.shape[0]):
+            rstd_each[c] = rsqrt(variance_each[c] + eps)
+        sum_0_sum_each[:] = 0
+        sum_1_sum_each[:] = 0
+        for i in range(n):
+            at = start + i * apart
+            grad_line = grad[at : at + size]
+            input_line = input[at : at + size]
+            for c in range(grad_line.shape[0]):
+                sum_0_sum_each[c] += grad_line[c]
+                part1_0 = (input_line[c] - center_each[c]) * rstd_each[c]
+                sum_1_sum_each[c] += grad_line[c] * part1_0
+        for c in range(sum_0_each.shape[0]):
+            sum_0_each[c] = number(sum_0_sum_each[c])
+        for c in range(sum_1_each.shape[0]):
+            sum_1_each[c] = number(sum_1_sum_each[c])
+        for c in range(flow_each.shape[0]):
+            flow_each[c] = sum_0_each[c]
+        for c in range(slope_each.shape[0]):
+            slope_each[c] = sum_1_each[c]
+        for i in range(n):
+            at = start + i * apart
+            grad_line = grad[at : at + size]
+            input_line = input[at : at + size]
+            out_line = out[at : at + size]
+            for c in range(grad_line.shape[0]):
+                part0_0 = (input_line[c] - center_each[c]) * rstd_each[c]
+                part0_1 = (flow_each[c] + part0_0 * slope_each[c]) / number(n)
+                out_line[c] = rstd_each[c] * weight_each[c] * (grad_line[c] - part0_1)
+
+
 # normalized_channels, gradient of weight:
-#     sum(grad * normal)
+#     slope
 @kernel
 def normalized_channels_backward_weight(grad, input, center, variance, eps, rows, n, out):
     number = grad.dtype.type
@@ -558,7 +787,8 @@ def normalized_channels_backward_weight(grad, input, center, variance, eps, rows
         for i in range(grad_lane.shape[0]):
             sum_0_sum += grad_lane[i] * ((input_lane[i] - center[row]) * rstd)
         sum_0 = number(sum_0_sum)
-        out[row] = sum_0
+        slope = sum_0
+        out[row] = slope
 
 
 @parallel_kernel
@@ -580,8 +810,49 @@ def normalized_channels_backward_weight_parallel(grad, input, center, variance, 
         )
 
 
+@kernel
+def normalized_channels_backward_weight_columns(
+    grad, input, center, variance, eps, n, apart, width, low, high, out
+):
+    number = grad.dtype.type
+    eps = number(eps)
+    rstd_held = np.empty(width, grad.dtype)
+    slope_held = np.empty(width, grad.dtype)
+    sum_0_held = np.empty(width, grad.dtype)
+    sum_0_sum_held = np.empty(width)
+    groups = (apart + width - 1) // width
+    for unit in range(low, high):
+        column = unit % groups * width
+        size = min(width, apart - column)
+        start = unit // groups * n * apart + column
+        row = unit // groups * apart + column
+        rstd_each = rstd_held[:size]
+        slope_each = slope_held[:size]
+        sum_0_each = sum_0_held[:size]
+        sum_0_sum_each = sum_0_sum_held[:size]
+        center_each = center[row : row + size]
+        variance_each = variance[row : row + size]
+        out_each = out[row : row + size]
+        for c in range(rstd_each.shape[0]):
+            rstd_each[c] = rsqrt(variance_each[c] + eps)
+        sum_0_sum_each[:] = 0
+        for i in range(n):
+            at = start + i * apart
+            grad_line = grad[at : at + size]
+            input_line = input[at : at + size]
+            for c in range(grad_line.shape[0]):
+                part0_0 = (input_line[c] - center_each[c]) * rstd_each[c]
+                sum_0_sum_each[c] += grad_line[c] * part0_0
+        for c in range(sum_0_each.shape[0]):
+            sum_0_each[c] = number(sum_0_sum_each[c])
+        for c in range(slope_each.shape[0]):
+            slope_each[c] = sum_0_each[c]
+        for c in range(out_each.shape[0]):
+            out_each[c] = slope_each[c]
+
+
 # normalized_channels, gradient of bias:
-#     sum(grad)
+#     flow
 @kernel
 def normalized_channels_backward_bias(grad, rows, n, out):
     number = grad.dtype.type
@@ -593,7 +864,8 @@ def normalized_channels_backward_bias(grad, rows, n, out):
         for i in range(grad_lane.shape[0]):
             sum_0_sum += grad_lane[i]
         sum_0 = number(sum_0_sum)
-        out[row] = sum_0
+        flow = sum_0
+        out[row] = flow
 
 
 @parallel_kernel
@@ -604,3 +876,33 @@ def normalized_channels_backward_bias_parallel(grad, rows, n, out):
         low = part * block
         high = low + block if low + block < rows else rows
         normalized_channels_backward_bias(grad[low * n : high * n], high - low, n, out[low:high])
+
+
+@kernel
+def normalized_channels_backward_bias_columns(grad, n, apart, width, low, high, out):
+    number = grad.dtype.type
+    flow_held = np.empty(width, grad.dtype)
+    sum_0_held = np.empty(width, grad.dtype)
+    sum_0_sum_held = np.empty(width)
+    groups = (apart + width - 1) // width
+    for unit in range(low, high):
+        column = unit % groups * width
+        size = min(width, apart - column)
+        start = unit // groups * n * apart + column
+        row = unit // groups * apart + column
+        flow_each = flow_held[:size]
+        sum_0_each = sum_0_held[:size]
+        sum_0_sum_each = sum_0_sum_held[:size]
+        out_each = out[row : row + size]
+        sum_0_sum_each[:] = 0
+        for i in range(n):
+            at = start + i * apart
+            grad_line = grad[at : at + size]
+            for c in range(grad_line.shape[0]):
+                sum_0_sum_each[c] += grad_line[c]
+        for c in range(sum_0_each.shape[0]):
+            sum_0_each[c] = number(sum_0_sum_each[c])
+        for c in range(flow_each.shape[0]):
+            flow_each[c] = sum_0_each[c]
+        for c in range(out_each.shape[0]):
+            out_each[c] = flow_each[c]

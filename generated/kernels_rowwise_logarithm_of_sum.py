@@ -423,6 +423,12 @@ def lane_argmin(x):
     return position_of(lane_min(x), x)
 
 
+@register_jitable
+def lane_at(x, place):
+    """The element at a place; 0 where the lane has none."""
+    return x[place] if 0 <= place < x.shape[0] else x.dtype.type(0)
+
+
 def accumulator(x):
     raise NotImplementedError
 
@@ -466,6 +472,48 @@ def logsumexp_forward_parallel(self, rows, n, out):
         logsumexp_forward(self[low * n : high * n], high - low, n, out[low:high])
 
 
+@kernel
+def logsumexp_forward_columns(self, n, apart, width, low, high, out):
+    number = self.dtype.type
+    largest_held = np.empty(width, self.dtype)
+    shift_held = np.empty(width, self.dtype)
+    max_0_held = np.empty(width, self.dtype)
+    sum_1_held = np.empty(width, self.dtype)
+    sum_1_sum_held = np.empty(width)
+    groups = (apart + width - 1) // width
+    for unit in range(low, high):
+        column = unit % groups * width
+        size = min(width, apart - column)
+        start = unit // groups * n * apart + column
+        row = unit // groups * apart + column
+        largest_each = largest_held[:size]
+        shift_each = shift_held[:size]
+        max_0_each = max_0_held[:size]
+        sum_1_each = sum_1_held[:size]
+        sum_1_sum_each = sum_1_sum_held[:size]
+        out_each = out[row : row + size]
+        max_0_each[:] = -np.inf
+        for i in range(n):
+            at = start + i * apart
+            self_line = self[at : at + size]
+            for c in range(self_line.shape[0]):
+                max_0_each[c] = larger(max_0_each[c], self_line[c])
+        for c in range(largest_each.shape[0]):
+            largest_each[c] = max_0_each[c]
+        for c in range(shift_each.shape[0]):
+            shift_each[c] = where(isfinite(largest_each[c]), largest_each[c], number(0))
+        sum_1_sum_each[:] = 0
+        for i in range(n):
+            at = start + i * apart
+            self_line = self[at : at + size]
+            for c in range(self_line.shape[0]):
+                sum_1_sum_each[c] += exp(self_line[c] - shift_each[c])
+        for c in range(sum_1_each.shape[0]):
+            sum_1_each[c] = number(sum_1_sum_each[c])
+        for c in range(out_each.shape[0]):
+            out_each[c] = shift_each[c] + log(sum_1_each[c])
+
+
 # logsumexp, gradient of self:
 #     grad * exp(self - result)
 @kernel
@@ -494,3 +542,21 @@ def logsumexp_backward_parallel(self, grad, result, rows, n, out):
             n,
             out[low * n : high * n],
         )
+
+
+@kernel
+def logsumexp_backward_columns(self, grad, result, n, apart, width, low, high, out):
+    groups = (apart + width - 1) // width
+    for unit in range(low, high):
+        column = unit % groups * width
+        size = min(width, apart - column)
+        start = unit // groups * n * apart + column
+        row = unit // groups * apart + column
+        grad_each = grad[row : row + size]
+        result_each = result[row : row + size]
+        for i in range(n):
+            at = start + i * apart
+            self_line = self[at : at + size]
+            out_line = out[at : at + size]
+            for c in range(self_line.shape[0]):
+                out_line[c] = grad_each[c] * exp(self_line[c] - result_each[c])

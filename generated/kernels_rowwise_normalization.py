@@ -446,6 +446,12 @@ def lane_argmin(x):
     return position_of(lane_min(x), x)
 
 
+@register_jitable
+def lane_at(x, place):
+    """The element at a place; 0 where the lane has none."""
+    return x[place] if 0 <= place < x.shape[0] else x.dtype.type(0)
+
+
 def accumulator(x):
     raise NotImplementedError
 
@@ -493,6 +499,52 @@ def softmax_forward_parallel(self, rows, n, out):
         softmax_forward(self[low * n : high * n], high - low, n, out[low * n : high * n])
 
 
+@kernel
+def softmax_forward_columns(self, n, apart, width, low, high, out):
+    number = self.dtype.type
+    weight_lane = np.empty(n * width, self.dtype)
+    shift_held = np.empty(width, self.dtype)
+    max_0_held = np.empty(width, self.dtype)
+    sum_1_held = np.empty(width, self.dtype)
+    sum_1_sum_held = np.empty(width)
+    groups = (apart + width - 1) // width
+    for unit in range(low, high):
+        column = unit % groups * width
+        size = min(width, apart - column)
+        start = unit // groups * n * apart + column
+        shift_each = shift_held[:size]
+        max_0_each = max_0_held[:size]
+        sum_1_each = sum_1_held[:size]
+        sum_1_sum_each = sum_1_sum_held[:size]
+        max_0_each[:] = -np.inf
+        for i in range(n):
+            at = start + i * apart
+            self_line = self[at : at + size]
+            for c in range(self_line.shape[0]):
+                max_0_each[c] = larger(max_0_each[c], self_line[c])
+        for c in range(shift_each.shape[0]):
+            shift_each[c] = max_0_each[c]
+        for i in range(n):
+            at = start + i * apart
+            self_line = self[at : at + size]
+            weight_line = weight_lane[i * width : i * width + size]
+            for c in range(self_line.shape[0]):
+                weight_line[c] = exp(self_line[c] - shift_each[c])
+        sum_1_sum_each[:] = 0
+        for i in range(n):
+            weight_line = weight_lane[i * width : i * width + size]
+            for c in range(weight_line.shape[0]):
+                sum_1_sum_each[c] += weight_line[c]
+        for c in range(sum_1_each.shape[0]):
+            sum_1_each[c] = number(sum_1_sum_each[c])
+        for i in range(n):
+            at = start + i * apart
+            out_line = out[at : at + size]
+            weight_line = weight_lane[i * width : i * width + size]
+            for c in range(out_line.shape[0]):
+                out_line[c] = weight_line[c] / sum_1_each[c]
+
+
 # softmax, gradient of self:
 #     result * (grad - sum(grad * result))
 @kernel
@@ -528,6 +580,36 @@ def softmax_backward_parallel(grad, result, rows, n, out):
         )
 
 
+@kernel
+def softmax_backward_columns(grad, result, n, apart, width, low, high, out):
+    number = grad.dtype.type
+    sum_0_held = np.empty(width, grad.dtype)
+    sum_0_sum_held = np.empty(width)
+    groups = (apart + width - 1) // width
+    for unit in range(low, high):
+        column = unit % groups * width
+        size = min(width, apart - column)
+        start = unit // groups * n * apart + column
+        sum_0_each = sum_0_held[:size]
+        sum_0_sum_each = sum_0_sum_held[:size]
+        sum_0_sum_each[:] = 0
+        for i in range(n):
+            at = start + i * apart
+            grad_line = grad[at : at + size]
+            result_line = result[at : at + size]
+            for c in range(grad_line.shape[0]):
+                sum_0_sum_each[c] += grad_line[c] * result_line[c]
+        for c in range(sum_0_each.shape[0]):
+            sum_0_each[c] = number(sum_0_sum_each[c])
+        for i in range(n):
+            at = start + i * apart
+            grad_line = grad[at : at + size]
+            result_line = result[at : at + size]
+            out_line = out[at : at + size]
+            for c in range(grad_line.shape[0]):
+                out_line[c] = result_line[c] * (grad_line[c] - sum_0_each[c])
+
+
 # log_softmax:
 #     shift = max(self)
 #     lse = shift + log(sum(exp(self - shift)))
@@ -559,6 +641,50 @@ def log_softmax_forward_parallel(self, rows, n, out):
         low = part * block
         high = low + block if low + block < rows else rows
         log_softmax_forward(self[low * n : high * n], high - low, n, out[low * n : high * n])
+
+
+@kernel
+def log_softmax_forward_columns(self, n, apart, width, low, high, out):
+    number = self.dtype.type
+    shift_held = np.empty(width, self.dtype)
+    lse_held = np.empty(width, self.dtype)
+    max_0_held = np.empty(width, self.dtype)
+    sum_1_held = np.empty(width, self.dtype)
+    sum_1_sum_held = np.empty(width)
+    groups = (apart + width - 1) // width
+    for unit in range(low, high):
+        column = unit % groups * width
+        size = min(width, apart - column)
+        start = unit // groups * n * apart + column
+        shift_each = shift_held[:size]
+        lse_each = lse_held[:size]
+        max_0_each = max_0_held[:size]
+        sum_1_each = sum_1_held[:size]
+        sum_1_sum_each = sum_1_sum_held[:size]
+        max_0_each[:] = -np.inf
+        for i in range(n):
+            at = start + i * apart
+            self_line = self[at : at + size]
+            for c in range(self_line.shape[0]):
+                max_0_each[c] = larger(max_0_each[c], self_line[c])
+        for c in range(shift_each.shape[0]):
+            shift_each[c] = max_0_each[c]
+        sum_1_sum_each[:] = 0
+        for i in range(n):
+            at = start + i * apart
+            self_line = self[at : at + size]
+            for c in range(self_line.shape[0]):
+                sum_1_sum_each[c] += exp(self_line[c] - shift_each[c])
+        for c in range(sum_1_each.shape[0]):
+            sum_1_each[c] = number(sum_1_sum_each[c])
+        for c in range(lse_each.shape[0]):
+            lse_each[c] = shift_each[c] + log(sum_1_each[c])
+        for i in range(n):
+            at = start + i * apart
+            self_line = self[at : at + size]
+            out_line = out[at : at + size]
+            for c in range(self_line.shape[0]):
+                out_line[c] = self_line[c] - lse_each[c]
 
 
 # log_softmax, gradient of self:
@@ -594,6 +720,35 @@ def log_softmax_backward_parallel(grad, result, rows, n, out):
             n,
             out[low * n : high * n],
         )
+
+
+@kernel
+def log_softmax_backward_columns(grad, result, n, apart, width, low, high, out):
+    number = grad.dtype.type
+    sum_0_held = np.empty(width, grad.dtype)
+    sum_0_sum_held = np.empty(width)
+    groups = (apart + width - 1) // width
+    for unit in range(low, high):
+        column = unit % groups * width
+        size = min(width, apart - column)
+        start = unit // groups * n * apart + column
+        sum_0_each = sum_0_held[:size]
+        sum_0_sum_each = sum_0_sum_held[:size]
+        sum_0_sum_each[:] = 0
+        for i in range(n):
+            at = start + i * apart
+            grad_line = grad[at : at + size]
+            for c in range(grad_line.shape[0]):
+                sum_0_sum_each[c] += grad_line[c]
+        for c in range(sum_0_each.shape[0]):
+            sum_0_each[c] = number(sum_0_sum_each[c])
+        for i in range(n):
+            at = start + i * apart
+            grad_line = grad[at : at + size]
+            result_line = result[at : at + size]
+            out_line = out[at : at + size]
+            for c in range(grad_line.shape[0]):
+                out_line[c] = grad_line[c] - exp(result_line[c]) * sum_0_each[c]
 
 
 # layer_norm:

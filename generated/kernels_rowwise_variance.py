@@ -188,6 +188,12 @@ def lane_argmin(x):
     return position_of(lane_min(x), x)
 
 
+@register_jitable
+def lane_at(x, place):
+    """The element at a place; 0 where the lane has none."""
+    return x[place] if 0 <= place < x.shape[0] else x.dtype.type(0)
+
+
 def accumulator(x):
     raise NotImplementedError
 
@@ -206,7 +212,7 @@ def accumulator_overload(x):
 #     freedom = maximum(count - correction, 0)
 #     sum(square(self - center)) / freedom
 @kernel
-def var_forward(self, correction, rows, n, out, save_near, save_center):
+def var_forward(self, correction, rows, n, out, save_center):
     number = self.dtype.type
     correction = number(correction)
     for row in range(rows):
@@ -229,12 +235,11 @@ def var_forward(self, correction, rows, n, out, save_near, save_center):
             sum_2_sum += square(self_lane[i] - center)
         sum_2 = number(sum_2_sum)
         out[row] = sum_2 / freedom
-        save_near[row] = near
         save_center[row] = center
 
 
 @parallel_kernel
-def var_forward_parallel(self, correction, rows, n, out, save_near, save_center):
+def var_forward_parallel(self, correction, rows, n, out, save_center):
     block = CHUNK // n if 0 < n < CHUNK else 1
     parts = (rows + block - 1) // block
     for part in prange(parts):
@@ -246,9 +251,74 @@ def var_forward_parallel(self, correction, rows, n, out, save_near, save_center)
             high - low,
             n,
             out[low:high],
-            save_near[low:high],
             save_center[low:high],
         )
+
+
+@kernel
+def var_forward_columns(self, correction, n, apart, width, low, high, out, save_center):
+    number = self.dtype.type
+    correction = number(correction)
+    near_held = np.empty(width, self.dtype)
+    center_held = np.empty(width, self.dtype)
+    freedom_held = np.empty(width, self.dtype)
+    mean_0_held = np.empty(width, self.dtype)
+    mean_1_held = np.empty(width, self.dtype)
+    sum_2_held = np.empty(width, self.dtype)
+    mean_0_sum_held = np.empty(width)
+    mean_1_sum_held = np.empty(width)
+    sum_2_sum_held = np.empty(width)
+    groups = (apart + width - 1) // width
+    for unit in range(low, high):
+        column = unit % groups * width
+        size = min(width, apart - column)
+        start = unit // groups * n * apart + column
+        row = unit // groups * apart + column
+        near_each = near_held[:size]
+        center_each = center_held[:size]
+        freedom_each = freedom_held[:size]
+        mean_0_each = mean_0_held[:size]
+        mean_1_each = mean_1_held[:size]
+        sum_2_each = sum_2_held[:size]
+        mean_0_sum_each = mean_0_sum_held[:size]
+        mean_1_sum_each = mean_1_sum_held[:size]
+        sum_2_sum_each = sum_2_sum_held[:size]
+        out_each = out[row : row + size]
+        save_center_each = save_center[row : row + size]
+        for c in range(freedom_each.shape[0]):
+            freedom_each[c] = maximum(number(n) - correction, number(0))
+        mean_0_sum_each[:] = 0
+        for i in range(n):
+            at = start + i * apart
+            self_line = self[at : at + size]
+            for c in range(self_line.shape[0]):
+                mean_0_sum_each[c] += self_line[c]
+        for c in range(mean_0_each.shape[0]):
+            mean_0_each[c] = number(mean_0_sum_each[c] / n)
+        for c in range(near_each.shape[0]):
+            near_each[c] = mean_0_each[c]
+        mean_1_sum_each[:] = 0
+        for i in range(n):
+            at = start + i * apart
+            self_line = self[at : at + size]
+            for c in range(self_line.shape[0]):
+                mean_1_sum_each[c] += self_line[c] - near_each[c]
+        for c in range(mean_1_each.shape[0]):
+            mean_1_each[c] = number(mean_1_sum_each[c] / n)
+        for c in range(center_each.shape[0]):
+            center_each[c] = near_each[c] + mean_1_each[c]
+        sum_2_sum_each[:] = 0
+        for i in range(n):
+            at = start + i * apart
+            self_line = self[at : at + size]
+            for c in range(self_line.shape[0]):
+                sum_2_sum_each[c] += square(self_line[c] - center_each[c])
+        for c in range(sum_2_each.shape[0]):
+            sum_2_each[c] = number(sum_2_sum_each[c])
+        for c in range(out_each.shape[0]):
+            out_each[c] = sum_2_each[c] / freedom_each[c]
+        for c in range(save_center_each.shape[0]):
+            save_center_each[c] = center_each[c]
 
 
 # var, gradient of self:
@@ -286,6 +356,31 @@ def var_backward_parallel(self, grad, center, correction, rows, n, out):
         )
 
 
+@kernel
+def var_backward_columns(self, grad, center, correction, n, apart, width, low, high, out):
+    number = self.dtype.type
+    correction = number(correction)
+    freedom_held = np.empty(width, self.dtype)
+    groups = (apart + width - 1) // width
+    for unit in range(low, high):
+        column = unit % groups * width
+        size = min(width, apart - column)
+        start = unit // groups * n * apart + column
+        row = unit // groups * apart + column
+        freedom_each = freedom_held[:size]
+        grad_each = grad[row : row + size]
+        center_each = center[row : row + size]
+        for c in range(freedom_each.shape[0]):
+            freedom_each[c] = maximum(number(n) - correction, number(0))
+        for i in range(n):
+            at = start + i * apart
+            self_line = self[at : at + size]
+            out_line = out[at : at + size]
+            for c in range(self_line.shape[0]):
+                part0_0 = number(2) * grad_each[c] * (self_line[c] - center_each[c])
+                out_line[c] = part0_0 / freedom_each[c]
+
+
 # std:
 #     near = mean(self)
 #     center = near + mean(self - near)
@@ -294,7 +389,7 @@ def var_backward_parallel(self, grad, center, correction, rows, n, out):
 #     slope = where(result == 0, 0, (self - center) / (divisor * freedom))
 #     sqrt(sum(square(self - center)) / freedom)
 @kernel
-def std_forward(self, correction, rows, n, out, save_near, save_center):
+def std_forward(self, correction, rows, n, out, save_center):
     number = self.dtype.type
     correction = number(correction)
     for row in range(rows):
@@ -317,12 +412,11 @@ def std_forward(self, correction, rows, n, out, save_near, save_center):
             sum_2_sum += square(self_lane[i] - center)
         sum_2 = number(sum_2_sum)
         out[row] = sqrt(sum_2 / freedom)
-        save_near[row] = near
         save_center[row] = center
 
 
 @parallel_kernel
-def std_forward_parallel(self, correction, rows, n, out, save_near, save_center):
+def std_forward_parallel(self, correction, rows, n, out, save_center):
     block = CHUNK // n if 0 < n < CHUNK else 1
     parts = (rows + block - 1) // block
     for part in prange(parts):
@@ -334,9 +428,74 @@ def std_forward_parallel(self, correction, rows, n, out, save_near, save_center)
             high - low,
             n,
             out[low:high],
-            save_near[low:high],
             save_center[low:high],
         )
+
+
+@kernel
+def std_forward_columns(self, correction, n, apart, width, low, high, out, save_center):
+    number = self.dtype.type
+    correction = number(correction)
+    near_held = np.empty(width, self.dtype)
+    center_held = np.empty(width, self.dtype)
+    freedom_held = np.empty(width, self.dtype)
+    mean_0_held = np.empty(width, self.dtype)
+    mean_1_held = np.empty(width, self.dtype)
+    sum_2_held = np.empty(width, self.dtype)
+    mean_0_sum_held = np.empty(width)
+    mean_1_sum_held = np.empty(width)
+    sum_2_sum_held = np.empty(width)
+    groups = (apart + width - 1) // width
+    for unit in range(low, high):
+        column = unit % groups * width
+        size = min(width, apart - column)
+        start = unit // groups * n * apart + column
+        row = unit // groups * apart + column
+        near_each = near_held[:size]
+        center_each = center_held[:size]
+        freedom_each = freedom_held[:size]
+        mean_0_each = mean_0_held[:size]
+        mean_1_each = mean_1_held[:size]
+        sum_2_each = sum_2_held[:size]
+        mean_0_sum_each = mean_0_sum_held[:size]
+        mean_1_sum_each = mean_1_sum_held[:size]
+        sum_2_sum_each = sum_2_sum_held[:size]
+        out_each = out[row : row + size]
+        save_center_each = save_center[row : row + size]
+        for c in range(freedom_each.shape[0]):
+            freedom_each[c] = maximum(number(n) - correction, number(0))
+        mean_0_sum_each[:] = 0
+        for i in range(n):
+            at = start + i * apart
+            self_line = self[at : at + size]
+            for c in range(self_line.shape[0]):
+                mean_0_sum_each[c] += self_line[c]
+        for c in range(mean_0_each.shape[0]):
+            mean_0_each[c] = number(mean_0_sum_each[c] / n)
+        for c in range(near_each.shape[0]):
+            near_each[c] = mean_0_each[c]
+        mean_1_sum_each[:] = 0
+        for i in range(n):
+            at = start + i * apart
+            self_line = self[at : at + size]
+            for c in range(self_line.shape[0]):
+                mean_1_sum_each[c] += self_line[c] - near_each[c]
+        for c in range(mean_1_each.shape[0]):
+            mean_1_each[c] = number(mean_1_sum_each[c] / n)
+        for c in range(center_each.shape[0]):
+            center_each[c] = near_each[c] + mean_1_each[c]
+        sum_2_sum_each[:] = 0
+        for i in range(n):
+            at = start + i * apart
+            self_line = self[at : at + size]
+            for c in range(self_line.shape[0]):
+                sum_2_sum_each[c] += square(self_line[c] - center_each[c])
+        for c in range(sum_2_each.shape[0]):
+            sum_2_each[c] = number(sum_2_sum_each[c])
+        for c in range(out_each.shape[0]):
+            out_each[c] = sqrt(sum_2_each[c] / freedom_each[c])
+        for c in range(save_center_each.shape[0]):
+            save_center_each[c] = center_each[c]
 
 
 # std, gradient of self:
@@ -375,3 +534,36 @@ def std_backward_parallel(self, grad, result, center, correction, rows, n, out):
             n,
             out[low * n : high * n],
         )
+
+
+@kernel
+def std_backward_columns(self, grad, result, center, correction, n, apart, width, low, high, out):
+    number = self.dtype.type
+    correction = number(correction)
+    freedom_held = np.empty(width, self.dtype)
+    divisor_held = np.empty(width, self.dtype)
+    groups = (apart + width - 1) // width
+    for unit in range(low, high):
+        column = unit % groups * width
+        size = min(width, apart - column)
+        start = unit // groups * n * apart + column
+        row = unit // groups * apart + column
+        freedom_each = freedom_held[:size]
+        divisor_each = divisor_held[:size]
+        grad_each = grad[row : row + size]
+        result_each = result[row : row + size]
+        center_each = center[row : row + size]
+        for c in range(freedom_each.shape[0]):
+            freedom_each[c] = maximum(number(n) - correction, number(0))
+        for c in range(divisor_each.shape[0]):
+            part0_0 = result_each[c] == number(0)
+            divisor_each[c] = where(part0_0, number(1), result_each[c])
+        for i in range(n):
+            at = start + i * apart
+            self_line = self[at : at + size]
+            out_line = out[at : at + size]
+            for c in range(self_line.shape[0]):
+                part0_0 = divisor_each[c] * freedom_each[c]
+                part0_1 = (self_line[c] - center_each[c]) / part0_0
+                part0_2 = where(result_each[c] == number(0), number(0), part0_1)
+                out_line[c] = grad_each[c] * part0_2

@@ -84,7 +84,7 @@ OPERATORS = [
         ),
         outputs=(("result", False),),
         gradients={
-            "self": "outer(grad, vec)",
+            "self": "unsqueeze(grad, 1) * unsqueeze(vec, 0)",
             "vec": "mv(t(self), grad)",
         },
         jvp={

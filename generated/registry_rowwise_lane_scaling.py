@@ -59,9 +59,9 @@ OPERATORS = [
             ("variances", False),
         ),
         gradients={
-            "input": "rstd * weight * (grad - mean(grad) - normal * mean(grad * normal))",
-            "weight": "sum(grad * normal)",
-            "bias": "sum(grad)",
+            "input": "rstd * weight * (grad - (flow + normal * slope) / count)",
+            "weight": "slope",
+            "bias": "flow",
         },
         jvp={},
         differentiable=("input", "weight", "bias"),

@@ -54,7 +54,7 @@ def accumulate_array(leaf, gradient, owned):
         except AttributeError:
             present = None
         if present is None:
-            if not owned or gradient.base is not None:
+            if not owned or not _sole_array(gradient.base):
                 gradient = gradient.copy()
             leaf._grad = from_flat(gradient, leaf.shape, leaf.dtype)
         else:

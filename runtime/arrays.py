@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import importlib
-import weakref
 
 import numpy as np
 
 from . import dtypes, views
+from .blocks import summed
 from .dispatch import dispatch
-from .geometry import Size
+from .geometry import Size, contiguous_strides
 from .graph import Nowhere
 from .modes import modes
-from .operator import Operator, as_tensor
+from .operator import Direct, Operator, as_tensor
 from .operator import public_name as _public
-from .operator_nodes import TensorNode, tie
+from .operator_nodes import TensorNode, fit, tie
+from .quiet import ERRORS, attempt, quietly
+from .seeing import GeometryNode, found, register
 from .tensor import Tensor, from_array, view_of
 from .view_marks import INFERENCE, MANY, NO_GRAD
 
 new = object.__new__
+ndarray = np.ndarray
 
 
 def array_function(path):
@@ -43,6 +46,7 @@ def hand_written(name):
 
 
 KNOWN = 1024
+SMALL = 4096  # elements of a gradient that are rather copied than shown as a strided tensor
 
 
 class ArrayOperator(Operator):
@@ -50,26 +54,25 @@ class ArrayOperator(Operator):
 
     def __init__(self, *, call, **common):
         super().__init__(**common)
-        self.function = call
-        self.known = set()  # shapes and dtypes that were found right as they are
+        self.function = self.on_arrays = call
+        self.known = {}  # shapes and dtypes that were found right as they are -> their Direct
 
     def call(self, *args):
         """Call the function on arrays, wrap what it returns and record the node."""
-        key = None if self.many else self._key(args)
+        key = self._key(args)
         if key not in self.known:
             promoted = self._promoted(args)
             if self.shapes:
                 self.check_shapes(promoted)
-            if key is not None and all(a is b for a, b in zip(args, promoted, strict=True)):
+            if key is not None and self._unchanged(args, promoted):
                 if len(self.known) >= KNOWN:
                     self.known.clear()
-                self.known.add(key)
+                self.known[key] = self._direct(args)
             args = promoted
         plain = [self._plain(name, value) for name, value in zip(self.arguments, args, strict=True)]
         try:
-            with np.errstate(all="ignore"):
-                returned = self.function(*plain)
-        except (ValueError, TypeError, IndexError, np.linalg.LinAlgError) as error:
+            returned = quietly(self.function, *plain)
+        except ERRORS as error:
             raise _explained(self, args, error) from error
         several = self.result_type is not None
         results = [from_array(value) for value in (returned if several else (returned,))]
@@ -77,19 +80,72 @@ class ArrayOperator(Operator):
             self.record(args, results)
         return self.result_type(results) if several else results[0]
 
+    def _unchanged(self, args, promoted):
+        """Whether no tensor had to be converted."""
+        pairs = [*zip(args, promoted, strict=True)]
+        if self.many:
+            pairs[0:1] = zip(*pairs[0], strict=True)
+        return all(a is b for a, b in pairs)
+
+    def joined(self, tensors, *rest):
+        """The call for a list of plain tensors that fitted before, recorded; None for others."""
+        shapes, recorded = [], False
+        for t in tensors:
+            if type(t) is not Tensor:
+                return None
+            shapes.append(t.shape)
+            shapes.append(t.dtype)
+            recorded = recorded or t._requires_grad
+        general = self.known.get(tuple(shapes))
+        if general is None or not general.direct:
+            return None
+        out = attempt(self.function, [t._nd() for t in tensors], *rest)
+        if out is None:
+            return None
+        result = wrapped(out)
+        if recorded and modes.grad and self.node is not None:
+            self.record((tensors, *rest), (result,))
+        return result
+
+    def record(self, args, results, rows=None, details=None):
+        """Make the node of a call; as straight-line calls make it, where it is one of those."""
+        node = super().record(args, results, rows, details)
+        general = None
+        if issubclass(self.node, ArrayNode) and not (modes.active or modes.openings):
+            general = self.known.get(self._key(args))
+        if general is not None:
+            node.general = general
+            node.saved = tuple([v._nd() if isinstance(v, Tensor) else v for v in node.saved])
+        return node
+
     def _key(self, args):
         """What decides whether tensors are converted and fit each other; None if not that alone."""
-        key = [dtypes.default.dtype]
+        key = []
         for position in self.tensor_positions:
             value = args[position]
-            if isinstance(value, Tensor):
+            if self.many:
+                if len(self.tensors) > 1 or not isinstance(value, list | tuple):
+                    return None
+                if not all(isinstance(t, Tensor) for t in value):
+                    return None
+                for t in value:
+                    key += (t.shape, t.dtype)
+            elif isinstance(value, Tensor):
                 key.append(value.shape)
                 key.append(value.dtype)
             elif value is None:
-                key.append(None)
+                key += (None, None)
             else:
                 return None
         return tuple(key)
+
+    def _direct(self, args):
+        """What the nodes of all calls on such tensors have in common."""
+        values = args[0] if self.many else [args[p] for p in self.differentiable_positions]
+        return Direct(
+            [None if value is None else value.shape for value in values],
+            [None if value is None else value.dtype for value in values],
+        )
 
     def _promoted(self, args):
         """Tensor arguments in one dtype where the entry asks for promotion."""
@@ -186,16 +242,91 @@ def _explained(op, args, error):
     return kind(f"{op.name}: {' and '.join(given)}; {error}")
 
 
+def wrapped(array):
+    """A tensor without graph over what an array function returned."""
+    if type(array) is not ndarray or not array.flags.carray:
+        return from_array(array)
+    result = new(Tensor)
+    result._data = result._flat = array.ravel()
+    result._counter = [0]
+    result.shape = shape = Size(array.shape)
+    result._strides = contiguous_strides(shape)
+    result._offset = result._output_nr = 0
+    result.dtype = dtypes.from_numpy_dtype(array.dtype)
+    result._requires_grad = False
+    result._grad_fn = None
+    return result
+
+
+class ArrayNode(TensorNode):
+    """A node whose gradient formulas can be computed on arrays."""
+
+    __slots__ = ()
+
+    def apply(self, grad):
+        if not self.general.direct:
+            return self.by_formulas(grad)
+        return quietly(self.on_arrays, grad)
+
+
+def fitted(array, general, index):
+    """A gradient on its way to input `index`: flat, of its dtype, summed where it was broadcast."""
+    if type(array) is not ndarray:
+        array = np.asarray(array)
+    shape, kind = general.input_shapes[index], general.input_dtypes[index].numpy
+    if array.shape != shape:
+        total = summed(array, shape) if array.dtype is kind else None
+        if total is not None:
+            return total
+        total = fit(from_array(array), shape, general.input_dtypes[index])
+        return total if total._flat is None else total._flat
+    if array.dtype is not kind:
+        array = array.astype(kind, copy=False)
+    if array.flags.c_contiguous or array.size <= SMALL:
+        return array.ravel()
+    return from_array(array)
+
+
+def fitted_list(arrays, general, edges):
+    """Gradients on their ways to the tensors of a list, None where none is needed."""
+    gradients = [
+        None if edges[2 * i] is None else fitted(array, general, i)
+        for i, array in enumerate(arrays)
+    ]
+    return tuple(gradients) if len(gradients) > 1 else gradients[0]
+
+
 class View(Operator):
     """A view: new geometry over the same storage."""
 
     def __init__(self, *, geometry, auto=False, **common):
         super().__init__(**common)
         self.geometry = getattr(views, geometry)
+        self.on_arrays = getattr(self.geometry, "on_arrays", self._on_arrays)
         self.auto = auto
+        self.plans = {}  # geometry and arguments -> their Seen; None where they came once only
+        self.places = {}  # shape and arguments -> where the views lie of a dense array
         if self.listed:
             kind = self.node.__name__
             self.node_of_several = type(kind, (self.node,), {"__slots__": ("n_outputs",)})
+
+    def recipe(self, shape, args):
+        """What the node of a view keeps whose gradient is inferred."""
+        return Recipe(self, shape, args, 0)
+
+    def _remember(self, base, args):
+        """Let calls like this one go straight when they come again."""
+        key = (base.shape, base._strides, base.dtype, *args)
+        try:
+            again = key in self.plans
+        except TypeError:  # a list, which the straight lines do not take
+            return
+        if again and self.plans[key] is not None:
+            return
+        if len(self.plans) >= KNOWN:
+            self.plans.clear()
+        # a loop over all indices shall not work out a plan for each
+        self.plans[key] = found(self, base, args) if again else None
 
     def call(self, *args):
         """Make the view (or the views) and record the node."""
@@ -209,6 +340,8 @@ class View(Operator):
         results = [view_of(base, Size(shape), *rest) for shape, *rest in pieces]
         for result in results:
             register(base._counter, result)
+        if not self.listed and not getattr(self.geometry, "warns", False):
+            self._remember(base, args[1:])
         if self.listed or not modes.grad:
             self._mark(results, base)
         if base._requires_grad and modes.grad and self.node is not None and results:
@@ -219,6 +352,29 @@ class View(Operator):
             else:
                 self._tie_several(results, base, Recipe(self, base.shape, args[1:], None))
         return tuple(results) if self.listed else results[0]
+
+    def _on_arrays(self, array, *args):
+        """The same view of an array, or the same views."""
+        if not array.flags.c_contiguous or not array.flags.writeable:
+            array = array.copy()
+        arguments = tuple([tuple(a) if type(a) is list else a for a in args])
+        key = array.shape, array.dtype, arguments
+        places = self.places.get(key)
+        if places is None:
+            shape = Size(array.shape)
+            made = self.geometry(shape, contiguous_strides(shape), 0, *args)
+            size = array.itemsize
+            places = [
+                (tuple(shape), offset * size, tuple([step * size for step in steps]))
+                for shape, steps, offset in (made if self.listed else [made])
+            ]
+            if len(self.places) >= KNOWN:
+                self.places.clear()
+            self.places[key] = places
+        views = [
+            ndarray(shape, array.dtype, array, offset, steps) for shape, offset, steps in places
+        ]
+        return views if self.listed else views[0]
 
     def _mark(self, results, base):
         """Note that the views must not be changed in place where that is recorded."""
@@ -238,16 +394,6 @@ class View(Operator):
             result._requires_grad = True
             result._grad_fn = node
             result._output_nr = number
-
-
-PRUNE = 64
-
-
-def register(counter, view):
-    """Note a view beside the version counter that it shares with its base."""
-    counter.append(weakref.ref(view))
-    if len(counter) % PRUNE == 0:
-        counter[1:] = [reference for reference in counter[1:] if reference() is not None]
 
 
 class Recipe:
@@ -280,7 +426,7 @@ class Recipe:
         return tensor
 
 
-class ViewNode(TensorNode):
+class ViewNode(GeometryNode):
     """A view whose gradient is inferred: the gradient put back where the view lies."""
 
     __slots__ = ()

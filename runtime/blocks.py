@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from .geometry import Size, contiguous_strides
 from .kernels.gathering import fold, gather
 from .plan import folding, layout
 from .strips import share_out
@@ -155,6 +156,24 @@ def sum_to(tensor, shape, divisor=1):
         share_out(work, strips)
     sums = sums.sum(0) if strips > 1 else sums[0]
     return (sums if divisor == 1 else sums / divisor).astype(tensor.dtype.numpy)
+
+
+def summed(array, shape, divisor=1):
+    """The sum of a dense floating array over what was broadcast from `shape`, as a flat array.
+
+    None where that takes more than one pass of a kernel.
+    """
+    if array.dtype.kind != "f" or not array.flags.c_contiguous or array.size > BLOCK:
+        return None
+    if len(shape) > array.ndim:
+        return None
+    whole = Size(array.shape)
+    found = folding(whole, contiguous_strides(whole), shape)
+    if found is None:
+        return None
+    sums = np.zeros(shape.numel())
+    fold(array.ravel(), 0, *found, 0, array.size, sums)
+    return (sums if divisor == 1 else sums / divisor).astype(array.dtype)
 
 
 def run(kernel, parallel, arguments, outs, n):

@@ -4,19 +4,32 @@ import numpy as np
 from numpy import empty, ndarray
 
 from . import dtypes, pointwise, programs, queries, rowwise
-from .arrays import ArrayOperator, View, ViewNode, array_function, hand_written
+from .arrays import (
+    ArrayNode,
+    ArrayOperator,
+    View,
+    ViewNode,
+    array_function,
+    fitted,
+    fitted_list,
+    hand_written,
+    wrapped,
+)
 from .declared import declared
 from .dispatch import dispatch, profiled, profiling
+from .geometry import contiguous_strides as strides
 from .graph import freed, next_sequence
 from .inplace import inplace, inplace_view
 from .modes import modes
-from .namespace import ops
+from .namespace import arrays, ops
 from .operator import return_type, spread, total
 from .operator_nodes import TensorNode, expired, unpack
 from .pointwise import GuardedPointwise, Pointwise, PointwiseNode
+from .quiet import attempt
 from .register import register
 from .resizing import write_out
 from .rowwise import Rowwise, RowwiseNode
+from .seeing import GeometryNode, ints, see
 from .tensor import Tensor
 from .threads import threads
 
@@ -25,7 +38,9 @@ bool_dtype = dtypes.bool
 bool_numpy = np.dtype(bool)
 
 __all__ = [
+    "ArrayNode",
     "ArrayOperator",
+    "GeometryNode",
     "GuardedPointwise",
     "Pointwise",
     "PointwiseNode",
@@ -36,16 +51,21 @@ __all__ = [
     "View",
     "ViewNode",
     "array_function",
+    "arrays",
+    "attempt",
     "bool_dtype",
     "bool_numpy",
     "declared",
     "dispatch",
     "empty",
     "expired",
+    "fitted",
+    "fitted_list",
     "freed",
     "hand_written",
     "inplace",
     "inplace_view",
+    "ints",
     "modes",
     "ndarray",
     "new",
@@ -59,9 +79,12 @@ __all__ = [
     "register",
     "return_type",
     "rowwise",
+    "see",
     "spread",
+    "strides",
     "threads",
     "total",
     "unpack",
+    "wrapped",
     "write_out",
 ]

@@ -76,6 +76,17 @@ def _straight(roots, gradients, retain_graph):
             node.saved = None
         edges = node.edges
         if type(result) is not tuple:
+            target = edges[0]
+            # along a chain nothing else waits: no need for the heap
+            while not heap and result is not None and isinstance(target, Node):
+                if target.n_outputs > 1 or target.hooks is not None:
+                    break
+                result, node = target.apply(result), target
+                if not retain_graph:
+                    node.saved = None
+                edges = node.edges
+                target = None if type(result) is tuple else edges[0]
+        if type(result) is not tuple:
             result = (result,)
         at = 0
         for gradient in result:

@@ -5,11 +5,11 @@ The tangent of a view is a view of the tangent of its base, so it is written in 
 
 from __future__ import annotations
 
-from .arrays import register
 from .factories import empty_strided, zeros
 from .forward import outer_levels
 from .modes import modes
 from .operator_nodes import tie
+from .seeing import register
 from .tensor import Tensor, view_of
 from .view_history import AsStridedBackward0, region
 

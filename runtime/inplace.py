@@ -272,7 +272,10 @@ def _adopt(node, target, result):
     for index, (_, kind, _, _) in enumerate(node.op.saved):
         if kind == "output" and saved[3 * index + 1] is result._counter:
             held = target._flat
-            if held is None or node.general is not None:
+            general = node.general
+            if general is not None and general.direct:
+                held = target._dense() if general.flat else target._nd()
+            elif held is None or general is not None:
                 held = shell(target)
             saved[3 * index : 3 * index + 3] = held, target._counter, target._counter[0]
     node.saved = tuple(saved)

@@ -15,11 +15,12 @@ from .operator import numel
 from .plan import layout
 from .strips import share_out
 from .tensor import Tensor, from_flat, view_of
-from .threads import threads
+from .threads import get_num_threads, threads
 
 BLOCK = 65536
 BAND = 16  # lanes that lie side by side are brought in such numbers
 WIDE = 64  # as many of them read whole lines of the cache from each row of memory
+COLUMNS = 1024  # lanes side by side that a kernel takes at a time, at most
 LARGE = 4 * BLOCK  # elements of a block of WIDE lanes at most
 
 empty = np.empty
@@ -30,7 +31,18 @@ LANE, ROW, WHOLE = range(3)
 class Lanes:
     """Where the lanes of a tensor lie: the reduced dimensions, and the shapes around them."""
 
-    __slots__ = ("count", "dims", "kept", "last", "order", "rows", "shape", "turned", "without")
+    __slots__ = (
+        "apart",
+        "count",
+        "dims",
+        "kept",
+        "last",
+        "order",
+        "rows",
+        "shape",
+        "turned",
+        "without",
+    )
 
     def __init__(self, shape, dims):
         self.shape = shape
@@ -45,6 +57,7 @@ class Lanes:
         # sizes of 1 may stand anywhere
         order = [d for d in self.order if shape[d] != 1]
         self.last = order == sorted(order)
+        self.apart = self._apart()
         self.turned = None if self.last else self.layout(contiguous_strides(shape))
 
     def reduced(self, keepdim):
@@ -80,7 +93,7 @@ class Lanes:
         return None if found is None else found[0]
 
     def run(self, kernels, sources, outs):
-        """Call a rowwise kernel: (serial, parallel), (role, value) pairs in and out.
+        """Call a rowwise kernel: (serial, parallel, columns), (role, value) pairs in and out.
 
         A LANE is a tensor (or dense array) of the lanes' shape, a ROW has one element a lane,
         what is WHOLE is handed on. The kernel adds to a WHOLE result, so that it may be called
@@ -90,6 +103,9 @@ class Lanes:
             kernel = kernels[self.rows * self.count >= threads.minimum]
             given = [v._dense() if role == LANE else v for role, v in sources]
             kernel(*given, self.rows, self.count, *[out for _, out in outs])
+            return
+        if self.apart and kernels[2] is not None and self._side_by_side(sources):
+            self._run_columns(kernels[2], sources, outs)
             return
         block = self._block()
         if self.rows <= block and self.turned is not None:
@@ -114,6 +130,40 @@ class Lanes:
                 work(strip)
         else:
             share_out(work, strips)
+
+    def _apart(self):
+        """How many lanes lie side by side, each with its elements so far apart; 0 if few do."""
+        wide = [d for d, n in enumerate(self.shape) if n != 1]
+        inside = [place for place, d in enumerate(wide) if d in self.dims]
+        if self.last or not inside or len(inside) <= inside[-1] - inside[0]:
+            return 0
+        apart = numel([self.shape[d] for d in wide[inside[-1] + 1 :]])
+        return apart if apart >= BAND and self.count else 0
+
+    @staticmethod
+    def _side_by_side(sources):
+        """Whether all lanes are dense floating tensors, so that they lie as the results do."""
+        for role, value in sources:
+            if role == LANE and (value._flat is None or not value.dtype.is_floating_point):
+                return False
+        return True
+
+    def _run_columns(self, kernel, sources, outs):
+        """Lanes side by side where they lie: some columns after the other, in strips."""
+        given = [value._flat if role == LANE else value for role, value in sources]
+        taken = [out for _, out in outs]
+        # whole lines of memory are read fastest, but each thread needs some columns
+        outer, some = self.rows // self.apart, -(-self.apart // get_num_threads())
+        width = min(self.apart, COLUMNS if outer > 1 else max(WIDE, min(some, COLUMNS)))
+        units = outer * -(-self.apart // width)
+        each = max(1, units * BLOCK // (self.rows * self.count))
+
+        def work(strip):
+            low = strip * each
+            high = min(low + each, units)
+            kernel(*given, self.count, self.apart, width, low, high, *taken)
+
+        share_out(work, -(-units // each))
 
     def _block(self):
         """How many lanes to bring together: whole bands, more of them where lanes are short."""

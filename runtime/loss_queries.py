@@ -13,6 +13,7 @@ import numpy as np
 from . import dtypes
 from .geometry import Size, broadcast_shapes, normalize_dim
 from .kernels.classes import class_shares_of
+from .kernels.losses import wrong_class
 from .modes import modes
 from .tensor import from_array, from_flat
 
@@ -155,6 +156,17 @@ def class_target(target, input, weight):
             f"weight tensor should be defined either for all {classes} classes or no classes but "
             f"got weight tensor of shape: {list(weight.shape)}"
         )
+    return target
+
+
+def class_index(target, input, ignore_index):
+    """The same as int64, one for each row of a matrix; IndexError for those that are no class."""
+    target = class_target(target, input, None)
+    flat = target._dense()
+    if wrong_class(flat, ignore_index, input.shape[1]) >= 0:
+        wanted_classes(target, input, ignore_index)
+    if target.dtype is not dtypes.int64:
+        return from_array(flat.astype(np.int64))
     return target
 
 

@@ -3,3 +3,6 @@
 from types import SimpleNamespace
 
 ops = SimpleNamespace()
+
+arrays = SimpleNamespace()
+"""The same on arrays, of those that need nothing else."""

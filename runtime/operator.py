@@ -25,11 +25,23 @@ class General:
     """
 
     __slots__ = ("details", "input_dtypes", "input_shapes")
+    direct = False
+    flat = False
 
     def __init__(self, input_shapes, input_dtypes, details=None):
         self.input_shapes = input_shapes
         self.input_dtypes = input_dtypes
         self.details = details
+
+
+class Direct(General):
+    """The same of every straight-line call on arrays of certain shapes: many nodes share it.
+
+    What such a node saved of tensors are arrays of their shapes.
+    """
+
+    __slots__ = ()
+    direct = True
 
 
 class Operator:

@@ -7,10 +7,11 @@ import numpy as np
 from . import dtypes, graph
 from .accumulation import tensor_of
 from .blocks import sum_to
+from .geometry import Size
 from .graph import Node, begin
 from .modes import modes
 from .operator import General, shell
-from .tensor import Tensor, from_flat
+from .tensor import Tensor, from_array, from_flat
 
 new = object.__new__
 
@@ -37,18 +38,41 @@ def unpack_one(node, index):
     if value is None and name in op.absent:
         return op.absent[name]
     if kind == "input" and value is not None and counter is not None:
-        return _input(node, op, source, value)
+        return _input(node, op, source, value, counter)
     if kind == "output" and counter is not None:
-        return _output(node, op, source, value)
+        return _output(node, op, source, value, counter)
     return value
 
 
-def _input(node, op, source, value):
-    tensor = (
-        from_flat(value, node.shape, dtypes.from_numpy_dtype(value.dtype))
-        if type(value) is np.ndarray
-        else shell(value)
-    )
+def saved_shape(node, source, value):
+    """The shape of a saved tensor."""
+    if type(value) is not np.ndarray:
+        return value.shape
+    general = node.general
+    if general is None or source in node.op.outputs:
+        return node.shape
+    if general.flat:
+        return general.input_shapes[node.op.differentiable.index(source)]
+    return Size(value.shape)
+
+
+def _tensor(node, source, value, counter):
+    """A saved array or tensor as a tensor without graph."""
+    if type(value) is not np.ndarray:
+        return shell(value)
+    general = node.general
+    if general is None or general.flat:
+        shape = saved_shape(node, source, value)
+        tensor = from_flat(value, shape, dtypes.from_numpy_dtype(value.dtype))
+    else:
+        tensor = from_array(value)
+    if general is not None:
+        tensor._counter = counter
+    return tensor
+
+
+def _input(node, op, source, value, counter):
+    tensor = _tensor(node, source, value, counter)
     if source in op.differentiable and not op.many:
         index = op.differentiable.index(source)
         target = node.edges[2 * index]
@@ -64,13 +88,9 @@ def _input(node, op, source, value):
     return tensor
 
 
-def _output(node, op, source, value):
+def _output(node, op, source, value, counter):
     index = op.outputs.index(source)
-    tensor = (
-        from_flat(value, node.shape, dtypes.from_numpy_dtype(value.dtype))
-        if type(value) is np.ndarray
-        else shell(value)
-    )
+    tensor = _tensor(node, source, value, counter)
     if index in op.differentiable_outputs:
         tensor._grad_fn = node
         tensor._output_nr = op.differentiable_outputs.index(index)
@@ -84,10 +104,10 @@ def expired(node):
         value, counter, version = node.saved[3 * index : 3 * index + 3]
         if value is None or counter is None or counter[0] == version:
             continue
+        shape = saved_shape(node, source, value)
+        kind_ = value.dtype
         if type(value) is np.ndarray:
-            shape, kind_ = node.shape, dtypes.from_numpy_dtype(value.dtype)
-        else:
-            shape, kind_ = value.shape, value.dtype
+            kind_ = dtypes.from_numpy_dtype(kind_)
         origin = _origin(node, kind, source)
         graph.stale(node, source, shape, kind_, version, counter[0], origin)
     raise AssertionError("no saved value is out of date")

@@ -5,7 +5,18 @@ from __future__ import annotations
 import numpy as np
 
 from . import dtypes, graph
-from .blocks import BLOCK, Folded, Laid, filled, number_operand, operand, run, run_rows, sum_to
+from .blocks import (
+    BLOCK,
+    Folded,
+    Laid,
+    filled,
+    number_operand,
+    operand,
+    run,
+    run_rows,
+    sum_to,
+    summed,
+)
 from .geometry import Size, broadcast_shapes, contiguous_strides
 from .operator import Operator, as_tensor, numel
 from .operator_nodes import OperatorNode, expired, fit
@@ -371,6 +382,10 @@ def _passed(grad, node, index):
     if shape == node.shape and (own is dtype or grad.dtype is dtype.numpy):
         return grad
     if own is None:
+        if shape != node.shape and len(grad) <= BLOCK:
+            total = summed(grad.reshape(tuple(node.shape)), shape)
+            if total is not None:
+                return total if total.dtype == dtype.numpy else total.astype(dtype.numpy)
         grad = as_tensor(grad, node.shape)
     total = sum_to(grad, shape) if shape != node.shape else None
     if total is None:

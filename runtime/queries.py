@@ -15,6 +15,7 @@ from .loss_queries import (  # noqa: F401
     batch,
     batch_statistics,
     channel_shape,
+    class_index,
     class_share,
     class_shares,
     class_target,

@@ -9,8 +9,9 @@ from types import FunctionType
 import numpy as np
 
 from . import dtypes, kernel_cache
+from .arrays import ArrayOperator, View
 from .dispatch import dispatch
-from .namespace import ops
+from .namespace import arrays, ops
 from .tensor import Tensor, from_array
 
 functions = {}
@@ -63,8 +64,16 @@ def register(package, interface, modules):
             kernel_cache.separate(module.kernels)
         for name, function in vars(module).items():
             operator = getattr(function, "__code__", None)
-            if operator is not None and not name.startswith("_") and not name.endswith("_jvp"):
+            if operator is None or name.startswith("_") or name.endswith("_jvp"):
+                continue
+            if name.endswith("_on_arrays"):
+                _offer_on_arrays(name.removesuffix("_on_arrays"), function)
+            else:
                 own[name] = function
+                for constant in (name.upper(), f"{name}_operator"):
+                    descriptor = getattr(module, constant, None)
+                    if isinstance(descriptor, ArrayOperator | View):
+                        _offer_on_arrays(name, descriptor.on_arrays)
     writing = {name: own.pop(f"{name}_out", None) for name, *_ in interface}
     for name, *_ in interface:
         functions[name] = own[name]
@@ -82,6 +91,11 @@ def register(package, interface, modules):
         package.setdefault(name, own[name])
         if not hasattr(ops, name):
             setattr(ops, name, own[name])
+
+
+def _offer_on_arrays(name, function):
+    if not hasattr(arrays, name):
+        setattr(arrays, name, function)
 
 
 def _with_out(public, functions, types, rows, writing):

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from . import dtypes, graph
-from .blocks import sum_to
+from .blocks import sum_to, summed
 from .geometry import normalize_dims
+from .kernels.accumulate import repeat_each
 from .lanes import LANE, ROW, WHOLE, Lanes, lane_tensor
-from .operator import Operator
+from .operator import Direct, Operator
 from .operator_nodes import OperatorNode, expired
 from .tensor import Tensor, from_flat
 from .threads import threads
@@ -16,7 +17,53 @@ from .threads import threads
 empty = np.empty
 
 KNOWN = 1024  # ways in which lanes lie that each operator remembers
+DENSE = 16384  # elements up to which a number a lane is written out rather than shown as a view
 FEW = 8  # lanes that are too few to share out among threads
+
+
+class DenseRows(Direct):
+    """What calls on dense lanes of a shape have in common; nodes save flat arrays."""
+
+    __slots__ = ("constants", "count", "kept", "n", "numpy", "op", "rows", "without")
+    flat = True
+
+    def __init__(self, op, lanes, kind, values):
+        super().__init__(
+            [None if value is None else value.shape for value in values],
+            [None if value is None else value.dtype for value in values],
+            lanes,
+        )
+        self.op = op
+        self.numpy = kind.numpy
+        self.rows, self.count = lanes.rows, lanes.count
+        self.n = lanes.rows * lanes.count
+        self.kept, self.without = lanes.kept, lanes.without
+        self.constants = {}
+
+    def constant(self, name):
+        """The lane that stands for a parameter that is None."""
+        found = self.constants.get(name)
+        if found is None:
+            found = np.full(self.count, self.op.absent[name], self.numpy)
+            self.constants[name] = found
+        return found
+
+
+def repeated(rows, general):
+    """One number a lane as the gradient of all of the lane."""
+    if general.n > DENSE:
+        return general.details.spread(rows)
+    return repeat_each(rows, general.count)
+
+
+def spread(rows, lanes):
+    """The same wherever the lanes lie."""
+    n = lanes.rows * lanes.count
+    if n > DENSE:
+        return lanes.spread(rows)
+    out = empty(n, rows.dtype)
+    out.reshape(tuple(lanes.shape))[...] = rows.reshape(tuple(lanes.kept))
+    return out
 
 
 class Rowwise(Operator):
@@ -54,6 +101,7 @@ class Rowwise(Operator):
         self.backward = backward
         self.roles = {item[0]: self._role(*item) for item in self.saved}
         self.known = {}
+        self.straight = {}  # what straight-line calls look up: shapes and dtypes -> their DenseRows
         self.over_position = self.positions[over]
         self.keep_position = self.positions.get("keepdim")
         self.dtype_position = self.positions.get("dtype")
@@ -101,9 +149,30 @@ class Rowwise(Operator):
                 targets += [(ROW, row) for row in rows.values()]
                 lanes.run(self.forward, sources, targets)
         results = self._wrap(outs, lanes, args)
+        self._remember(args, lanes)
         if self.needs_graph(args):
             self.record(args, results, rows, lanes)
         return results[0] if self.result_type is None else self.result_type(results)
+
+    def _remember(self, args, lanes):
+        """Let calls like this one go straight from now on, if lanes lie dense and all fits."""
+        tensors = [args[position] for position in self.tensor_positions]
+        given = [value for value in tensors if value is not None]
+        kind = given[0].dtype
+        if not (lanes.last and lanes.rows and lanes.count and kind.is_floating_point):
+            return
+        if self.result_type is not None or any(value.dtype is not kind for value in given):
+            return
+        over = args[self.over_position]
+        if isinstance(over, list):
+            return
+        key = [given[0].shape, kind, over]
+        for value in tensors[1:]:
+            key += (None, None) if value is None else (value.shape, kind)
+        if len(self.straight) >= KNOWN:
+            self.straight.clear()
+        values = [args[position] for position in self.differentiable_positions]
+        self.straight[tuple(key)] = DenseRows(self, lanes, kind, values)
 
     def _total(self, tensor, lanes):
         """A sum or mean by adding up wherever the elements lie; None where lanes do better."""
@@ -111,7 +180,12 @@ class Rowwise(Operator):
         long = lanes.rows < FEW and elements >= threads.minimum
         if not elements or (lanes.last and not long) or not tensor.dtype.is_floating_point:
             return None
-        return None if (out := sum_to(tensor, lanes.kept, self._divisor(lanes))) is None else [out]
+        divisor = self._divisor(lanes)
+        if tensor._flat is not None and elements <= DENSE:
+            out = summed(tensor._nd(), lanes.kept, divisor)
+        else:
+            out = sum_to(tensor, lanes.kept, divisor)
+        return None if out is None else [out]
 
     def _divisor(self, lanes):
         return lanes.count if self.total == "mean" else 1
@@ -260,7 +334,7 @@ def backward(node, grad):
         found = op.backward[group]
         if found is None:
             rows = grad._dense() if isinstance(grad, Tensor) else grad
-            gradients[group[0]] = lanes.spread(rows)
+            gradients[group[0]] = spread(rows, lanes)
             continue
         *kernels, names, computed = found
         sources = [_source_of(node, name, grad, kind) for name in names]
@@ -268,7 +342,7 @@ def backward(node, grad):
         lanes.run(kernels, sources, outs)
         for i, (role, out) in zip(computed, outs, strict=True):
             if role == ROW and op.even[i]:
-                gradients[i] = lanes.spread(out)
+                gradients[i] = spread(out, lanes)
             elif role != LANE:
                 gradients[i] = out.astype(general.input_dtypes[i].numpy, copy=False)
             else:
@@ -290,6 +364,8 @@ def _source_of(node, name, grad, kind):
     what = op.roles[name]
     if isinstance(value, Tensor):
         return what, value if what == LANE else value._dense()
+    if type(value) is np.ndarray and what == LANE:
+        return what, lane_tensor(value, lanes.shape)
     if value is None:
         value = np.full(lanes.count if what == WHOLE else lanes.rows, op.absent[name], kind)
     return what, _number(value)

@@ -29,11 +29,11 @@ _TWICE = (
 class Packed:
     """What a pack hook made of a saved tensor, and the hook that makes a tensor of it again."""
 
-    __slots__ = ("content", "flat", "row", "unpack_hook")
+    __slots__ = ("content", "form", "row", "unpack_hook")
 
-    def __init__(self, tensor, hooks, flat=False, row=False):
+    def __init__(self, tensor, hooks, form=operator.shell, row=False):
         pack, self.unpack_hook = hooks
-        self.flat = flat  # the node reads an array, not a tensor
+        self.form = form  # a function that makes of the tensor what the node reads
         self.row = row  # an array of the kernels' own, which has no version
         version = tensor._counter[0]
         before, modes.grad = modes.grad, False
@@ -59,8 +59,7 @@ class Packed:
         value = self.tensor()
         if self.row:
             return value._dense(), None, 0
-        held = value._dense() if self.flat else operator.shell(value)
-        return held, value._counter, value._counter[0]
+        return self.form(value), value._counter, value._counter[0]
 
 
 def packed(tensor):
@@ -165,6 +164,10 @@ class RawSaved:
             raise RuntimeError(
                 "Calling register_hooks on a saved tensor with value None is forbidden"
             )
-        wrapped = Packed(tensor, (pack_hook, unpack_hook), flat=type(held) is np.ndarray)
+        form = operator.shell
+        if type(held) is np.ndarray:
+            flat = node.general is None or node.general.flat
+            form = Tensor._dense if flat else Tensor._nd
+        wrapped = Packed(tensor, (pack_hook, unpack_hook), form)
         node.saved = (*node.saved[:at], wrapped, None, 0, *node.saved[at + 3 :])
         graph.hooks_of(node).unpacking = RLock()

@@ -10,7 +10,7 @@ from math import prod
 
 import numpy as np
 
-from . import dtypes, inference, view_marks
+from . import dtypes, inference, late, view_marks
 from .device import cpu, strided
 from .geometry import Size, contiguous_strides, is_contiguous, normalize_dim, storage_span
 
@@ -286,9 +286,7 @@ class Tensor:
 
     def backward(self, gradient=None, retain_graph=None, create_graph=False, inputs=None):
         """Accumulate the gradients of this tensor into the leaves of its graph."""
-        from . import autograd
-
-        autograd.backward(self, gradient, retain_graph, create_graph, inputs=inputs)
+        late.backward(self, gradient, retain_graph, create_graph, inputs=inputs)
 
     def detach(self):
         """The same memory and version counter without the graph."""

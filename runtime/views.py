@@ -7,6 +7,8 @@ tensor is known. Errors have PyTorch's type and wording.
 
 import warnings
 
+import numpy as np
+
 from .geometry import (
     Size,
     broadcast_strides,
@@ -130,9 +132,16 @@ def t(shape, strides, offset):
     return Size(reversed(shape)), strides[::-1], offset
 
 
+t.on_arrays = np.transpose  # what is given there has passed as a tensor
+
+
 def mT(shape, strides, offset):
     """Each matrix of a batch transposed."""
     return _matrix_transpose(shape, strides, offset, "tensor.mT")
+
+
+mT.on_arrays = np.matrix_transpose
+mT.warns = True
 
 
 def mH(shape, strides, offset):
@@ -143,6 +152,9 @@ def mH(shape, strides, offset):
 def adjoint(shape, strides, offset):
     """Each matrix of a batch transposed."""
     return _matrix_transpose(shape, strides, offset, "tensor.adjoint()")
+
+
+mH.warns = adjoint.warns = True
 
 
 def _matrix_transpose(shape, strides, offset, name):
@@ -173,6 +185,9 @@ def T(shape, strides, offset):
             stacklevel=2,
         )
     return Size(shape[::-1]), strides[::-1], offset
+
+
+T.warns = True
 
 
 def _reorder(shape, strides, offset, order):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import warnings
 
 from .. import inplace
-from ..arrays import register
 from ..geometry import Size
 from ..graph import begin
 from ..operator import shell
+from ..seeing import register
 from ..tensor import Tensor, view_of
 from ..view_history import check_view
 from ..view_marks import CUSTOM, MANY, NO_GRAD

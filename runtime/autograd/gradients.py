@@ -6,7 +6,7 @@ from collections import namedtuple
 
 import numpy as np
 
-from .. import dtypes, engine
+from .. import dtypes, engine, late
 from ..factories import zeros_like
 from ..tensor import Tensor, from_flat
 
@@ -39,9 +39,26 @@ def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False, 
     inputs : Tensor, GradientEdge or sequence of them, optional
         Accumulate only into these.
     """
+    retain = create_graph if retain_graph is None else retain_graph
+    if inputs is None and type(tensors) is Tensor and tensors._requires_grad:
+        # what most programs do, without the lists
+        gradient = grad_tensors
+        flat = tensors._flat
+        if gradient is None and flat is not None and len(flat) == 1:
+            gradient = from_flat(np.ones(1, flat.dtype), tensors.shape, tensors.dtype)
+        elif (
+            type(gradient) is not Tensor
+            or gradient._requires_grad
+            or gradient.shape != tensors.shape
+            or gradient.dtype is not tensors.dtype
+        ):
+            gradient = None
+        if gradient is not None:
+            start = tensors._grad_fn or tensors, tensors._output_nr
+            engine.run((start,), (gradient,), retain, create_graph)
+            return
     roots, starts = _starts(_sequence(tensors))
     gradients = _initial(roots, _sequence(grad_tensors), create_graph)
-    retain = create_graph if retain_graph is None else retain_graph
     if inputs is None:
         engine.run(starts, gradients, retain, create_graph)
         return
@@ -239,3 +256,6 @@ def _checked(shape, dtype, gradient, index, create_graph):
     if dtype is not None and gradient.dtype is not dtype:
         gradient = gradient.to(dtype)
     return gradient if create_graph or not gradient._requires_grad else gradient.detach()
+
+
+late.backward = backward

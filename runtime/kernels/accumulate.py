@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from numba import njit, prange
 
 from ..threads import threads
@@ -35,3 +36,38 @@ def add_into(target, source):
     else:
         _add_parallel(target, source)
     return target
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _add_to_rows(target, row):
+    n = row.shape[0]
+    for low in range(0, target.shape[0], n):
+        part = target[low : low + n]
+        for i in range(part.shape[0]):
+            part[i] += row[i]
+
+
+SMALL = 4096
+
+
+def add_to_rows(target, row):
+    """`target += row`, along the last dimension of a dense array."""
+    if 0 < target.size <= SMALL:
+        _add_to_rows(target.ravel(), row if row.flags.c_contiguous else row.copy())
+    else:
+        target += row
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _repeat_each(values, count, out):
+    for row in range(values.shape[0]):
+        part = out[row * count : (row + 1) * count]
+        for i in range(part.shape[0]):
+            part[i] = values[row]
+
+
+def repeat_each(values, count):
+    """Each of the values `count` times in a row."""
+    out = np.empty(len(values) * count, values.dtype)
+    _repeat_each(values, count, out)
+    return out

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
-from numba import njit, prange
 
 from ..geometry import normalize_dim
-from ..threads import get_num_threads, threads
+from . import moving
 
 
 def check_index(index, n, dim, error=ValueError):
@@ -55,7 +56,36 @@ def _flat(array):
     return np.ascontiguousarray(array).reshape(-1)
 
 
+def _along(shape, dim, index):
+    """((outer, sizes), dense flat index) for `moving`; None where the index is smaller elsewhere.
+
+    sizes: of `shape` along the dimension, of the index there, and of what lies within.
+    """
+    dim = normalize_dim(dim, len(shape))
+    if not shape or not index.size or index.ndim != len(shape):
+        return None
+    if any(n != m for d, (n, m) in enumerate(zip(shape, index.shape, strict=True)) if d != dim):
+        return None
+    if index.dtype.kind not in "iu":
+        check_index(index, shape[dim], dim)
+    inner = math.prod(shape[dim + 1 :])
+    array = _flat(index if index.dtype == np.int64 else index.astype(np.int64))
+    return (math.prod(shape[:dim]), (shape[dim], index.shape[dim], inner)), array
+
+
+def _moved(kernel, source, found, out, index, dim):
+    """A kernel of `moving` along a dimension; an error for an index that names no place."""
+    (outer, sizes), array = found
+    if not kernel(source, array, out, outer, sizes):
+        check_index(index, sizes[0], dim)
+
+
 def gather(self, dim, index, sparse_grad=False):
+    found = _along(self.shape, dim, index)
+    if found is not None:
+        out = np.empty(index.size, self.dtype)
+        _moved(moving.take, _flat(self), found, out, index, dim)
+        return out.reshape(index.shape)
     places = _places(self.shape, dim, index)
     return np.take(_flat(self), places)
 
@@ -63,14 +93,17 @@ def gather(self, dim, index, sparse_grad=False):
 def gathered_back(self, dim, index, size):
     """Zeros plus the elements at their places; zeros that nobody touches cost nothing."""
     result = np.zeros(tuple(size), self.dtype)
+    found = _along(result.shape, dim, index)
+    if found is not None:
+        _moved(moving.add, _flat(self), found, result.reshape(-1), index, dim)
+        return result
     places = _places(result.shape, dim, index)
     np.add.at(result.reshape(-1), places.reshape(-1), _flat(self))
     return result
 
 
 def _scattered(self, dim, index, src):
-    """A dense copy of the input, the places to write to and what goes there, all flat."""
-    places = _places(self.shape, dim, index)
+    """A dense copy of the input, and the part of `src` that the index is for."""
     if index.size and max(src.ndim, 1) != max(index.ndim, 1):
         raise ValueError("src must have as many dimensions as index")
     if any(own > n for own, n in zip(index.shape, src.shape, strict=False)) and index.size:
@@ -82,13 +115,18 @@ def _scattered(self, dim, index, src):
     result = np.array(self, order="C")
     if src.dtype != result.dtype:
         raise ValueError("Expected self.dtype to be equal to src.dtype")
-    return result, places.reshape(-1), src.reshape(-1)
+    return result, src
 
 
 def scatter(self, dim, index, src):
     """Of several elements for one place the last one stays."""
-    result, places, part = _scattered(self, dim, index, src)
-    result.reshape(-1)[places] = part
+    found = _along(self.shape, dim, index)
+    places = _places(self.shape, dim, index) if found is None else None
+    result, part = _scattered(self, dim, index, src)
+    if found is not None:
+        _moved(moving.put, _flat(part), found, result.reshape(-1), index, dim)
+    else:
+        result.reshape(-1)[places.reshape(-1)] = part.reshape(-1)
     return result
 
 
@@ -100,19 +138,31 @@ def scatter_fill(self, dim, index, value):
 
 
 def scatter_add(self, dim, index, src):
-    result, places, part = _scattered(self, dim, index, src)
-    np.add.at(result.reshape(-1), places, part)
+    found = _along(self.shape, dim, index)
+    places = _places(self.shape, dim, index) if found is None else None
+    result, part = _scattered(self, dim, index, src)
+    if found is not None and result.dtype != bool:
+        _moved(moving.add, _flat(part), found, result.reshape(-1), index, dim)
+    else:
+        places = _places(self.shape, dim, index) if places is None else places
+        np.add.at(result.reshape(-1), places.reshape(-1), part.reshape(-1))
     return result
 
 
 def scatter_multiply(self, dim, index, src):
-    result, places, part = _scattered(self, dim, index, src)
-    np.multiply.at(result.reshape(-1), places, part)
+    places = _places(self.shape, dim, index)
+    result, part = _scattered(self, dim, index, src)
+    np.multiply.at(result.reshape(-1), places.reshape(-1), part.reshape(-1))
     return result
 
 
 def last_written(index, dim, size):
     """Which elements of `index` are the last to name their place in a tensor of `size`."""
+    found = _along(tuple(size), dim, index)
+    if found is not None:
+        last = np.empty(index.size, bool)
+        _moved(moving.mark, last, found, np.zeros(math.prod(size), bool), index, dim)
+        return last.reshape(index.shape)
     places = _places(tuple(size), dim, index)
     flat = places.reshape(-1)
     order = np.arange(flat.size)
@@ -124,34 +174,10 @@ def last_written(index, dim, size):
 # --- slices along a dimension ----------------------------------------------------------------
 
 
-@njit(cache=True, nogil=True)
-def _add_slices(out, index, source, low, high):
-    """`out[:, index[j], low:high] += source[:, j, low:high]`, one after the other."""
-    for o in range(out.shape[0]):
-        for j in range(index.shape[0]):
-            target = out[o, index[j], low:high]
-            given = source[o, j, low:high]
-            for i in range(target.shape[0]):
-                target[i] += given[i]
-
-
-@njit(cache=True, nogil=True, parallel=True)
-def _add_slices_parallel(out, index, source, parts):
-    n = out.shape[2]
-    for part in prange(parts):
-        _add_slices(out, index, source, part * n // parts, (part + 1) * n // parts)
-
-
 def add_slices(out, index, source):
-    """`out[:, index[j]] += source[:, j]` for dense (before, along, after) arrays.
-
-    Threads share the last dimension, so that the order of additions is always the same.
-    """
-    parts = min(get_num_threads(), out.shape[2] // 16)
-    if source.size >= threads.minimum and parts > 1:
-        _add_slices_parallel(out, index, source, parts)
-    else:
-        _add_slices(out, index, source, 0, out.shape[2])
+    """`out[:, index[j]] += source[:, j]` for dense (before, along, after) arrays."""
+    sizes = out.shape[1], index.shape[0], out.shape[2]
+    moving.add_slices(source.reshape(-1), index, out.reshape(-1), out.shape[0], sizes)
 
 
 def _vector(index, shape, dim, error):
@@ -165,7 +191,29 @@ def index_select(self, dim, index):
     dim, index = _vector(index, self.shape, dim, IndexError)
     if self.ndim == 0:
         return np.array(self)
-    return np.take(self, index, axis=dim)
+    index = np.ascontiguousarray(index)
+    shape = (*self.shape[:dim], len(index), *self.shape[dim + 1 :])
+    out = np.empty(math.prod(shape), self.dtype)
+    sizes = self.shape[dim], len(index), math.prod(self.shape[dim + 1 :])
+    moving.take_slices(_flat(self), index, out, math.prod(self.shape[:dim]), sizes)
+    return out.reshape(shape)
+
+
+def selected_back(self, dim, index, size):
+    """Zeros of a size plus the slices of the input at the places that `index` names."""
+    result = np.zeros(tuple(size), self.dtype)
+    dim, index = _vector(index, result.shape, dim, ValueError)
+    if result.ndim == 0:
+        return result + self.sum()
+    _add_along(result, dim, index, self)
+    return result
+
+
+def _add_along(result, dim, index, source):
+    around = math.prod(result.shape[:dim]), math.prod(result.shape[dim + 1 :])
+    sizes = result.shape[dim], len(index), around[1]
+    dense = np.ascontiguousarray(source, result.dtype).reshape(-1)
+    moving.add_slices(dense, np.ascontiguousarray(index), result.reshape(-1), around[0], sizes)
 
 
 def index_add(self, dim, index, source):
@@ -174,17 +222,10 @@ def index_add(self, dim, index, source):
     if self.ndim == 0:
         result += source.sum()
         return result
-    n = self.shape[dim]
-    around = int(np.prod(self.shape[:dim])), int(np.prod(self.shape[dim + 1 :]))
     wanted = (*self.shape[:dim], len(index), *self.shape[dim + 1 :])
     if source.shape != wanted:
         raise ValueError(f"source is {source.shape}; it must be {wanted}")
-    dense = np.ascontiguousarray(source, result.dtype)
-    add_slices(
-        result.reshape(around[0], n, around[1]),
-        np.ascontiguousarray(index),
-        dense.reshape(around[0], len(index), around[1]),
-    )
+    _add_along(result, dim, index, source)
     return result
 
 
@@ -204,11 +245,59 @@ def _key(shape, indices):
     return tuple(slice(None) if item is None else item for item in indices)
 
 
+def _single(shape, indices):
+    """An index of neighbouring dimensions as one, and the sizes around it; None of others.
+
+    (flat places, shape of the index, outer elements, (places there are, places named, inner)).
+    """
+    dims = [d for d, item in enumerate(indices) if item is not None]
+    if not dims or dims != list(range(dims[0], dims[-1] + 1)):
+        return None
+    arrays = [indices[d] for d in dims]
+    if any(array.dtype == bool for array in arrays):
+        return None
+    place = None
+    for d, array in zip(dims, arrays, strict=True):
+        array = np.where(array < 0, array + shape[d], array) if (array < 0).any() else array
+        place = array if place is None else place * shape[d] + array
+    sizes = math.prod(shape[d] for d in dims), place.size, math.prod(shape[dims[-1] + 1 :])
+    return _flat(place), place.shape, math.prod(shape[: dims[0]]), sizes
+
+
+def _shape_of(shape, indices, named):
+    """The shape of a result: that of the index in the place of the dimensions indexed."""
+    dims = [d for d, item in enumerate(indices) if item is not None]
+    return (*shape[: dims[0]], *named, *shape[dims[-1] + 1 :])
+
+
 def index(self, indices):
-    return np.ascontiguousarray(self[_key(self.shape, indices)])
+    key = _key(self.shape, indices)
+    found = _single(self.shape, indices)
+    if found is None:
+        return np.ascontiguousarray(self[key])
+    places, named, outer, sizes = found
+    out = np.empty(outer * sizes[1] * sizes[2], self.dtype)
+    moving.take_slices(_flat(self), places, out, outer, sizes)
+    return out.reshape(_shape_of(self.shape, indices, named))
+
+
+def _add_at(result, indices, values):
+    key = _key(result.shape, indices)
+    found = _single(result.shape, indices)
+    if found is None or result.dtype == bool:
+        np.add.at(result, key, values)
+        return result
+    places, named, outer, sizes = found
+    shape = _shape_of(result.shape, indices, named)
+    dense = np.ascontiguousarray(np.broadcast_to(values, shape), result.dtype).reshape(-1)
+    moving.add_slices(dense, places, result.reshape(-1), outer, sizes)
+    return result
 
 
 def index_put_add(self, indices, values):
-    result = np.array(self, order="C")
-    np.add.at(result, _key(self.shape, indices), values)
-    return result
+    return _add_at(np.array(self, order="C"), indices, values)
+
+
+def indexed_back(self, indices, size):
+    """Zeros of a size plus the elements of the input at the places that the indices name."""
+    return _add_at(np.zeros(tuple(size), self.dtype), indices, self)

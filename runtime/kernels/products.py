@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from .accumulate import add_to_rows
+
 
 def addmm(self, mat1, mat2, beta, alpha):
     """`beta * self + alpha * (mat1 @ mat2)`, in one buffer."""
-    product = np.matmul(mat1, mat2)
+    product = np.dot(mat1, mat2)
     if alpha != 1:
         product *= product.dtype.type(alpha)
     product += self if beta == 1 else self * self.dtype.type(beta)
@@ -16,12 +18,21 @@ def addmm(self, mat1, mat2, beta, alpha):
 
 def product_over_rows(self, other):
     """The transposed first times the second, all leading dimensions taken as one."""
-    return np.matmul(self.reshape(-1, self.shape[-1]).T, other.reshape(-1, other.shape[-1]))
+    if self.ndim != 2 or other.ndim != 2:
+        self, other = self.reshape(-1, self.shape[-1]), other.reshape(-1, other.shape[-1])
+    return np.dot(self.T, other)
 
 
 def linear(input, weight, bias):
     """`input @ weight.T + bias`, in one buffer."""
-    product = np.matmul(input, weight.T)
+    if input.ndim == 2:
+        product = np.dot(input, weight.T)
+    elif 0 in input.shape:
+        product = np.matmul(input, weight.T)
+    else:
+        # one product of all rows instead of one a matrix
+        rows = np.dot(input.reshape(-1, input.shape[-1]), weight.T)
+        product = rows.reshape(*input.shape[:-1], len(weight))
     if bias is not None:
-        product += bias
+        add_to_rows(product, bias)
     return product

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numba import njit
 
@@ -70,18 +72,23 @@ def _add_up(source, out, sums, n, inner, first, last, backwards):
 
 
 def _running_sums(self, dim, dtype, backwards):
-    source = np.ascontiguousarray(_promoted(self, dtype)).reshape(self.shape)
+    source = _promoted(self, dtype)
+    if not source.flags.c_contiguous:
+        source = np.ascontiguousarray(source)
     dim = normalize_dim(dim, self.ndim)
     out = np.empty_like(source)
     if not source.size:
         return out
     n = source.shape[dim] if source.ndim else 1
-    inner = int(np.prod(source.shape[dim + 1 :]))
+    inner = math.prod(source.shape[dim + 1 :])
     outer = source.size // (n * inner)
     units = -(-outer // LINES) if inner == 1 else outer * -(-inner // COLUMNS)
     each = max(1, STRIP * units // source.size)
     given, taken = source.reshape(-1), out.reshape(-1)
     wide = np.float64 if source.dtype.kind == "f" else np.int64
+    if each >= units:
+        _add_up(given, taken, np.empty(COLUMNS, wide), n, inner, 0, units, backwards)
+        return out
 
     def work(strip):
         first = strip * each

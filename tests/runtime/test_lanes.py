@@ -77,3 +77,58 @@ def test_extrema_honour_nan_wherever_it_stands(kind):
     np.testing.assert_array_equal(x.amin(1).numpy(), array.min(1))
     np.testing.assert_array_equal(x.argmax(1).numpy(), array.argmax(1))
     np.testing.assert_array_equal(x.argmin(1).numpy(), array.argmin(1))
+
+
+def cross_entropy(x, dim):
+    shape = [n for d, n in enumerate(x.shape) if d != dim]
+    target = rd.from_numpy(np.random.default_rng(7).integers(0, x.shape[dim], shape))
+    x = x.transpose(dim, 1) if x.ndim > 2 else x if dim == 1 else x.t()
+    return rd.nn.functional.cross_entropy(x, target, reduction="none")
+
+
+def batch_norm(x, dim):
+    x = x.transpose(dim, 0).reshape(x.shape[dim], -1)
+    weight = rd.linspace(0.5, 2, x.shape[1], dtype=x.dtype)
+    return rd.nn.functional.batch_norm(x, None, None, weight, weight / 3, True)
+
+
+SIDE_BY_SIDE = {
+    "amax": rd.amax,
+    "var": rd.var,
+    "norm": lambda x, dim: rd.norm(x, 2, dim),
+    "sum of magnitudes": lambda x, dim: rd.norm(x, 1, dim),
+    "logsumexp": rd.logsumexp,
+    "softmax": rd.softmax,
+    "log_softmax": rd.log_softmax,
+    "cross_entropy": cross_entropy,
+    "batch_norm": batch_norm,
+    "argmax": lambda x, dim: x * rd.argmax(x, dim, True),
+}
+
+
+@pytest.mark.parametrize("name", SIDE_BY_SIDE)
+@pytest.mark.parametrize(("shape", "dim"), [((70, 33), 0), ((3, 9, 40), 1), ((5, 2100), 0)])
+def test_lanes_side_by_side_give_what_lanes_one_after_the_other_give(name, shape, dim):
+    array = np.random.default_rng(8).standard_normal(shape)
+    found = []
+    for turned in (False, True):
+        x = rd.from_numpy(array).requires_grad_()
+        y = x
+        if turned:  # the same values, but where a lane lies dense
+            y = x.transpose(dim, -1).contiguous().transpose(-1, dim)
+        result = SIDE_BY_SIDE[name](y, dim)
+        result.backward(rd.linspace(0.5, 1.5, result.numel(), dtype=x.dtype).reshape(result.shape))
+        found.append((result.detach().numpy(), x.grad.numpy()))
+    for ours, expected in zip(*found, strict=True):
+        np.testing.assert_allclose(ours, expected, rtol=1e-11, atol=1e-13)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_what_is_not_finite_stays_in_its_column(value):
+    array = np.random.default_rng(9).standard_normal((6, 40))
+    array[2, 5] = value
+    array[:, 7] = value
+    for function in (rd.amax, rd.amin, rd.logsumexp, rd.softmax, rd.var):
+        beside = function(rd.from_numpy(array), 0).numpy()
+        after = function(rd.from_numpy(np.ascontiguousarray(array.T)), 1).numpy().T
+        np.testing.assert_allclose(beside, after, rtol=1e-12)

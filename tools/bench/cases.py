@@ -88,10 +88,32 @@ def small_calls() -> list[Case]:
         Case("layer_norm", [pair, row, row], _layer_norm),
         Case("matmul", [pair, (4, 2)], lambda lib, a, b: a @ b),
         Case("linear", [pair, (3, 4), (3,)], lambda lib, a, w, b: _functional(lib).linear(a, w, b)),
+        Case("bmm", [(2, 2, 4), (2, 4, 2)], lambda lib, a, b: lib.bmm(a, b)),
+        Case("matrix @ vector", [pair, row], lambda lib, a, b: a @ b),
+        Case("log_softmax(1)", [pair], lambda lib, a: lib.log_softmax(a, 1)),
+        Case("var(1)", [pair], lambda lib, a: a.var(1)),
+        Case("mse_loss", [pair, pair], lambda lib, a, b: _functional(lib).mse_loss(a, b)),
+        Case("cross_entropy", [pair], partial(_cross_entropy, np.array([1, 3]))),
+        Case("embedding", [(5, 4)], partial(_embedding, np.array([1, 3]))),
+        Case("conv2d", [(1, 1, 4, 4), (2, 1, 3, 3), (2,)], _conv2d),
+        Case("stack", [row, row], lambda lib, a, b: lib.stack([a, b])),
+        Case("x[1]", [pair], lambda lib, a: a[1]),
+        Case("x[:, 1:3]", [pair], lambda lib, a: a[:, 1:3]),
+        Case("permute", [(2, 3, 4)], lambda lib, a: a.permute(2, 0, 1)),
+        Case("unsqueeze", [pair], lambda lib, a: a.unsqueeze(1)),
+        Case("expand", [(2, 1)], lambda lib, a: a.expand(2, 4)),
         Case("reshape", [pair], lambda lib, a: a.reshape(4, 2)),
         Case("cumsum(1)", [pair], lambda lib, a: a.cumsum(1)),
         Case("cat", [pair, pair], lambda lib, a, b: lib.cat([a, b])),
     ]
+
+
+def _embedding(indices: np.ndarray, library: ModuleType, weight: Any) -> Any:
+    return _functional(library).embedding(library.from_numpy(indices), weight)
+
+
+def _conv2d(library: ModuleType, a: Any, weight: Any, bias: Any) -> Any:
+    return _functional(library).conv2d(a, weight, bias)
 
 
 def layouts() -> list[Case]:

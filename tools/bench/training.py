@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -18,32 +19,82 @@ AGREE = 1e-3
 
 @dataclass(frozen=True)
 class Network:
-    """A multilayer perceptron with relu between its layers, and how it is trained."""
+    """A model, what it is trained on, and how.
+
+    model: makes the module, given a library. The targets are class numbers for cross entropy,
+    else numbers of the shape of the outputs.
+    """
 
     name: str
-    sizes: tuple[int, ...]
-    batch: int
+    model: Callable[[ModuleType], Any]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
     optimizer: str
     options: dict[str, Any]
     loss: str
 
 
+def perceptron(*sizes: int) -> Callable[[ModuleType], Any]:
+    """A multilayer perceptron with relu between its layers."""
+
+    def make(library: ModuleType) -> Any:
+        layers: list[Any] = []
+        for inputs, outputs in itertools.pairwise(sizes):
+            layers += [library.nn.Linear(inputs, outputs), library.nn.ReLU()]
+        return library.nn.Sequential(*layers[:-1])
+
+    return make
+
+
+def lenet(library: ModuleType) -> Any:
+    nn = library.nn
+    return nn.Sequential(
+        *(nn.Conv2d(1, 6, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Conv2d(6, 16, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten()),
+        *(nn.Linear(400, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(), nn.Linear(84, 10)),
+    )
+
+
+def encoder_layer(library: ModuleType) -> Any:
+    return library.nn.TransformerEncoderLayer(128, 4, 512, dropout=0.0, batch_first=True)
+
+
 NETWORKS = (
     Network(
         name="MLP 8-16-16-1, batch 16, SGD with momentum",
-        sizes=(8, 16, 16, 1),
-        batch=16,
+        model=perceptron(8, 16, 16, 1),
+        inputs=(16, 8),
+        outputs=(16, 1),
         optimizer="SGD",
         options={"lr": 0.01, "momentum": 0.9},
         loss="mse_loss",
     ),
     Network(
         name="MLP 784-512-10, batch 128, Adam",
-        sizes=(784, 512, 10),
-        batch=128,
+        model=perceptron(784, 512, 10),
+        inputs=(128, 784),
+        outputs=(128, 10),
         optimizer="Adam",
         options={"lr": 1e-3},
         loss="cross_entropy",
+    ),
+    Network(
+        name="LeNet, batch 128, Adam",
+        model=lenet,
+        inputs=(128, 1, 28, 28),
+        outputs=(128, 10),
+        optimizer="Adam",
+        options={"lr": 1e-3},
+        loss="cross_entropy",
+    ),
+    Network(
+        name="encoder layer, d 128, 4 heads, 16 x 64 tokens, AdamW",
+        model=encoder_layer,
+        inputs=(16, 64, 128),
+        outputs=(16, 64, 128),
+        optimizer="AdamW",
+        options={"lr": 1e-4},
+        loss="mse_loss",
     ),
 )
 
@@ -53,27 +104,19 @@ class Trained:
 
     def __init__(self, network: Network, library: ModuleType) -> None:
         generator = np.random.default_rng(0)
-        self.functional = library.nn.functional
-        self.loss_of = getattr(self.functional, network.loss)
-        self.layers = []
-        for inputs, outputs in zip(network.sizes, network.sizes[1:], strict=False):
-            layer = library.nn.Linear(inputs, outputs)
-            weight = generator.normal(size=(outputs, inputs)).astype(np.float32) / inputs**0.5
-            with library.no_grad():
-                layer.weight.copy_(library.from_numpy(weight))
-                layer.bias.zero_()
-            self.layers.append(layer)
-        params = [param for layer in self.layers for param in layer.parameters()]
+        self.loss_of = getattr(library.nn.functional, network.loss)
+        self.model = network.model(library)
+        with library.no_grad():
+            for param in self.model.parameters():
+                values = generator.normal(size=tuple(param.shape)) / param.shape[-1] ** 0.5
+                param.copy_(library.from_numpy(values.astype(np.float32)))
+        params = self.model.parameters()
         self.optimizer = getattr(library.optim, network.optimizer)(params, **network.options)
-        shape = (network.batch, network.sizes[0])
-        self.x = library.from_numpy(generator.normal(size=shape).astype(np.float32))
+        self.x = library.from_numpy(generator.normal(size=network.inputs).astype(np.float32))
         self.y = library.from_numpy(_targets(network, generator))
 
     def forward(self) -> Any:
-        hidden = self.x
-        for layer in self.layers[:-1]:
-            hidden = self.functional.relu(layer(hidden))
-        return self.loss_of(self.layers[-1](hidden), self.y)
+        return self.loss_of(self.model(self.x), self.y)
 
     def step(self) -> Any:
         self.optimizer.zero_grad()
@@ -85,8 +128,8 @@ class Trained:
 
 def _targets(network: Network, generator: np.random.Generator) -> np.ndarray:
     if network.loss == "cross_entropy":
-        return generator.integers(0, network.sizes[-1], network.batch)
-    return generator.normal(size=(network.batch, network.sizes[-1])).astype(np.float32)
+        return generator.integers(0, network.outputs[-1], network.outputs[0])
+    return generator.normal(size=network.outputs).astype(np.float32)
 
 
 # The parts of a step, each repeatable without the others.

@@ -106,6 +106,12 @@ def lane_argmin(x):
     return position_of(lane_min(x), x)
 
 
+@register_jitable
+def lane_at(x, place):
+    """The element at a place; 0 where the lane has none."""
+    return x[place] if 0 <= place < x.shape[0] else x.dtype.type(0)
+
+
 def accumulator(x):
     raise NotImplementedError
 
@@ -144,6 +150,32 @@ def energy_forward_parallel(self, rows, n, out):
         energy_forward(self[low * n : high * n], high - low, n, out[low:high])
 
 
+@kernel
+def energy_forward_columns(self, n, apart, width, low, high, out):
+    number = self.dtype.type
+    sum_0_held = np.empty(width, self.dtype)
+    sum_0_sum_held = np.empty(width)
+    groups = (apart + width - 1) // width
+    for unit in range(low, high):
+        column = unit % groups * width
+        size = min(width, apart - column)
+        start = unit // groups * n * apart + column
+        row = unit // groups * apart + column
+        sum_0_each = sum_0_held[:size]
+        sum_0_sum_each = sum_0_sum_held[:size]
+        out_each = out[row : row + size]
+        sum_0_sum_each[:] = 0
+        for i in range(n):
+            at = start + i * apart
+            self_line = self[at : at + size]
+            for c in range(self_line.shape[0]):
+                sum_0_sum_each[c] += self_line[c] * self_line[c]
+        for c in range(sum_0_each.shape[0]):
+            sum_0_each[c] = number(sum_0_sum_each[c])
+        for c in range(out_each.shape[0]):
+            out_each[c] = sum_0_each[c] / number(2)
+
+
 # energy, gradient of self:
 #     grad * self
 @kernel
@@ -171,3 +203,20 @@ def energy_backward_parallel(self, grad, rows, n, out):
             n,
             out[low * n : high * n],
         )
+
+
+@kernel
+def energy_backward_columns(self, grad, n, apart, width, low, high, out):
+    groups = (apart + width - 1) // width
+    for unit in range(low, high):
+        column = unit % groups * width
+        size = min(width, apart - column)
+        start = unit // groups * n * apart + column
+        row = unit // groups * apart + column
+        grad_each = grad[row : row + size]
+        for i in range(n):
+            at = start + i * apart
+            self_line = self[at : at + size]
+            out_line = out[at : at + size]
+            for c in range(self_line.shape[0]):
+                out_line[c] = grad_each[c] * self_line[c]
