@@ -16,6 +16,7 @@ BITWISE_AND = ArrayOperator(
     saved=(),
     jvp=None,
     rule="promote",
+    or_scalar=("self", "other"),
     call=array_function("numpy.bitwise_and"),
 )
 
@@ -48,6 +49,7 @@ BITWISE_OR = ArrayOperator(
     saved=(),
     jvp=None,
     rule="promote",
+    or_scalar=("self", "other"),
     call=array_function("numpy.bitwise_or"),
 )
 
@@ -80,6 +82,7 @@ BITWISE_XOR = ArrayOperator(
     saved=(),
     jvp=None,
     rule="promote",
+    or_scalar=("self", "other"),
     call=array_function("numpy.bitwise_xor"),
 )
 
@@ -136,15 +139,15 @@ def bitwise_not_out(input, *, out=None):
 SIGNATURES = {
     "bitwise_and": (
         ("self", "other"),
-        ("Tensor", "Tensor"),
+        ("Tensor|Scalar", "Tensor|Scalar"),
     ),
     "bitwise_or": (
         ("self", "other"),
-        ("Tensor", "Tensor"),
+        ("Tensor|Scalar", "Tensor|Scalar"),
     ),
     "bitwise_xor": (
         ("self", "other"),
-        ("Tensor", "Tensor"),
+        ("Tensor|Scalar", "Tensor|Scalar"),
     ),
     "bitwise_not": (
         ("self",),

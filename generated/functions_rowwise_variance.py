@@ -15,12 +15,12 @@ class VarBackward0(RowwiseNode):
     def formulas(node, grad):
         # self: 2 * grad * (self - center) / freedom
         lanes = node.general.details
-        self, correction = unpack(node)
+        self, unbiased, correction = unpack(node)
         grad = lanes.keep(grad)
         needed = node.needed()
         near = ops.mean(self, lanes.dims, True)
         center = near + ops.mean(self - near, lanes.dims, True)
-        freedom = ops.maximum(lanes.count - correction, 0)
+        freedom = ops.maximum(lanes.count - correction * unbiased, 0)
         gradient_self = None
         if needed[0]:
             gradient_self = 2 * grad * (self - center) / freedom
@@ -30,13 +30,14 @@ class VarBackward0(RowwiseNode):
 VAR = Rowwise(
     name="var",
     node=VarBackward0,
-    arguments=("self", "dim", "correction", "keepdim"),
+    arguments=("self", "dim", "unbiased", "keepdim", "correction"),
     tensors=("self",),
     differentiable=("self",),
     outputs=("result",),
     differentiable_outputs=(0,),
     saved=(
         ("self", "input", "self", (0,)),
+        ("unbiased", "value", "unbiased", (0,)),
         ("correction", "value", "correction", (0,)),
         ("near", "row", "near", (0,)),
         ("center", "row", "center", (0,)),
@@ -54,31 +55,33 @@ VAR = Rowwise(
     forward=(
         kernels.var_forward,
         kernels.var_forward_parallel,
-        ("self", "correction"),
+        ("self", "unbiased", "correction"),
     ),
     backward={
         (0,): (
             kernels.var_backward,
             kernels.var_backward_parallel,
-            ("self", "grad", "center", "correction"),
+            ("self", "grad", "center", "unbiased", "correction"),
             (0,),
         ),
     },
 )
 
 
-def var(input, dim=None, *, correction=1, keepdim=False):
+def var(input, dim=None, unbiased=True, keepdim=False, *, correction=1):
     """Variance along `dim`; the sum of squares is divided by the count less `correction`, or by
     0 if that is negative.
+
+    `unbiased=False` means a `correction` of 0.
     """
-    return dispatch(VAR, input, dim, correction, keepdim)
+    return dispatch(VAR, input, dim, unbiased, keepdim, correction)
 
 
-def var_out(input, dim=None, *, correction=1, keepdim=False, out=None):
+def var_out(input, dim=None, unbiased=True, keepdim=False, *, correction=1, out=None):
     """`var`, its result written into `out` if that is given."""
     if out is None:
-        return var(input, dim, correction=correction, keepdim=keepdim)
-    return write_out("var", False, var, out, input, dim, correction=correction, keepdim=keepdim)
+        return var(input, dim, unbiased, keepdim, correction=correction)
+    return write_out("var", False, var, out, input, dim, unbiased, keepdim, correction=correction)
 
 
 class StdBackward0(RowwiseNode):
@@ -88,13 +91,13 @@ class StdBackward0(RowwiseNode):
     def formulas(node, grad):
         # self: grad * slope
         lanes = node.general.details
-        self, correction, result = unpack(node)
+        self, unbiased, correction, result = unpack(node)
         result = lanes.keep(result)
         grad = lanes.keep(grad)
         needed = node.needed()
         near = ops.mean(self, lanes.dims, True)
         center = near + ops.mean(self - near, lanes.dims, True)
-        freedom = ops.maximum(lanes.count - correction, 0)
+        freedom = ops.maximum(lanes.count - correction * unbiased, 0)
         divisor = ops.where(result == 0, 1, result)
         slope = ops.where(result == 0, 0, (self - center) / (divisor * freedom))
         gradient_self = None
@@ -106,13 +109,14 @@ class StdBackward0(RowwiseNode):
 STD = Rowwise(
     name="std",
     node=StdBackward0,
-    arguments=("self", "dim", "correction", "keepdim"),
+    arguments=("self", "dim", "unbiased", "keepdim", "correction"),
     tensors=("self",),
     differentiable=("self",),
     outputs=("result",),
     differentiable_outputs=(0,),
     saved=(
         ("self", "input", "self", (0,)),
+        ("unbiased", "value", "unbiased", (0,)),
         ("correction", "value", "correction", (0,)),
         ("result", "output", "result", (0,)),
         ("near", "row", "near", (0,)),
@@ -131,38 +135,40 @@ STD = Rowwise(
     forward=(
         kernels.std_forward,
         kernels.std_forward_parallel,
-        ("self", "correction"),
+        ("self", "unbiased", "correction"),
     ),
     backward={
         (0,): (
             kernels.std_backward,
             kernels.std_backward_parallel,
-            ("self", "grad", "result", "center", "correction"),
+            ("self", "grad", "result", "center", "unbiased", "correction"),
             (0,),
         ),
     },
 )
 
 
-def std(input, dim=None, *, correction=1, keepdim=False):
-    """Standard deviation along `dim`; where it is 0 the gradient is 0."""
-    return dispatch(STD, input, dim, correction, keepdim)
+def std(input, dim=None, unbiased=True, keepdim=False, *, correction=1):
+    """Standard deviation along `dim`, of the variance as `var` computes it; where it is 0 the
+    gradient is 0.
+    """
+    return dispatch(STD, input, dim, unbiased, keepdim, correction)
 
 
-def std_out(input, dim=None, *, correction=1, keepdim=False, out=None):
+def std_out(input, dim=None, unbiased=True, keepdim=False, *, correction=1, out=None):
     """`std`, its result written into `out` if that is given."""
     if out is None:
-        return std(input, dim, correction=correction, keepdim=keepdim)
-    return write_out("std", False, std, out, input, dim, correction=correction, keepdim=keepdim)
+        return std(input, dim, unbiased, keepdim, correction=correction)
+    return write_out("std", False, std, out, input, dim, unbiased, keepdim, correction=correction)
 
 
 SIGNATURES = {
     "var": (
-        ("self", "dim", "correction", "keepdim"),
-        ("Tensor", "int[]?=", "Scalar=", "bool="),
+        ("self", "dim", "unbiased", "keepdim", "correction"),
+        ("Tensor", "int[]?=", "bool=", "bool=", "Scalar="),
     ),
     "std": (
-        ("self", "dim", "correction", "keepdim"),
-        ("Tensor", "int[]?=", "Scalar=", "bool="),
+        ("self", "dim", "unbiased", "keepdim", "correction"),
+        ("Tensor", "int[]?=", "bool=", "bool=", "Scalar="),
     ),
 }

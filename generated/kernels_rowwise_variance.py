@@ -203,17 +203,18 @@ def accumulator_overload(x):
 # var:
 #     near = mean(self)
 #     center = near + mean(self - near)
-#     freedom = maximum(count - correction, 0)
+#     freedom = maximum(count - correction * unbiased, 0)
 #     sum(square(self - center)) / freedom
 @kernel
-def var_forward(self, correction, rows, n, out, save_near, save_center):
+def var_forward(self, unbiased, correction, rows, n, out, save_near, save_center):
     number = self.dtype.type
+    unbiased = number(unbiased)
     correction = number(correction)
     for row in range(rows):
         start = row * n
         stop = start + n
         self_lane = self[start:stop]
-        freedom = maximum(number(n) - correction, number(0))
+        freedom = maximum(number(n) - correction * unbiased, number(0))
         mean_0_sum = accumulator(number(0))
         for i in range(self_lane.shape[0]):
             mean_0_sum += self_lane[i]
@@ -234,7 +235,7 @@ def var_forward(self, correction, rows, n, out, save_near, save_center):
 
 
 @parallel_kernel
-def var_forward_parallel(self, correction, rows, n, out, save_near, save_center):
+def var_forward_parallel(self, unbiased, correction, rows, n, out, save_near, save_center):
     block = CHUNK // n if 0 < n < CHUNK else 1
     parts = (rows + block - 1) // block
     for part in prange(parts):
@@ -242,6 +243,7 @@ def var_forward_parallel(self, correction, rows, n, out, save_near, save_center)
         high = low + block if low + block < rows else rows
         var_forward(
             self[low * n : high * n],
+            unbiased,
             correction,
             high - low,
             n,
@@ -254,22 +256,23 @@ def var_forward_parallel(self, correction, rows, n, out, save_near, save_center)
 # var, gradient of self:
 #     2 * grad * (self - center) / freedom
 @kernel
-def var_backward(self, grad, center, correction, rows, n, out):
+def var_backward(self, grad, center, unbiased, correction, rows, n, out):
     number = self.dtype.type
+    unbiased = number(unbiased)
     correction = number(correction)
     for row in range(rows):
         start = row * n
         stop = start + n
         self_lane = self[start:stop]
         out_lane = out[start:stop]
-        freedom = maximum(number(n) - correction, number(0))
+        freedom = maximum(number(n) - correction * unbiased, number(0))
         for i in range(out_lane.shape[0]):
             part0_0 = number(2) * grad[row] * (self_lane[i] - center[row])
             out_lane[i] = part0_0 / freedom
 
 
 @parallel_kernel
-def var_backward_parallel(self, grad, center, correction, rows, n, out):
+def var_backward_parallel(self, grad, center, unbiased, correction, rows, n, out):
     block = CHUNK // n if 0 < n < CHUNK else 1
     parts = (rows + block - 1) // block
     for part in prange(parts):
@@ -279,6 +282,7 @@ def var_backward_parallel(self, grad, center, correction, rows, n, out):
             self[low * n : high * n],
             grad[low:high],
             center[low:high],
+            unbiased,
             correction,
             high - low,
             n,
@@ -289,19 +293,20 @@ def var_backward_parallel(self, grad, center, correction, rows, n, out):
 # std:
 #     near = mean(self)
 #     center = near + mean(self - near)
-#     freedom = maximum(count - correction, 0)
+#     freedom = maximum(count - correction * unbiased, 0)
 #     divisor = where(result == 0, 1, result)
 #     slope = where(result == 0, 0, (self - center) / (divisor * freedom))
 #     sqrt(sum(square(self - center)) / freedom)
 @kernel
-def std_forward(self, correction, rows, n, out, save_near, save_center):
+def std_forward(self, unbiased, correction, rows, n, out, save_near, save_center):
     number = self.dtype.type
+    unbiased = number(unbiased)
     correction = number(correction)
     for row in range(rows):
         start = row * n
         stop = start + n
         self_lane = self[start:stop]
-        freedom = maximum(number(n) - correction, number(0))
+        freedom = maximum(number(n) - correction * unbiased, number(0))
         mean_0_sum = accumulator(number(0))
         for i in range(self_lane.shape[0]):
             mean_0_sum += self_lane[i]
@@ -322,7 +327,7 @@ def std_forward(self, correction, rows, n, out, save_near, save_center):
 
 
 @parallel_kernel
-def std_forward_parallel(self, correction, rows, n, out, save_near, save_center):
+def std_forward_parallel(self, unbiased, correction, rows, n, out, save_near, save_center):
     block = CHUNK // n if 0 < n < CHUNK else 1
     parts = (rows + block - 1) // block
     for part in prange(parts):
@@ -330,6 +335,7 @@ def std_forward_parallel(self, correction, rows, n, out, save_near, save_center)
         high = low + block if low + block < rows else rows
         std_forward(
             self[low * n : high * n],
+            unbiased,
             correction,
             high - low,
             n,
@@ -342,15 +348,16 @@ def std_forward_parallel(self, correction, rows, n, out, save_near, save_center)
 # std, gradient of self:
 #     grad * slope
 @kernel
-def std_backward(self, grad, result, center, correction, rows, n, out):
+def std_backward(self, grad, result, center, unbiased, correction, rows, n, out):
     number = self.dtype.type
+    unbiased = number(unbiased)
     correction = number(correction)
     for row in range(rows):
         start = row * n
         stop = start + n
         self_lane = self[start:stop]
         out_lane = out[start:stop]
-        freedom = maximum(number(n) - correction, number(0))
+        freedom = maximum(number(n) - correction * unbiased, number(0))
         divisor = where(result[row] == number(0), number(1), result[row])
         for i in range(out_lane.shape[0]):
             part0_0 = (self_lane[i] - center[row]) / (divisor * freedom)
@@ -359,7 +366,7 @@ def std_backward(self, grad, result, center, correction, rows, n, out):
 
 
 @parallel_kernel
-def std_backward_parallel(self, grad, result, center, correction, rows, n, out):
+def std_backward_parallel(self, grad, result, center, unbiased, correction, rows, n, out):
     block = CHUNK // n if 0 < n < CHUNK else 1
     parts = (rows + block - 1) // block
     for part in prange(parts):
@@ -370,6 +377,7 @@ def std_backward_parallel(self, grad, result, center, correction, rows, n, out):
             grad[low:high],
             result[low:high],
             center[low:high],
+            unbiased,
             correction,
             high - low,
             n,

@@ -15,6 +15,7 @@ from .modes import modes
 from .operator import Operator, as_tensor
 from .operator import public_name as _public
 from .operator_nodes import TensorNode, tie
+from .pointwise import NUMBERS
 from .tensor import Tensor, from_array, view_of
 from .view_marks import INFERENCE, MANY, NO_GRAD
 
@@ -107,6 +108,8 @@ class ArrayOperator(Operator):
                 args[position] = list(value)
                 if name in self.differentiable:
                     _require_tensors(self, name, value)
+            elif name in self.or_scalar and isinstance(value, NUMBERS):
+                args[position] = as_tensor(np.asarray(value).reshape(1), Size(()))
             elif not isinstance(value, Tensor) and (value is not None or name not in self.optional):
                 raise TypeError(
                     f"{self.name}(): argument '{'input' if name == 'self' else name}' must be "

@@ -98,6 +98,9 @@ class Rowwise(Operator):
                 targets = [*zip(roles, outs, strict=True)]
                 targets += [(ROW, row) for row in rows.values()]
                 lanes.run(self.forward, sources, targets)
+            else:
+                for name in self.forward_arguments:  # a parameter may not fit the empty lanes
+                    self._source(name, args, lanes, first.dtype)
         results = self._wrap(outs, lanes, args)
         if self.needs_graph(args):
             self.record(args, results, rows, lanes)
@@ -126,6 +129,10 @@ class Rowwise(Operator):
         if "float" in self.rules and not tensor.dtype.is_floating_point:
             tensor = ops.to(tensor, dtypes.get_default_dtype())
         if "floating" in self.rules and not tensor.dtype.is_floating_point:
+            if self.lane_outputs[0]:
+                raise NotImplementedError(
+                    f'"{self.name}" not implemented for {tensor.dtype}; use a floating dtype'
+                )
             raise RuntimeError(
                 f"{self.name}(): could not infer output dtype. Input dtype must be either a "
                 f"floating point or complex dtype. Got: {tensor.dtype}"
@@ -207,7 +214,7 @@ class Rowwise(Operator):
         outs = []
         for lane, rule in zip(self.lane_outputs, self.rules, strict=True):
             kind = tensor.dtype.numpy
-            if rule == "bool":
+            if rule == "bool" and tensor.dtype is not dtypes.uint8:
                 kind = dtypes.bool.numpy
             elif rule == "index":
                 kind = dtypes.int64.numpy

@@ -119,6 +119,7 @@ PECULIAR = {
     "det": "PyTorch's gradient of singular matrices is 0 where the cofactors are not",
     "svd": "the signs of singular vectors are free",
     "svd_torch": "the signs of singular vectors are free",
+    "norm_named": "the gradient of the nuclear norm of singular matrices is free",
     "eigh": "the signs of eigenvectors are free",
     "batch_norm_torch": "PyTorch misreads weights that lie with gaps; batch_norm is the same",
 }
