@@ -44,7 +44,6 @@ from . import (
     functions_library_product,
     functions_pointwise_activation,
     functions_pointwise_addition,
-    functions_pointwise_attention_flow,
     functions_pointwise_bound,
     functions_pointwise_choice,
     functions_pointwise_divergence_loss,
@@ -73,7 +72,7 @@ from . import (
     functions_program_attention,
     functions_program_linalg,
     functions_rowwise_argument,
-    functions_rowwise_attention_weights,
+    functions_rowwise_attention,
     functions_rowwise_lane_extremum,
     functions_rowwise_lane_scaling,
     functions_rowwise_logarithm_of_sum,
@@ -407,9 +406,7 @@ INTERFACE = (
     ("attention_backward", "attention_backward", ("internal",), (), False, ""),
     ("attention_curvature", "attention_curvature", ("internal",), (), False, ""),
     ("causal_softmax", "causal_softmax", ("internal",), (), False, ""),
-    ("scaled_softmax", "scaled_softmax", ("internal",), (), False, ""),
-    ("attention_weights", "attention_weights", ("internal",), (), False, ""),
-    ("attention_flow", "attention_flow", ("internal",), (), False, ""),
+    ("scaled_exponentials", "scaled_exponentials", ("internal",), (), False, ""),
 )
 
 register(
@@ -491,7 +488,6 @@ register(
         functions_program_attention,
         functions_kernel_attention,
         functions_composite_attention,
-        functions_rowwise_attention_weights,
-        functions_pointwise_attention_flow,
+        functions_rowwise_attention,
     ),
 )

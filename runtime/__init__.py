@@ -3,7 +3,7 @@
 `import rederive as torch` runs ordinary PyTorch CPU programs as far as the features exist here.
 """
 
-from . import idling  # before anything else: it loads NumPy
+from . import heap, idling  # before anything else: they load NumPy
 
 # isort: split
 from . import (

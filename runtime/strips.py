@@ -11,7 +11,7 @@ import os
 import threading
 from queue import SimpleQueue
 
-from .threads import get_num_threads
+from .threads import get_num_threads, threads
 
 
 class _Job:
@@ -88,6 +88,7 @@ def share_out(work, pieces):
             work(piece)
         return
     job = _Job(work, pieces)
-    _helpers.ask(job, helpers)
-    job.go()
-    job.finish()
+    with threads:
+        _helpers.ask(job, helpers)
+        job.go()
+        job.finish()

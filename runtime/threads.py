@@ -5,10 +5,12 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import threading
 
 import numba
 from numba.core.compiler_lock import global_compiler_lock
 
+from .blas import set_blas_threads
 from .idling import unless_set
 
 MINIMUM = 32768
@@ -33,38 +35,70 @@ class Threads:
     """`minimum`: from so many elements on a kernel runs on several threads.
 
     `possible`: whether that may happen in this process at all.
+    `wanted`: how many threads there may be.
     """
 
-    __slots__ = ("minimum", "possible")
+    __slots__ = ("_busy", "_lock", "minimum", "possible", "wanted")
 
     def __init__(self):
         self.possible = numba.config.NUMBA_NUM_THREADS > 1 and _layer_is_safe()
-        self.minimum = MINIMUM if self.possible else sys.maxsize
+        self.wanted = numba.config.NUMBA_NUM_THREADS if self.possible else 1
+        self._start_anew()
+
+    def _start_anew(self):
+        self._busy = 0
+        self._lock = threading.Lock()
+        self._decide()
+
+    def _decide(self):
+        self.minimum = sys.maxsize if self._busy or self.wanted == 1 else MINIMUM
+
+    def __enter__(self):
+        """Inside, other threads are at work: kernels and products stay in the one that calls."""
+        with self._lock:
+            self._busy += 1
+            self._decide()
+            if self._busy == 1:
+                set_blas_threads(1)
+
+    def __exit__(self, *_):
+        with self._lock:
+            self._busy -= 1
+            self._decide()
+            if not self._busy:
+                set_blas_threads(self.wanted)
+
+    def use(self, number):
+        """Use so many threads from now on."""
+        with self._lock:
+            self.wanted = number
+            if number > 1:
+                numba.set_num_threads(number)
+            self._decide()
+            if not self._busy:
+                set_blas_threads(number)
 
 
 threads = Threads()
 
 
 def get_num_threads():
-    """The number of threads that kernels use."""
-    return 1 if threads.minimum == sys.maxsize else numba.get_num_threads()
+    """The number of threads that kernels and products use."""
+    return 1 if threads.minimum == sys.maxsize else threads.wanted
 
 
 def set_num_threads(number):
-    """Let kernels use `number` threads; 1 keeps them in the calling thread."""
+    """Let kernels and products use `number` threads; 1 keeps them in the calling thread."""
     if not isinstance(number, int) or number < 1:
         raise RuntimeError(f"set_num_threads expects a positive integer, got {number!r}")
-    if number == 1 or not threads.possible:
-        threads.minimum = sys.maxsize
-        return
-    numba.set_num_threads(min(number, numba.config.NUMBA_NUM_THREADS))
-    threads.minimum = MINIMUM
+    threads.use(min(number, numba.config.NUMBA_NUM_THREADS) if threads.possible else 1)
 
 
 def _after_fork():
     """The OpenMP threads did not survive the fork: a parallel kernel would kill the child."""
     threads.possible = False
-    threads.minimum = sys.maxsize
+    threads.wanted = 1
+    threads._start_anew()
 
 
 os.register_at_fork(after_in_child=_after_fork)

@@ -1,7 +1,8 @@
 """Attention by blocks of queries: the scores of a block are made, used and forgotten.
 
 A block has the scores of some heads, or of some queries of one head, with all keys that they see.
-Products are BLAS's; what lies between them is in declared operators, which make one pass each.
+Blocks are shared out among threads. Products are BLAS's, which takes dense factors faster than
+transposed ones; numbers that belong to a query are subtracted within them, as one more column.
 """
 
 from __future__ import annotations
@@ -9,24 +10,35 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numba import njit
 
 from ..namespace import ops
+from ..strips import share_out
 from ..tensor import from_array
 
 BLOCK = 1 << 17  # scores of a block; with its gradient they stay in the cache
+PARTS = 2  # of the queries of a single head, each with gradients of its own for keys and values
 
 
 def blocked_attention(query, key, value, causal, scale):
     """The result, and for each query the logarithm of the sum that its weights are divided by."""
-    heads = [_heads(array) for array in (query, key, value)]
-    q, k, v = heads
+    q, k, v = (_heads(array) for array in (query, key, value))
     result = np.zeros((*q.shape[:2], v.shape[2]), q.dtype)
     levels = np.full((*q.shape[:2], 1), -math.inf, q.dtype)
-    for some, rows, seen in _blocks(q, k, causal):
-        scores = _scores(q, k, some, rows, seen, causal, scale)
-        shares, level = ops.scaled_softmax(from_array(scores), scale, [2])
+    blocks = list(_blocks(q, k, causal))
+    columns = _turned(k)
+
+    def attend(number):
+        some, rows, seen = blocks[number]
+        scores = np.matmul(q[some, rows], columns[some, :, seen])
+        if causal:
+            _hide(scores, rows.start, -math.inf if scale >= 0 else math.inf)
+        weights, sums, level = ops.scaled_exponentials(from_array(scores), scale, [2])
         levels[some, rows, 0] = level.numpy()
-        np.matmul(shares.numpy(), v[some, seen], out=result[some, rows])
+        part = np.matmul(weights.numpy(), v[some, seen], out=result[some, rows])
+        part /= sums.numpy()[:, :, None]
+
+    share_out(attend, len(blocks))
     leading = query.shape[:-1]
     return result.reshape(*leading, value.shape[-1]), levels.reshape(*leading, 1)
 
@@ -36,24 +48,53 @@ def attention_backward(flow, query, key, value, attended, levels, causal, scale)
     if attended is None or levels is None:
         attended, levels = blocked_attention(query, key, value, causal, scale)
     g, q, k, v = (_heads(array) for array in (flow, query, key, value))
-    means = _heads((flow * attended).sum(-1, keepdims=True))
-    levels = _heads(levels)
-    flows = [np.zeros_like(array) for array in (q, k, v)]
-    for some, rows, seen in _blocks(q, k, causal):
-        scores = from_array(_scores(q, k, some, rows, seen, causal, scale))
-        weights = ops.attention_weights(scores, from_array(levels[some, rows]), scale)
-        rise = from_array(np.matmul(g[some, rows], v[some, seen].swapaxes(1, 2)))
-        slope = ops.attention_flow(weights, rise, from_array(means[some, rows]), scale).numpy()
-        np.matmul(slope, k[some, seen], out=flows[0][some, rows])
-        flows[1][some, seen] += np.matmul(slope.swapaxes(1, 2), q[some, rows])
-        flows[2][some, seen] += np.matmul(weights.numpy().swapaxes(1, 2), g[some, rows])
-    given = (query, key, value)
-    return tuple(flow.reshape(array.shape) for flow, array in zip(flows, given, strict=True))
+    means = np.einsum("hij,hij->hi", g, _heads(attended))[:, :, None]
+    queries = np.concatenate([q * q.dtype.type(scale), -_heads(levels)], 2)
+    gradients = np.concatenate([g, -means], 2)
+    keys, values = (_turned(np.concatenate([a, np.ones_like(a[:, :, :1])], 2)) for a in (k, v))
+    heads = len(q)
+    blocks = list(_blocks(q, k, causal))
+    parts = min(PARTS, len(blocks)) if heads == 1 else 1
+    flow_q = np.zeros_like(q)
+    flow_k, flow_v = (np.zeros((parts, *array.shape), q.dtype) for array in (k, v))
+    shares = _shares(blocks, parts)
+
+    def spread(number):
+        room = None
+        for some, rows, seen in shares[number]:
+            factors = queries[some, rows], keys[some, :, seen]
+            size = (2, *factors[0].shape[:2], factors[1].shape[2])
+            if room is None or room.size < math.prod(size):
+                room = np.empty(math.prod(size), q.dtype)
+            weights, slope = room[: math.prod(size)].reshape(size)
+            np.matmul(*factors, out=weights)
+            with np.errstate(over="ignore"):  # of what will be hidden
+                np.exp(weights, out=weights)
+            if causal:
+                _hide(weights, rows.start, 0.0)
+            np.matmul(gradients[some, rows], values[some, :, seen], out=slope)
+            slope *= weights
+            np.matmul(slope, k[some, seen], out=flow_q[some, rows])
+            part = number % parts
+            flow_k[part, some, seen] += np.matmul(slope.swapaxes(1, 2), q[some, rows])
+            flow_v[part, some, seen] += np.matmul(weights.swapaxes(1, 2), g[some, rows])
+
+    share_out(spread, len(shares))
+    flow_q *= scale
+    flow_k, flow_v = (f[0] if parts == 1 else f.sum(0) for f in (flow_k, flow_v))
+    flow_k *= scale
+    flows = zip((flow_q, flow_k, flow_v), (query, key, value), strict=True)
+    return tuple(found.reshape(array.shape) for found, array in flows)
 
 
 def _heads(array):
     """Dense, with all leading dimensions as one."""
     return np.ascontiguousarray(array).reshape(math.prod(array.shape[:-2]), *array.shape[-2:])
+
+
+def _turned(heads):
+    """The matrices transposed, dense."""
+    return np.ascontiguousarray(heads.swapaxes(1, 2))
 
 
 def _blocks(q, k, causal):
@@ -69,11 +110,19 @@ def _blocks(q, k, causal):
             yield slice(head, head + several), slice(row, row + rows), slice(0, seen)
 
 
-def _scores(q, k, some, rows, seen, causal, scale):
-    """Products of queries and keys; those that a query does not see yield no weight."""
-    scores = np.matmul(q[some, rows], k[some, seen].swapaxes(1, 2))
-    if causal:
-        columns = np.arange(scores.shape[2])
-        hidden = columns > np.arange(rows.start, rows.start + scores.shape[1])[:, None]
-        scores[:, hidden] = -math.inf if scale >= 0 else math.inf
-    return scores
+def _shares(blocks, parts):
+    """Blocks that add to the same gradients together; those of a single head in `parts`."""
+    if parts > 1:
+        return [blocks[part::parts] for part in range(parts)]
+    shares = {}
+    for block in blocks:
+        shares.setdefault(block[0].start, []).append(block)
+    return list(shares.values())
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _hide(scores, first, value):
+    """Set what the queries from `first` on do not see: later keys than their own."""
+    for head in range(scores.shape[0]):
+        for row in range(scores.shape[1]):
+            scores[head, row, first + row + 1 :] = value

@@ -12,9 +12,10 @@ from rederive.threads import MINIMUM, threads
 
 @pytest.fixture(autouse=True)
 def _restored():
-    before, possible = threads.minimum, threads.possible
+    before, possible = threads.wanted, threads.possible
     yield
-    threads.minimum, threads.possible = before, possible
+    threads.possible = possible
+    threads.use(before)
 
 
 def test_one_thread_means_serial_kernels():
@@ -27,6 +28,29 @@ def test_several_threads_are_used_again():
     rd.set_num_threads(1)
     rd.set_num_threads(2)
     assert (threads.minimum, rd.get_num_threads()) == (MINIMUM, 2)
+
+
+@pytest.mark.skipif(numba.config.NUMBA_NUM_THREADS < 2, reason="this machine has one core")
+def test_kernels_called_by_several_threads_stay_in_theirs():
+    rd.set_num_threads(2)
+    with threads:
+        assert (threads.minimum, rd.get_num_threads()) == (sys.maxsize, 1)
+        with threads:
+            rd.set_num_threads(1)
+            rd.set_num_threads(2)
+        assert threads.minimum == sys.maxsize
+    assert (threads.minimum, rd.get_num_threads()) == (MINIMUM, 2)
+
+
+@pytest.mark.skipif(numba.config.NUMBA_NUM_THREADS < 2, reason="this machine has one core")
+def test_products_use_as_many_threads_as_kernels(monkeypatch):
+    asked = []
+    monkeypatch.setattr("rederive.threads.set_blas_threads", asked.append)
+    rd.set_num_threads(1)
+    rd.set_num_threads(2)
+    with threads, threads:
+        pass
+    assert asked == [1, 2, 1, 2]
 
 
 @pytest.mark.parametrize("number", [0, -1, 1.5, "two"])
