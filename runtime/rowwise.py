@@ -77,6 +77,11 @@ class Rowwise(Operator):
         lanes = self.lanes(args)
         only_lanes = self.lane_outputs[0] and all(self.lane_outputs)
         if self.nonempty and lanes.count == 0 and lanes.rows > 0 and not only_lanes:
+            if args[self.over_position] in (None, ()) and self.rules[0] != "index":
+                raise RuntimeError(
+                    f"{self.name}(): Expected reduction dim to be specified for input.numel() == "
+                    "0. Specify the reduction dim with the 'dim' argument."
+                )
             raise IndexError(
                 f"{self.name}(): Expected reduction dim {lanes.dims[0] if lanes.dims else 0} to "
                 f"have non-zero size; input has shape {tuple(first.shape)}"

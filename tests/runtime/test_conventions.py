@@ -44,3 +44,22 @@ def test_softmax_of_integers_is_not_implemented():
     with pytest.raises(NotImplementedError, match="softmax"):
         F.softmax(rd.arange(3), 0)
     assert F.softmax(rd.arange(3), 0, dtype=rd.float64).dtype is rd.float64
+
+
+def test_what_is_refused():
+    for empty in (rd.ones(0), rd.ones(0, 3)):
+        for call in (rd.max, rd.min, rd.amax):
+            with pytest.raises(RuntimeError, match="Expected reduction dim to be specified"):
+                call(empty)
+    with pytest.raises(IndexError, match="Expected reduction dim 0 to have non-zero size"):
+        rd.ones(0, 3).amax(0)
+    with pytest.raises(RuntimeError, match="non-empty"):
+        rd.stack([])
+    with pytest.raises(ValueError, match="non-empty"):
+        rd.cat([])
+    with pytest.raises(RuntimeError, match="either none or tanh"):
+        F.gelu(rd.ones(2), approximate="erf")
+    with pytest.raises(RuntimeError, match="on a bool tensor"):
+        +rd.tensor([True])
+    x = rd.ones(2)
+    assert +x is x
