@@ -47,6 +47,9 @@ def descriptor_lines(op: Operator) -> list[str]:
     optional = [a.name for a in op.operands if a.optional]
     if optional and not op.forms:
         lines.append(f"optional={_text(optional)},")
+    scalars = [a.name for a in op.operands if a.or_scalar]
+    if scalars and not op.forms:
+        lines.append(f"or_scalar={_text(scalars)},")
     many = [a.name for a in op.operands if a.many]
     if many:
         lines.append(f"many={_text(many)},")

@@ -19,7 +19,9 @@ def gelu(input, *, approximate="none"):
     self = input
     if approximate == "tanh":
         return ops.gelu_tanh(self)
-    return ops.gelu_erf(self)
+    if approximate == "none":
+        return ops.gelu_erf(self)
+    return queries.fail("approximate argument must be either none or tanh.")
 
 
 SIGNATURES = {

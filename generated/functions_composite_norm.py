@@ -44,6 +44,8 @@ def norm_named(input, p, dim=None, keepdim=False, *, dtype=None):
         return ops.euclidean_norm(queries.normed(self, 2, dim, dtype), dim, keepdim)
     if p == "nuc" and dim is None and not keepdim and self.ndim == 2:
         return ops.sum(ops.svd(queries.normed(self, 1, dim, dtype), False)[1])
+    if p == "nuc" and dim is None and self.ndim == 2:
+        return ops.reshape(ops.norm(self, "nuc", dtype=dtype), 1, 1)
     if p == "nuc":
         return queries.fail("norm of order nuc needs a matrix, and dim None")
     return queries.fail("norm has no such order; p is a number, fro or nuc")

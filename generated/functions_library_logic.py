@@ -26,22 +26,13 @@ BITWISE_AND = ArrayOperator(
     saved=(),
     jvp=None,
     rule="promote",
+    or_scalar=("self", "other"),
     call=array_function("numpy.bitwise_and"),
 )
 
 
 def bitwise_and(input, other):
     """Bits that are set in both of two integers; for bool, the logical operation."""
-    if type(input) is Tensor and type(other) is Tensor and not modes.active:
-        shapes = (input.shape, input.dtype, other.shape, other.dtype)
-        general = BITWISE_AND.known.get(shapes)
-        if general is not None:
-            array_input = input._nd()
-            array_other = other._nd()
-            out = attempt(BITWISE_AND.function, array_input, array_other)
-            if out is not None:
-                result = wrapped(out)
-                return result
     return dispatch(BITWISE_AND, input, other)
 
 
@@ -68,22 +59,13 @@ BITWISE_OR = ArrayOperator(
     saved=(),
     jvp=None,
     rule="promote",
+    or_scalar=("self", "other"),
     call=array_function("numpy.bitwise_or"),
 )
 
 
 def bitwise_or(input, other):
     """Bits that are set in either of two integers; for bool, the logical operation."""
-    if type(input) is Tensor and type(other) is Tensor and not modes.active:
-        shapes = (input.shape, input.dtype, other.shape, other.dtype)
-        general = BITWISE_OR.known.get(shapes)
-        if general is not None:
-            array_input = input._nd()
-            array_other = other._nd()
-            out = attempt(BITWISE_OR.function, array_input, array_other)
-            if out is not None:
-                result = wrapped(out)
-                return result
     return dispatch(BITWISE_OR, input, other)
 
 
@@ -110,22 +92,13 @@ BITWISE_XOR = ArrayOperator(
     saved=(),
     jvp=None,
     rule="promote",
+    or_scalar=("self", "other"),
     call=array_function("numpy.bitwise_xor"),
 )
 
 
 def bitwise_xor(input, other):
     """Bits that are set in exactly one of two integers; for bool, the logical operation."""
-    if type(input) is Tensor and type(other) is Tensor and not modes.active:
-        shapes = (input.shape, input.dtype, other.shape, other.dtype)
-        general = BITWISE_XOR.known.get(shapes)
-        if general is not None:
-            array_input = input._nd()
-            array_other = other._nd()
-            out = attempt(BITWISE_XOR.function, array_input, array_other)
-            if out is not None:
-                result = wrapped(out)
-                return result
     return dispatch(BITWISE_XOR, input, other)
 
 
@@ -185,15 +158,15 @@ def bitwise_not_out(input, *, out=None):
 SIGNATURES = {
     "bitwise_and": (
         ("self", "other"),
-        ("Tensor", "Tensor"),
+        ("Tensor|Scalar", "Tensor|Scalar"),
     ),
     "bitwise_or": (
         ("self", "other"),
-        ("Tensor", "Tensor"),
+        ("Tensor|Scalar", "Tensor|Scalar"),
     ),
     "bitwise_xor": (
         ("self", "other"),
-        ("Tensor", "Tensor"),
+        ("Tensor|Scalar", "Tensor|Scalar"),
     ),
     "bitwise_not": (
         ("self",),

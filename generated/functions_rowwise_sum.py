@@ -289,7 +289,7 @@ ANY = Rowwise(
 
 
 def any(input, dim=None, keepdim=False):
-    """Whether any element along `dim` is non-zero."""
+    """Whether any element along `dim` is non-zero; bool, but uint8 where that is given."""
     return dispatch(ANY, input, dim, keepdim)
 
 
@@ -330,7 +330,7 @@ ALL = Rowwise(
 
 
 def all(input, dim=None, keepdim=False):
-    """Whether all elements along `dim` are non-zero."""
+    """Whether all elements along `dim` are non-zero; bool, but uint8 where that is given."""
     return dispatch(ALL, input, dim, keepdim)
 
 

@@ -37,7 +37,13 @@ class VarBackward0(RowwiseNode):
         saved = node.saved
         if saved is None:
             freed(node)
-        self, self_counter, self_version, correction, _, _, center, _, _ = saved
+        kept = saved
+        self = kept[0]
+        self_counter = kept[1]
+        self_version = kept[2]
+        unbiased = kept[3]
+        correction = kept[6]
+        center = kept[9]
         if self_counter[0] != self_version:
             expired(node)
         if type(grad) is not ndarray:
@@ -46,18 +52,27 @@ class VarBackward0(RowwiseNode):
         run = kernels.var_backward
         if general.n >= threads.minimum:
             run = kernels.var_backward_parallel
-        run(self, grad, center, float(correction), general.rows, general.count, out)
+        run(
+            self,
+            grad,
+            center,
+            float(unbiased),
+            float(correction),
+            general.rows,
+            general.count,
+            out,
+        )
         return out
 
     def formulas(node, grad):
         # self: 2 * grad * (self - center) / freedom
         lanes = node.general.details
-        self, correction = unpack(node)
+        self, unbiased, correction = unpack(node)
         grad = lanes.keep(grad)
         needed = node.needed()
         near = ops.mean(self, lanes.dims, True)
         center = near + ops.mean(self - near, lanes.dims, True)
-        freedom = ops.maximum(lanes.count - correction, 0)
+        freedom = ops.maximum(lanes.count - correction * unbiased, 0)
         gradient_self = None
         if needed[0]:
             gradient_self = 2 * grad * (self - center) / freedom
@@ -67,13 +82,14 @@ class VarBackward0(RowwiseNode):
 VAR = Rowwise(
     name="var",
     node=VarBackward0,
-    arguments=("self", "dim", "correction", "keepdim"),
+    arguments=("self", "dim", "unbiased", "keepdim", "correction"),
     tensors=("self",),
     differentiable=("self",),
     outputs=("result",),
     differentiable_outputs=(0,),
     saved=(
         ("self", "input", "self", (0,)),
+        ("unbiased", "value", "unbiased", (0,)),
         ("correction", "value", "correction", (0,)),
         ("center", "row", "center", (0,)),
     ),
@@ -91,27 +107,30 @@ VAR = Rowwise(
         kernels.var_forward,
         kernels.var_forward_parallel,
         kernels.var_forward_columns,
-        ("self", "correction"),
+        ("self", "unbiased", "correction"),
     ),
     backward={
         (0,): (
             kernels.var_backward,
             kernels.var_backward_parallel,
             kernels.var_backward_columns,
-            ("self", "grad", "center", "correction"),
+            ("self", "grad", "center", "unbiased", "correction"),
             (0,),
         ),
     },
 )
 
 
-def var(input, dim=None, *, correction=1, keepdim=False):
+def var(input, dim=None, unbiased=True, keepdim=False, *, correction=1):
     """Variance along `dim`; the sum of squares is divided by the count less `correction`, or by
     0 if that is negative.
+
+    `unbiased=False` means a `correction` of 0.
     """
     if (
         type(input) is Tensor
         and (dim is None or type(dim) is int)
+        and (type(unbiased) is float or type(unbiased) is int)
         and (type(correction) is float or type(correction) is int)
         and not modes.active
     ):
@@ -122,7 +141,15 @@ def var(input, dim=None, *, correction=1, keepdim=False):
             rows, n = general.rows, general.count
             out = empty(rows, flat_input.dtype)
             row_center = empty(rows, flat_input.dtype)
-            kernels.var_forward(flat_input, float(correction), rows, n, out, row_center)
+            kernels.var_forward(
+                flat_input,
+                float(unbiased),
+                float(correction),
+                rows,
+                n,
+                out,
+                row_center,
+            )
             result = new(Tensor)
             result._data = result._flat = out
             result._counter = [0]
@@ -139,6 +166,9 @@ def var(input, dim=None, *, correction=1, keepdim=False):
                     flat_input,
                     input._counter,
                     input._counter[0],
+                    unbiased,
+                    None,
+                    0,
                     correction,
                     None,
                     0,
@@ -155,14 +185,14 @@ def var(input, dim=None, *, correction=1, keepdim=False):
                 result._requires_grad = False
                 result._grad_fn = None
             return result
-    return dispatch(VAR, input, dim, correction, keepdim)
+    return dispatch(VAR, input, dim, unbiased, keepdim, correction)
 
 
-def var_out(input, dim=None, *, correction=1, keepdim=False, out=None):
+def var_out(input, dim=None, unbiased=True, keepdim=False, *, correction=1, out=None):
     """`var`, its result written into `out` if that is given."""
     if out is None:
-        return var(input, dim, correction=correction, keepdim=keepdim)
-    return write_out("var", False, var, out, input, dim, correction=correction, keepdim=keepdim)
+        return var(input, dim, unbiased, keepdim, correction=correction)
+    return write_out("var", False, var, out, input, dim, unbiased, keepdim, correction=correction)
 
 
 class StdBackward0(RowwiseNode):
@@ -180,11 +210,12 @@ class StdBackward0(RowwiseNode):
         self = kept[0]
         self_counter = kept[1]
         self_version = kept[2]
-        correction = kept[3]
-        result = kept[6]
-        result_counter = kept[7]
-        result_version = kept[8]
-        center = kept[9]
+        unbiased = kept[3]
+        correction = kept[6]
+        result = kept[9]
+        result_counter = kept[10]
+        result_version = kept[11]
+        center = kept[12]
         if self_counter[0] != self_version:
             expired(node)
         if result_counter[0] != result_version:
@@ -195,19 +226,29 @@ class StdBackward0(RowwiseNode):
         run = kernels.std_backward
         if general.n >= threads.minimum:
             run = kernels.std_backward_parallel
-        run(self, grad, result, center, float(correction), general.rows, general.count, out)
+        run(
+            self,
+            grad,
+            result,
+            center,
+            float(unbiased),
+            float(correction),
+            general.rows,
+            general.count,
+            out,
+        )
         return out
 
     def formulas(node, grad):
         # self: grad * slope
         lanes = node.general.details
-        self, correction, result = unpack(node)
+        self, unbiased, correction, result = unpack(node)
         result = lanes.keep(result)
         grad = lanes.keep(grad)
         needed = node.needed()
         near = ops.mean(self, lanes.dims, True)
         center = near + ops.mean(self - near, lanes.dims, True)
-        freedom = ops.maximum(lanes.count - correction, 0)
+        freedom = ops.maximum(lanes.count - correction * unbiased, 0)
         divisor = ops.where(result == 0, 1, result)
         slope = ops.where(result == 0, 0, (self - center) / (divisor * freedom))
         gradient_self = None
@@ -219,13 +260,14 @@ class StdBackward0(RowwiseNode):
 STD = Rowwise(
     name="std",
     node=StdBackward0,
-    arguments=("self", "dim", "correction", "keepdim"),
+    arguments=("self", "dim", "unbiased", "keepdim", "correction"),
     tensors=("self",),
     differentiable=("self",),
     outputs=("result",),
     differentiable_outputs=(0,),
     saved=(
         ("self", "input", "self", (0,)),
+        ("unbiased", "value", "unbiased", (0,)),
         ("correction", "value", "correction", (0,)),
         ("result", "output", "result", (0,)),
         ("center", "row", "center", (0,)),
@@ -244,25 +286,28 @@ STD = Rowwise(
         kernels.std_forward,
         kernels.std_forward_parallel,
         kernels.std_forward_columns,
-        ("self", "correction"),
+        ("self", "unbiased", "correction"),
     ),
     backward={
         (0,): (
             kernels.std_backward,
             kernels.std_backward_parallel,
             kernels.std_backward_columns,
-            ("self", "grad", "result", "center", "correction"),
+            ("self", "grad", "result", "center", "unbiased", "correction"),
             (0,),
         ),
     },
 )
 
 
-def std(input, dim=None, *, correction=1, keepdim=False):
-    """Standard deviation along `dim`; where it is 0 the gradient is 0."""
+def std(input, dim=None, unbiased=True, keepdim=False, *, correction=1):
+    """Standard deviation along `dim`, of the variance as `var` computes it; where it is 0 the
+    gradient is 0.
+    """
     if (
         type(input) is Tensor
         and (dim is None or type(dim) is int)
+        and (type(unbiased) is float or type(unbiased) is int)
         and (type(correction) is float or type(correction) is int)
         and not modes.active
     ):
@@ -273,7 +318,15 @@ def std(input, dim=None, *, correction=1, keepdim=False):
             rows, n = general.rows, general.count
             out = empty(rows, flat_input.dtype)
             row_center = empty(rows, flat_input.dtype)
-            kernels.std_forward(flat_input, float(correction), rows, n, out, row_center)
+            kernels.std_forward(
+                flat_input,
+                float(unbiased),
+                float(correction),
+                rows,
+                n,
+                out,
+                row_center,
+            )
             result = new(Tensor)
             result._data = result._flat = out
             result._counter = counter = [0]
@@ -290,6 +343,9 @@ def std(input, dim=None, *, correction=1, keepdim=False):
                     flat_input,
                     input._counter,
                     input._counter[0],
+                    unbiased,
+                    None,
+                    0,
                     correction,
                     None,
                     0,
@@ -309,23 +365,23 @@ def std(input, dim=None, *, correction=1, keepdim=False):
                 result._requires_grad = False
                 result._grad_fn = None
             return result
-    return dispatch(STD, input, dim, correction, keepdim)
+    return dispatch(STD, input, dim, unbiased, keepdim, correction)
 
 
-def std_out(input, dim=None, *, correction=1, keepdim=False, out=None):
+def std_out(input, dim=None, unbiased=True, keepdim=False, *, correction=1, out=None):
     """`std`, its result written into `out` if that is given."""
     if out is None:
-        return std(input, dim, correction=correction, keepdim=keepdim)
-    return write_out("std", False, std, out, input, dim, correction=correction, keepdim=keepdim)
+        return std(input, dim, unbiased, keepdim, correction=correction)
+    return write_out("std", False, std, out, input, dim, unbiased, keepdim, correction=correction)
 
 
 SIGNATURES = {
     "var": (
-        ("self", "dim", "correction", "keepdim"),
-        ("Tensor", "int[]?=", "Scalar=", "bool="),
+        ("self", "dim", "unbiased", "keepdim", "correction"),
+        ("Tensor", "int[]?=", "bool=", "bool=", "Scalar="),
     ),
     "std": (
-        ("self", "dim", "correction", "keepdim"),
-        ("Tensor", "int[]?=", "Scalar=", "bool="),
+        ("self", "dim", "unbiased", "keepdim", "correction"),
+        ("Tensor", "int[]?=", "bool=", "bool=", "Scalar="),
     ),
 }

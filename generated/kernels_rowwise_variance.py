@@ -209,17 +209,18 @@ def accumulator_overload(x):
 # var:
 #     near = mean(self)
 #     center = near + mean(self - near)
-#     freedom = maximum(count - correction, 0)
+#     freedom = maximum(count - correction * unbiased, 0)
 #     sum(square(self - center)) / freedom
 @kernel
-def var_forward(self, correction, rows, n, out, save_center):
+def var_forward(self, unbiased, correction, rows, n, out, save_center):
     number = self.dtype.type
+    unbiased = number(unbiased)
     correction = number(correction)
     for row in range(rows):
         start = row * n
         stop = start + n
         self_lane = self[start:stop]
-        freedom = maximum(number(n) - correction, number(0))
+        freedom = maximum(number(n) - correction * unbiased, number(0))
         mean_0_sum = accumulator(number(0))
         for i in range(self_lane.shape[0]):
             mean_0_sum += self_lane[i]
@@ -239,7 +240,7 @@ def var_forward(self, correction, rows, n, out, save_center):
 
 
 @parallel_kernel
-def var_forward_parallel(self, correction, rows, n, out, save_center):
+def var_forward_parallel(self, unbiased, correction, rows, n, out, save_center):
     block = CHUNK // n if 0 < n < CHUNK else 1
     parts = (rows + block - 1) // block
     for part in prange(parts):
@@ -247,6 +248,7 @@ def var_forward_parallel(self, correction, rows, n, out, save_center):
         high = low + block if low + block < rows else rows
         var_forward(
             self[low * n : high * n],
+            unbiased,
             correction,
             high - low,
             n,
@@ -256,8 +258,9 @@ def var_forward_parallel(self, correction, rows, n, out, save_center):
 
 
 @kernel
-def var_forward_columns(self, correction, n, apart, width, low, high, out, save_center):
+def var_forward_columns(self, unbiased, correction, n, apart, width, low, high, out, save_center):
     number = self.dtype.type
+    unbiased = number(unbiased)
     correction = number(correction)
     near_held = np.empty(width, self.dtype)
     center_held = np.empty(width, self.dtype)
@@ -286,7 +289,7 @@ def var_forward_columns(self, correction, n, apart, width, low, high, out, save_
         out_each = out[row : row + size]
         save_center_each = save_center[row : row + size]
         for c in range(freedom_each.shape[0]):
-            freedom_each[c] = maximum(number(n) - correction, number(0))
+            freedom_each[c] = maximum(number(n) - correction * unbiased, number(0))
         mean_0_sum_each[:] = 0
         for i in range(n):
             at = start + i * apart
@@ -324,22 +327,23 @@ def var_forward_columns(self, correction, n, apart, width, low, high, out, save_
 # var, gradient of self:
 #     2 * grad * (self - center) / freedom
 @kernel
-def var_backward(self, grad, center, correction, rows, n, out):
+def var_backward(self, grad, center, unbiased, correction, rows, n, out):
     number = self.dtype.type
+    unbiased = number(unbiased)
     correction = number(correction)
     for row in range(rows):
         start = row * n
         stop = start + n
         self_lane = self[start:stop]
         out_lane = out[start:stop]
-        freedom = maximum(number(n) - correction, number(0))
+        freedom = maximum(number(n) - correction * unbiased, number(0))
         for i in range(out_lane.shape[0]):
             part0_0 = number(2) * grad[row] * (self_lane[i] - center[row])
             out_lane[i] = part0_0 / freedom
 
 
 @parallel_kernel
-def var_backward_parallel(self, grad, center, correction, rows, n, out):
+def var_backward_parallel(self, grad, center, unbiased, correction, rows, n, out):
     block = CHUNK // n if 0 < n < CHUNK else 1
     parts = (rows + block - 1) // block
     for part in prange(parts):
@@ -349,6 +353,7 @@ def var_backward_parallel(self, grad, center, correction, rows, n, out):
             self[low * n : high * n],
             grad[low:high],
             center[low:high],
+            unbiased,
             correction,
             high - low,
             n,
@@ -357,8 +362,9 @@ def var_backward_parallel(self, grad, center, correction, rows, n, out):
 
 
 @kernel
-def var_backward_columns(self, grad, center, correction, n, apart, width, low, high, out):
+def var_backward_columns(self, grad, center, unbiased, correction, n, apart, width, low, high, out):
     number = self.dtype.type
+    unbiased = number(unbiased)
     correction = number(correction)
     freedom_held = np.empty(width, self.dtype)
     groups = (apart + width - 1) // width
@@ -371,7 +377,7 @@ def var_backward_columns(self, grad, center, correction, n, apart, width, low, h
         grad_each = grad[row : row + size]
         center_each = center[row : row + size]
         for c in range(freedom_each.shape[0]):
-            freedom_each[c] = maximum(number(n) - correction, number(0))
+            freedom_each[c] = maximum(number(n) - correction * unbiased, number(0))
         for i in range(n):
             at = start + i * apart
             self_line = self[at : at + size]
@@ -384,19 +390,20 @@ def var_backward_columns(self, grad, center, correction, n, apart, width, low, h
 # std:
 #     near = mean(self)
 #     center = near + mean(self - near)
-#     freedom = maximum(count - correction, 0)
+#     freedom = maximum(count - correction * unbiased, 0)
 #     divisor = where(result == 0, 1, result)
 #     slope = where(result == 0, 0, (self - center) / (divisor * freedom))
 #     sqrt(sum(square(self - center)) / freedom)
 @kernel
-def std_forward(self, correction, rows, n, out, save_center):
+def std_forward(self, unbiased, correction, rows, n, out, save_center):
     number = self.dtype.type
+    unbiased = number(unbiased)
     correction = number(correction)
     for row in range(rows):
         start = row * n
         stop = start + n
         self_lane = self[start:stop]
-        freedom = maximum(number(n) - correction, number(0))
+        freedom = maximum(number(n) - correction * unbiased, number(0))
         mean_0_sum = accumulator(number(0))
         for i in range(self_lane.shape[0]):
             mean_0_sum += self_lane[i]
@@ -416,7 +423,7 @@ def std_forward(self, correction, rows, n, out, save_center):
 
 
 @parallel_kernel
-def std_forward_parallel(self, correction, rows, n, out, save_center):
+def std_forward_parallel(self, unbiased, correction, rows, n, out, save_center):
     block = CHUNK // n if 0 < n < CHUNK else 1
     parts = (rows + block - 1) // block
     for part in prange(parts):
@@ -424,6 +431,7 @@ def std_forward_parallel(self, correction, rows, n, out, save_center):
         high = low + block if low + block < rows else rows
         std_forward(
             self[low * n : high * n],
+            unbiased,
             correction,
             high - low,
             n,
@@ -433,8 +441,9 @@ def std_forward_parallel(self, correction, rows, n, out, save_center):
 
 
 @kernel
-def std_forward_columns(self, correction, n, apart, width, low, high, out, save_center):
+def std_forward_columns(self, unbiased, correction, n, apart, width, low, high, out, save_center):
     number = self.dtype.type
+    unbiased = number(unbiased)
     correction = number(correction)
     near_held = np.empty(width, self.dtype)
     center_held = np.empty(width, self.dtype)
@@ -463,7 +472,7 @@ def std_forward_columns(self, correction, n, apart, width, low, high, out, save_
         out_each = out[row : row + size]
         save_center_each = save_center[row : row + size]
         for c in range(freedom_each.shape[0]):
-            freedom_each[c] = maximum(number(n) - correction, number(0))
+            freedom_each[c] = maximum(number(n) - correction * unbiased, number(0))
         mean_0_sum_each[:] = 0
         for i in range(n):
             at = start + i * apart
@@ -501,15 +510,16 @@ def std_forward_columns(self, correction, n, apart, width, low, high, out, save_
 # std, gradient of self:
 #     grad * slope
 @kernel
-def std_backward(self, grad, result, center, correction, rows, n, out):
+def std_backward(self, grad, result, center, unbiased, correction, rows, n, out):
     number = self.dtype.type
+    unbiased = number(unbiased)
     correction = number(correction)
     for row in range(rows):
         start = row * n
         stop = start + n
         self_lane = self[start:stop]
         out_lane = out[start:stop]
-        freedom = maximum(number(n) - correction, number(0))
+        freedom = maximum(number(n) - correction * unbiased, number(0))
         divisor = where(result[row] == number(0), number(1), result[row])
         for i in range(out_lane.shape[0]):
             part0_0 = (self_lane[i] - center[row]) / (divisor * freedom)
@@ -518,7 +528,7 @@ def std_backward(self, grad, result, center, correction, rows, n, out):
 
 
 @parallel_kernel
-def std_backward_parallel(self, grad, result, center, correction, rows, n, out):
+def std_backward_parallel(self, grad, result, center, unbiased, correction, rows, n, out):
     block = CHUNK // n if 0 < n < CHUNK else 1
     parts = (rows + block - 1) // block
     for part in prange(parts):
@@ -529,6 +539,7 @@ def std_backward_parallel(self, grad, result, center, correction, rows, n, out):
             grad[low:high],
             result[low:high],
             center[low:high],
+            unbiased,
             correction,
             high - low,
             n,
@@ -537,8 +548,11 @@ def std_backward_parallel(self, grad, result, center, correction, rows, n, out):
 
 
 @kernel
-def std_backward_columns(self, grad, result, center, correction, n, apart, width, low, high, out):
+def std_backward_columns(
+    self, grad, result, center, unbiased, correction, n, apart, width, low, high, out
+):
     number = self.dtype.type
+    unbiased = number(unbiased)
     correction = number(correction)
     freedom_held = np.empty(width, self.dtype)
     divisor_held = np.empty(width, self.dtype)
@@ -554,7 +568,7 @@ def std_backward_columns(self, grad, result, center, correction, n, apart, width
         result_each = result[row : row + size]
         center_each = center[row : row + size]
         for c in range(freedom_each.shape[0]):
-            freedom_each[c] = maximum(number(n) - correction, number(0))
+            freedom_each[c] = maximum(number(n) - correction * unbiased, number(0))
         for c in range(divisor_each.shape[0]):
             part0_0 = result_each[c] == number(0)
             divisor_each[c] = where(part0_0, number(1), result_each[c])

@@ -65,6 +65,7 @@ OPERATORS = [
             {"self": [3, 4], "p": "fro"},
             {"self": [3, 4], "p": "fro", "dim": 0, "keepdim": True},
             {"self": [3, 4], "p": "nuc"},
+            {"self": [3, 3], "p": "nuc", "keepdim": True},
         ],
         reference="references.norm(self, p, dim, keepdim)",
     ),

@@ -83,7 +83,7 @@ OPERATORS = [
         group="sum",
         namespace=("torch",),
         signature="any(Tensor self, int[]? dim=None, bool keepdim=False) -> Tensor",
-        doc="Whether any element along `dim` is non-zero.",
+        doc="Whether any element along `dim` is non-zero; bool, but uint8 where that is given.",
         arguments=(
             ("self", "Tensor", False, False, False, False, False, False, None),
             ("dim", "int", False, True, True, False, False, True, None),
@@ -110,7 +110,7 @@ OPERATORS = [
         group="sum",
         namespace=("torch",),
         signature="all(Tensor self, int[]? dim=None, bool keepdim=False) -> Tensor",
-        doc="Whether all elements along `dim` are non-zero.",
+        doc="Whether all elements along `dim` are non-zero; bool, but uint8 where that is given.",
         arguments=(
             ("self", "Tensor", False, False, False, False, False, False, None),
             ("dim", "int", False, True, True, False, False, True, None),

@@ -15,6 +15,7 @@ from .modes import modes
 from .operator import Direct, Operator, as_tensor
 from .operator import public_name as _public
 from .operator_nodes import TensorNode, fit, tie
+from .pointwise import NUMBERS
 from .quiet import ERRORS, attempt, quietly
 from .seeing import GeometryNode, found, register
 from .tensor import Tensor, from_array, view_of
@@ -163,6 +164,8 @@ class ArrayOperator(Operator):
                 args[position] = list(value)
                 if name in self.differentiable:
                     _require_tensors(self, name, value)
+            elif name in self.or_scalar and isinstance(value, NUMBERS):
+                args[position] = as_tensor(np.asarray(value).reshape(1), Size(()))
             elif not isinstance(value, Tensor) and (value is not None or name not in self.optional):
                 raise TypeError(
                     f"{self.name}(): argument '{'input' if name == 'self' else name}' must be "
@@ -218,9 +221,13 @@ class ArrayOperator(Operator):
         return value.numpy if isinstance(value, dtypes.dtype) else value
 
 
+class NoTensorsError(ValueError, RuntimeError):
+    """An empty list of tensors: PyTorch's `cat` raises the one error, `stack` the other."""
+
+
 def _require_tensors(op, name, values):
     if not values:
-        raise ValueError(f"{op.name}(): expected a non-empty list of Tensors")
+        raise NoTensorsError(f"{op.name}(): expected a non-empty list of Tensors")
     for index, value in enumerate(values):
         if not isinstance(value, Tensor):
             raise TypeError(

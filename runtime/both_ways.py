@@ -122,8 +122,15 @@ def type_(self, dtype=None, non_blocking=False):
     return conversion.to(self, dtype)
 
 
+def __pos__(self):
+    if self.dtype is dtypes.bool_:
+        raise RuntimeError("The `+` operator, on a bool tensor is not supported.")
+    return self
+
+
 def attach():
     """Make the methods methods of Tensor."""
+    Tensor.__pos__ = __pos__
     for method in (random.bernoulli, index_put, index_put_, random.multinomial, where):
         setattr(Tensor, method.__name__, method)
     Tensor.type = type_

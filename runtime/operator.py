@@ -63,6 +63,7 @@ class Operator:
         absent=None,
         many=(),
         optional=(),
+        or_scalar=(),
         listed=False,
         shapes=None,
     ):
@@ -79,6 +80,7 @@ class Operator:
         self.absent = absent or {}
         self.many = many
         self.optional = optional
+        self.or_scalar = or_scalar
         self.listed = listed
         self.shapes = tuple((shapes or {}).items())
         self.positions = {argument: i for i, argument in enumerate(arguments)}

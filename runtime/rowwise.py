@@ -127,6 +127,11 @@ class Rowwise(Operator):
         lanes = self.lanes(args)
         only_lanes = self.lane_outputs[0] and all(self.lane_outputs)
         if self.nonempty and lanes.count == 0 and lanes.rows > 0 and not only_lanes:
+            if args[self.over_position] in (None, ()) and self.rules[0] != "index":
+                raise RuntimeError(
+                    f"{self.name}(): Expected reduction dim to be specified for input.numel() == "
+                    "0. Specify the reduction dim with the 'dim' argument."
+                )
             raise IndexError(
                 f"{self.name}(): Expected reduction dim {lanes.dims[0] if lanes.dims else 0} to "
                 f"have non-zero size; input has shape {tuple(first.shape)}"
@@ -148,6 +153,9 @@ class Rowwise(Operator):
                 targets = [*zip(roles, outs, strict=True)]
                 targets += [(ROW, row) for row in rows.values()]
                 lanes.run(self.forward, sources, targets)
+            else:
+                for name in self.forward_arguments:  # a parameter may not fit the empty lanes
+                    self._source(name, args, lanes, first.dtype)
         results = self._wrap(outs, lanes, args)
         self._remember(args, lanes)
         if self.needs_graph(args):
@@ -202,6 +210,10 @@ class Rowwise(Operator):
         if "float" in self.rules and not tensor.dtype.is_floating_point:
             tensor = ops.to(tensor, dtypes.get_default_dtype())
         if "floating" in self.rules and not tensor.dtype.is_floating_point:
+            if self.lane_outputs[0]:
+                raise NotImplementedError(
+                    f'"{self.name}" not implemented for {tensor.dtype}; use a floating dtype'
+                )
             raise RuntimeError(
                 f"{self.name}(): could not infer output dtype. Input dtype must be either a "
                 f"floating point or complex dtype. Got: {tensor.dtype}"
@@ -299,7 +311,7 @@ class Rowwise(Operator):
         outs = []
         for lane, rule in zip(self.lane_outputs, self.rules, strict=True):
             kind = tensor.dtype.numpy
-            if rule == "bool":
+            if rule == "bool" and tensor.dtype is not dtypes.uint8:
                 kind = dtypes.bool.numpy
             elif rule == "index":
                 kind = dtypes.int64.numpy

@@ -89,7 +89,8 @@ def difference(ours, theirs, dtypes):
     if isinstance(ours[2], Exception) and not isinstance(theirs[2], Exception):
         return f"gradient: ours: {ours[2]!r:.300}"
     if not isinstance(theirs[2], Exception) and not isinstance(ours[2], Exception):
-        kinds.append(("gradient", ours[2], theirs[2]))
+        dense = [g.to_dense() if g is not None and g.is_sparse else g for g in theirs[2]]
+        kinds.append(("gradient", ours[2], dense))
     for what, mine, other in kinds:
         for number, (a, b) in enumerate(zip(mine, other, strict=True)):
             if a is None or b is None:
@@ -111,14 +112,13 @@ def difference(ours, theirs, dtypes):
 PECULIAR = {
     "dropout": "random",
     "dropout_train": "random",
-    "embedding": "PyTorch's gradient is sparse on request",
-    "embedding_weight_first": "PyTorch's gradient is sparse on request",
     "scatter": "which of several values for one place stays",
     "sort": "the order of equal elements",
     "topk": "which of equal elements is taken, and their order",
     "det": "PyTorch's gradient of singular matrices is 0 where the cofactors are not",
     "svd": "the signs of singular vectors are free",
     "svd_torch": "the signs of singular vectors are free",
+    "norm_named": "the gradient of the nuclear norm of singular matrices is free",
     "eigh": "the signs of eigenvectors are free",
     "batch_norm_torch": "PyTorch misreads weights that lie with gaps; batch_norm is the same",
 }

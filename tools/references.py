@@ -383,7 +383,7 @@ def einsum(equation: str, operands: list[np.ndarray]) -> np.ndarray:
 
 def norm(self: np.ndarray, p: Any, dim: Any, keepdim: bool) -> Any:
     if p == "nuc":
-        return np.linalg.norm(self, "nuc")
+        return np.linalg.norm(self, "nuc", keepdims=keepdim)
     return vector_norm(self, 2 if p in (None, "fro") else p, dim, keepdim)
 
 

@@ -18,6 +18,8 @@ DIFFERENT = {
     "Tensor.inv": "is Tensor.inverse, in PyTorch too",
     "softmax.dim": "is required: PyTorch chooses one, and warns that this is deprecated",
     "log_softmax.dim": "as softmax",
+    "var.keepdim": "may be given by position, after `unbiased`, as PyTorch's other overload has it",
+    "std.keepdim": "as var",
     "sort.stable": "takes its name, in PyTorch too",
     "__getitem__.indices": "goes without a name",
     "__setitem__.indices": "goes without a name",
