@@ -22,7 +22,8 @@ _is_valid.argtypes = (ctypes.py_object, ctypes.c_char_p)
 def capsule(tensor, stream=-1, max_version=None, dl_device=None, copy=None):
     """What `Tensor.__dlpack__` gives: the memory of a tensor, kept alive by the capsule.
 
-    copy: True copies it, False and None share it.
+    copy: True copies it, False and None share it. JAX takes shared memory as it is only where that
+    begins at a multiple of 64 bytes and holds each element once, and copies it otherwise.
     """
     if tensor._requires_grad:
         raise BufferError("Can't export tensors that require gradient, use tensor.detach()")

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
@@ -18,14 +19,16 @@ def load(name):
 
 
 def test_digits_are_learnt():
-    assert load("digits").train(epochs=10, seed=0) >= 0.97
+    assert load("digits").train(epochs=2, seed=0) >= 0.93
 
 
-def test_digits_script_prints_and_draws(tmp_path):
-    command = [sys.executable, str(EXAMPLES / "digits.py"), "--epochs", "1", "--out", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert "test accuracy" in done.stdout
-    assert (tmp_path / "digits.png").read_bytes().startswith(b"\x89PNG")
+def test_digits_are_shifted_by_one_pixel_at_most():
+    images = np.zeros((200, 1, 8, 8), np.float32)
+    images[:, 0, 3, 4] = 1
+    moved = load("digits").shifted(images, np.random.default_rng(0))
+    assert moved.shape == images.shape and moved.sum() == 200
+    places = {tuple(place) for place in np.argwhere(moved)[:, 2:].tolist()}
+    assert places == {(row, column) for row in (2, 3, 4) for column in (3, 4, 5)}
 
 
 def test_diabetes_is_predicted():
@@ -39,6 +42,7 @@ def test_heat_equation_is_solved():
 @pytest.mark.parametrize(
     ("name", "option", "printed"),
     [
+        ("digits", "--epochs", "epoch   1"),
         ("diabetes", "--epochs", "rederive: R squared on 110 patients"),
         ("heat", "--steps", "rederive: loss"),
     ],
