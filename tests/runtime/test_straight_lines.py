@@ -34,6 +34,9 @@ CALLS = {
     "transpose": (lambda x: x.transpose(0, 2), [(2, 3, 4)]),
     "slice": (lambda x: x[1:, ::2], [(3, 4)]),
     "select": (lambda x: x[:, 1], [(3, 4)]),
+    "slice of nothing": (lambda x: x[:, 1:], [(0, 4)]),
+    "nothing of something": (lambda x: x[3:], [(3, 4)]),
+    "cat of nothing": (lambda x, y: rd.cat([x, y], 1), [(0, 4), (0, 2)]),
     "expand": (lambda x: x.expand(2, 3, 4), [(3, 1)]),
 }
 
