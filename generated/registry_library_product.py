@@ -131,36 +131,4 @@ OPERATORS = [
         ],
         reference="numpy.sum(self * tensor)",
     ),
-    declared(
-        name="batched_matmul",
-        public="batched_matmul",
-        overload="",
-        family="library",
-        group="product",
-        namespace=("internal",),
-        signature="batched_matmul(Tensor self, Tensor other) -> Tensor",
-        doc="Products of matrices whose leading dimensions broadcast.",
-        arguments=(
-            ("self", "Tensor", False, False, False, False, False, False, None),
-            ("other", "Tensor", False, False, False, False, False, False, None),
-        ),
-        outputs=(("result", False),),
-        gradients={
-            "self": "batched_matmul(grad, mT(other))",
-            "other": "batched_matmul(mT(self), grad)",
-        },
-        jvp={
-            "self": "batched_matmul",
-            "other": "batched_matmul",
-        },
-        differentiable=("self", "other"),
-        differentiable_outputs=("result",),
-        samples={},
-        points={},
-        calls=[
-            {"self": [2, 3, 4], "other": [4, 2]},
-            {"self": [2, 1, 3, 4], "other": [3, 4, 2]},
-        ],
-        reference="numpy.matmul(self, other)",
-    ),
 ]

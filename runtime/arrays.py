@@ -379,7 +379,9 @@ class View(Operator):
                 self.places.clear()
             self.places[key] = places
         views = [
-            ndarray(shape, array.dtype, array, offset, steps) for shape, offset, steps in places
+            # where there is nothing to see, no place lies inside the memory
+            ndarray(shape, array.dtype, array, offset if array.size else 0, steps)
+            for shape, offset, steps in places
         ]
         return views if self.listed else views[0]
 

@@ -281,9 +281,10 @@ class Group:
     `reads` has for each argument of the kernel the place among the saved values (-1: the
     gradient), and the dtype if it is not that of the gradient. `outs` has for each gradient that
     the kernel writes its position and, where it adds up, the size and layouts of the sums.
+    `first` is the shape to which the incoming gradient may be summed before the kernel sees it.
     """
 
-    __slots__ = ("kernel", "outs", "parallel", "passed", "reads")
+    __slots__ = ("first", "kernel", "outs", "parallel", "passed", "reads")
 
     def __init__(self, op, wanted, shape, general):
         found = op.backward[wanted]
@@ -301,6 +302,17 @@ class Group:
                 found = folding(shape, contiguous_strides(shape), own)
             self.outs.append((i, found, own.numel()))
         self.passed = [i for i in wanted if i not in computed]
+        self.first = self._summed_first(shape, general, computed)
+
+    def _summed_first(self, shape, general, computed):
+        """The one shape of all inputs of a kernel that reads the gradient and plain numbers alone.
+
+        It multiplies the gradient by a number, so that it may as well multiply the sum.
+        """
+        shapes = {shape if general is None else general.input_shapes[i] for i in computed}
+        if len(shapes) != 1 or shape in shapes or any(found is None for _, found, _ in self.outs):
+            return None
+        return None if any(p >= 0 and tensor for p, _, tensor in self.reads) else shapes.pop()
 
 
 def backward(node, grad):
@@ -330,6 +342,11 @@ def backward(node, grad):
 def _compute(node, group, grad, gradients):
     """Run the kernel of a group and put its gradients in their places."""
     shape = node.shape
+    total = None
+    if group.first is not None:
+        total = sum_to(as_tensor(grad, shape) if type(grad) is ndarray else grad, group.first)
+    if total is not None:
+        grad, shape = total, group.first
     n = numel(shape)
     arrived = grad if type(grad) is ndarray else operand(grad, shape, n)
     kind = grad.dtype if type(grad) is ndarray else grad.dtype.numpy
@@ -338,7 +355,7 @@ def _compute(node, group, grad, gradients):
         for place, wanted, tensor in group.reads
     ]
     outs = [
-        empty(n, kind) if found is None else Folded(kind, size, found)
+        empty(n, kind) if found is None or total is not None else Folded(kind, size, found)
         for _, found, size in group.outs
     ]
     run(group.kernel, group.parallel, given, outs, n)

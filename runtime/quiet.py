@@ -18,7 +18,7 @@ _idle = []
 
 
 def _silent():
-    context = contextvars.copy_context()
+    context = contextvars.Context()
     context.run(np.seterr, all="ignore")
     return context.run
 

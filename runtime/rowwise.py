@@ -228,14 +228,14 @@ class Rowwise(Operator):
         if type(over) is list:
             over = tuple(over)
         try:
-            found = self.known.get((shape, over))
+            found = self.known.get((shape, type(over), over))  # 1.0 is no dimension, though 1 is
         except TypeError:  # what cannot be hashed is no dimension; said below
             found = None
         if found is None:
             found = self._find_lanes(args[0], over)
             if len(self.known) >= KNOWN:
                 self.known.clear()
-            self.known[shape, over] = found
+            self.known[shape, type(over), over] = found
         return found
 
     def _find_lanes(self, tensor, over):

@@ -31,19 +31,8 @@ class Seen(General):
     """A view call without its tensor: its geometry, what its node keeps, where gradients go."""
 
     __slots__ = (
-        *(
-            "bijective",
-            "broadcast",
-            "dense",
-            "elements",
-            "kind",
-            "moved",
-            "n",
-            "offset",
-            "place",
-            "saved",
-        ),
-        *("shape", "start", "steps", "strides"),
+        *("bijective", "broadcast", "dense", "elements", "kind", "moved", "n", "offset"),
+        *("place", "saved", "shape", "start", "steps", "strides"),
     )
 
     def __init__(self, kind, base, found, place, saved, details, broadcast):
@@ -73,9 +62,9 @@ class Seen(General):
             return summed(grad.reshape(self.place), self.input_shapes[0])
         if not self.moved:
             return grad
-        out = empty(self.elements, grad.dtype) if self.bijective else None
-        if out is None:
-            out = np.zeros(self.elements, grad.dtype)
+        out = (empty if self.bijective else np.zeros)(self.elements, grad.dtype)
+        if not self.n:
+            return out
         part = ndarray(self.place, out.dtype, out, self.start, self.steps)
         part[...] = grad.reshape(self.place)
         return out

@@ -23,6 +23,14 @@ def product_over_rows(self, other):
     return np.dot(self.T, other)
 
 
+def batched_matmul(self, other):
+    """Products of matrices; where all have the same on the right, one product of all rows."""
+    if other.ndim > 2 or self.ndim == 2 or not self.flags.c_contiguous or not self.size:
+        return np.matmul(self, other)
+    rows = np.dot(self.reshape(-1, self.shape[-1]), other)
+    return rows.reshape(*self.shape[:-1], rows.shape[1])
+
+
 def linear(input, weight, bias):
     """`input @ weight.T + bias`, in one buffer."""
     if input.ndim == 2:

@@ -86,6 +86,10 @@ class ModuleAttributes:
 
     def __getattr__(self, name):
         own = self.__dict__
+        try:
+            return own["_parameters"][name]
+        except KeyError:
+            pass
         for kind in _KINDS:
             values = own.get(kind)
             if values is not None and name in values:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 from rederive.tools import progress
-from rederive.tools.bench.operators import Measured, Shape, disagreement
+from rederive.tools.bench.operators import AGREE, Measured, Shape, disagreement
 from rederive.tools.bench.timing import Work, compare
 
 
@@ -40,22 +40,38 @@ def measure(
     for case in progress.steps(cases, title, lambda case: case.name):
         one, other = partial(step, case, ours), partial(step, case, theirs)
         reason = disagreement(one()(), other()())
-        if reason:
+        if reason and not nearer(case, ours, theirs):
             measured.skipped[case.name] = reason
         else:
             measured.comparisons.append(compare(case.name, one, other, rounds, at_least))
     return measured
 
 
-def step(case: Case, library: ModuleType) -> Work:
+def nearer(case: Case, ours: ModuleType, theirs: ModuleType) -> bool:
+    """Whether we differ because PyTorch is less exact: it is the judge itself, in float64.
+
+    The gradient of batch_norm over 4096 rows is a small difference of large sums; in float32
+    PyTorch misses its own float64 result by more than the tolerance, we do not.
+    """
+    one, other = step(case, ours)(), step(case, theirs)()
+    for left, right, exact in zip(one, other, step(case, theirs, np.float64)(), strict=True):
+        truth = exact.detach().numpy()
+        errors = [float(np.abs(t.detach().numpy() - truth).max()) for t in (left, right)]
+        if errors[0] > max(errors[1], AGREE * float(np.abs(truth).max())):
+            return False
+    return True
+
+
+def step(case: Case, library: ModuleType, kind: type = np.float32) -> Work:
     """A function that runs a case forward and backward and returns output and gradients."""
     generator = np.random.default_rng(len(case.name))
     leaves = []
     for shape in case.shapes:
-        values = np.asarray(generator.uniform(0.5, 1.5, shape), np.float32)
+        values = np.asarray(generator.uniform(0.5, 1.5, shape), np.float32).astype(kind)
         leaves.append(library.from_numpy(values).requires_grad_())
     shape = tuple(case.function(library, *leaves).shape)
-    cotangent = library.from_numpy(np.asarray(generator.uniform(0.5, 1.5, shape), np.float32))
+    flow = np.asarray(generator.uniform(0.5, 1.5, shape), np.float32).astype(kind)
+    cotangent = library.from_numpy(flow)
 
     def run() -> list[Any]:
         for leaf in leaves:
