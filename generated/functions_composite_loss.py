@@ -65,7 +65,7 @@ def nll_loss(input, target, weight=None, ignore_index=-100, reduction="mean"):
     if weight is None and input.ndim == 2 and reduction != "none":
         index = queries.class_index(target, input, ignore_index)
         which = queries.reduction_number(reduction)
-        return ops.class_loss(input, index, ignore_index, which == 1)
+        return ops.nll_loss_picked(input, index, ignore_index, which == 1)
     if reduction == "mean":
         dim = queries.class_dim(input)
         index = queries.class_target(target, input, weight)

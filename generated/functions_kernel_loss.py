@@ -25,9 +25,10 @@ from rederive.door import (
 )
 
 
-class ClassLossBackward0(ArrayNode):
+class NllLossPickedBackward0(ArrayNode):
     __slots__ = ()
-    operator = "class_loss"
+    operator = "nll_loss"
+    label = "NllLossBackward0"
 
     def on_arrays(node, grad):
         saved = node.saved
@@ -44,33 +45,33 @@ class ClassLossBackward0(ArrayNode):
         grad = grad.reshape(node.shape) if type(grad) is ndarray else grad._nd()
         if target_counter[0] != target_version:
             expired(node)
-        gradient_self = arrays.class_loss_back(grad, target, ignore_index, mean, self_shape[1])
+        gradient_self = arrays.nll_loss_backward(grad, target, ignore_index, mean, self_shape[1])
         return fitted(gradient_self, general, 0)
 
     def formulas(node, grad):
-        # self: class_loss_back(grad, target, ignore_index, mean, size(self, 1))
+        # self: nll_loss_backward(grad, target, ignore_index, mean, size(self, 1))
         self_shape, target, ignore_index, mean = unpack(node)
         needed = node.needed()
         gradient_self = None
         if needed[0]:
-            gradient_self = ops.class_loss_back(grad, target, ignore_index, mean, self_shape[1])
+            gradient_self = ops.nll_loss_backward(grad, target, ignore_index, mean, self_shape[1])
         return (gradient_self,)
 
 
-def class_loss_jvp(arguments, result, tangents):
+def nll_loss_picked_jvp(arguments, result, tangents):
     _, target, ignore_index, mean = arguments
     terms = []
     tangent = tangents[0]
     if tangent is not None:
-        # self: class_loss
-        term = ops.class_loss(tangent, target, ignore_index, mean)
+        # self: nll_loss
+        term = ops.nll_loss_picked(tangent, target, ignore_index, mean)
         terms.append(term)
     return total(terms)
 
 
-CLASS_LOSS = ArrayOperator(
-    name="class_loss",
-    node=ClassLossBackward0,
+NLL_LOSS_PICKED = ArrayOperator(
+    name="nll_loss",
+    node=NllLossPickedBackward0,
     arguments=("self", "target", "ignore_index", "mean"),
     tensors=("self", "target"),
     differentiable=("self",),
@@ -82,29 +83,29 @@ CLASS_LOSS = ArrayOperator(
         ("ignore_index", "value", "ignore_index", (0,)),
         ("mean", "value", "mean", (0,)),
     ),
-    jvp=class_loss_jvp,
+    jvp=nll_loss_picked_jvp,
     rule="same",
     call=hand_written("class_loss"),
 )
 
 
-def class_loss(input, target, ignore_index, mean):
+def nll_loss_picked(input, target, ignore_index, mean):
     """Sum or mean over the rows of a matrix of the element that `target` names, negated.
 
     Rows whose target is `ignore_index` count nothing.
     """
     if type(input) is Tensor and type(target) is Tensor and not modes.active:
         shapes = (input.shape, input.dtype, target.shape, target.dtype)
-        general = CLASS_LOSS.known.get(shapes)
+        general = NLL_LOSS_PICKED.known.get(shapes)
         if general is not None:
             array_input = input._nd()
             array_target = target._nd()
-            out = attempt(CLASS_LOSS.function, array_input, array_target, ignore_index, mean)
+            out = attempt(NLL_LOSS_PICKED.function, array_input, array_target, ignore_index, mean)
             if out is not None:
                 result = wrapped(out)
                 need_input = input._requires_grad
                 if need_input and modes.grad:
-                    node = new(ClassLossBackward0)
+                    node = new(NllLossPickedBackward0)
                     node.sequence = next_sequence()
                     node.edges = (
                         (input._grad_fn or input) if need_input else None,
@@ -130,12 +131,12 @@ def class_loss(input, target, ignore_index, mean):
                     result._requires_grad = True
                     result._grad_fn = node
                 return result
-    return dispatch(CLASS_LOSS, input, target, ignore_index, mean)
+    return dispatch(NLL_LOSS_PICKED, input, target, ignore_index, mean)
 
 
-class ClassLossBackBackward0(ArrayNode):
+class NllLossBackwardBackward0(ArrayNode):
     __slots__ = ()
-    operator = "class_loss_back"
+    operator = "nll_loss_backward"
 
     def on_arrays(node, grad):
         saved = node.saved
@@ -146,33 +147,33 @@ class ClassLossBackBackward0(ArrayNode):
         grad = grad.reshape(node.shape) if type(grad) is ndarray else grad._nd()
         if target_counter[0] != target_version:
             expired(node)
-        gradient_self = arrays.class_loss(grad, target, ignore_index, mean)
+        gradient_self = arrays.nll_loss_picked(grad, target, ignore_index, mean)
         return fitted(gradient_self, general, 0)
 
     def formulas(node, grad):
-        # self: class_loss(grad, target, ignore_index, mean)
+        # self: nll_loss_picked(grad, target, ignore_index, mean)
         target, ignore_index, mean = unpack(node)
         needed = node.needed()
         gradient_self = None
         if needed[0]:
-            gradient_self = ops.class_loss(grad, target, ignore_index, mean)
+            gradient_self = ops.nll_loss_picked(grad, target, ignore_index, mean)
         return (gradient_self,)
 
 
-def class_loss_back_jvp(arguments, result, tangents):
+def nll_loss_backward_jvp(arguments, result, tangents):
     _, target, ignore_index, mean, classes = arguments
     terms = []
     tangent = tangents[0]
     if tangent is not None:
-        # self: class_loss_back
-        term = ops.class_loss_back(tangent, target, ignore_index, mean, classes)
+        # self: nll_loss_backward
+        term = ops.nll_loss_backward(tangent, target, ignore_index, mean, classes)
         terms.append(term)
     return total(terms)
 
 
-CLASS_LOSS_BACK = ArrayOperator(
-    name="class_loss_back",
-    node=ClassLossBackBackward0,
+NLL_LOSS_BACKWARD = ArrayOperator(
+    name="nll_loss_backward",
+    node=NllLossBackwardBackward0,
     arguments=("self", "target", "ignore_index", "mean", "classes"),
     tensors=("self", "target"),
     differentiable=("self",),
@@ -183,24 +184,24 @@ CLASS_LOSS_BACK = ArrayOperator(
         ("ignore_index", "value", "ignore_index", (0,)),
         ("mean", "value", "mean", (0,)),
     ),
-    jvp=class_loss_back_jvp,
+    jvp=nll_loss_backward_jvp,
     rule="same",
     call=hand_written("class_loss_back"),
 )
 
 
-def class_loss_back(input, target, ignore_index, mean, classes):
-    """The gradient of `class_loss`, one number, at the places of a matrix that it was picked
-    from.
+def nll_loss_backward(input, target, ignore_index, mean, classes):
+    """The gradient of `nll_loss.picked`, one number, at the places of a matrix that it was
+    picked from.
     """
     if type(input) is Tensor and type(target) is Tensor and not modes.active:
         shapes = (input.shape, input.dtype, target.shape, target.dtype)
-        general = CLASS_LOSS_BACK.known.get(shapes)
+        general = NLL_LOSS_BACKWARD.known.get(shapes)
         if general is not None:
             array_input = input._nd()
             array_target = target._nd()
             out = attempt(
-                CLASS_LOSS_BACK.function,
+                NLL_LOSS_BACKWARD.function,
                 array_input,
                 array_target,
                 ignore_index,
@@ -211,7 +212,7 @@ def class_loss_back(input, target, ignore_index, mean, classes):
                 result = wrapped(out)
                 need_input = input._requires_grad
                 if need_input and modes.grad:
-                    node = new(ClassLossBackBackward0)
+                    node = new(NllLossBackwardBackward0)
                     node.sequence = next_sequence()
                     node.edges = (
                         (input._grad_fn or input) if need_input else None,
@@ -234,15 +235,15 @@ def class_loss_back(input, target, ignore_index, mean, classes):
                     result._requires_grad = True
                     result._grad_fn = node
                 return result
-    return dispatch(CLASS_LOSS_BACK, input, target, ignore_index, mean, classes)
+    return dispatch(NLL_LOSS_BACKWARD, input, target, ignore_index, mean, classes)
 
 
 SIGNATURES = {
-    "class_loss": (
+    "nll_loss_picked": (
         ("self", "target", "ignore_index", "mean"),
         ("Tensor", "Tensor", "int", "bool"),
     ),
-    "class_loss_back": (
+    "nll_loss_backward": (
         ("self", "target", "ignore_index", "mean", "classes"),
         ("Tensor", "Tensor", "int", "bool", "int"),
     ),

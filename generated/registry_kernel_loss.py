@@ -7,13 +7,13 @@ from rederive.door import declared
 
 OPERATORS = [
     declared(
-        name="class_loss",
-        public="class_loss",
-        overload="",
+        name="nll_loss_picked",
+        public="nll_loss",
+        overload="picked",
         family="kernel",
         group="loss",
         namespace=("internal",),
-        signature="class_loss(Tensor self, Tensor target, int ignore_index, bool mean) -> Tensor",
+        signature="nll_loss.picked(Tensor self, Tensor target, int ignore_index, bool mean) -> Tensor",
         doc="Sum or mean over the rows of a matrix of the element that `target` names, negated. Rows whose target is `ignore_index` count nothing.",
         arguments=(
             ("self", "Tensor", False, False, False, False, False, False, None),
@@ -23,10 +23,10 @@ OPERATORS = [
         ),
         outputs=(("result", False),),
         gradients={
-            "self": "class_loss_back(grad, target, ignore_index, mean, size(self, 1))",
+            "self": "nll_loss_backward(grad, target, ignore_index, mean, size(self, 1))",
         },
         jvp={
-            "self": "class_loss",
+            "self": "nll_loss",
         },
         differentiable=("self",),
         differentiable_outputs=("result",),
@@ -49,14 +49,14 @@ OPERATORS = [
         reference=None,
     ),
     declared(
-        name="class_loss_back",
-        public="class_loss_back",
+        name="nll_loss_backward",
+        public="nll_loss_backward",
         overload="",
         family="kernel",
         group="loss",
         namespace=("internal",),
-        signature="class_loss_back(Tensor self, Tensor target, int ignore_index, bool mean, int classes) -> Tensor",
-        doc="The gradient of `class_loss`, one number, at the places of a matrix that it was picked from.",
+        signature="nll_loss_backward(Tensor self, Tensor target, int ignore_index, bool mean, int classes) -> Tensor",
+        doc="The gradient of `nll_loss.picked`, one number, at the places of a matrix that it was picked from.",
         arguments=(
             ("self", "Tensor", False, False, False, False, False, False, None),
             ("target", "Tensor", False, False, False, False, False, False, None),
@@ -66,10 +66,10 @@ OPERATORS = [
         ),
         outputs=(("result", False),),
         gradients={
-            "self": "class_loss(grad, target, ignore_index, mean)",
+            "self": "nll_loss_picked(grad, target, ignore_index, mean)",
         },
         jvp={
-            "self": "class_loss_back",
+            "self": "nll_loss_backward",
         },
         differentiable=("self",),
         differentiable_outputs=("result",),
