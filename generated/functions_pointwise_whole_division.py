@@ -544,7 +544,7 @@ WHOLE_DIVIDE = GuardedPointwise(
 
 
 def whole_divide(input, other):
-    """Quotient of integers rounded towards zero, element by element."""
+    """Quotient of integers rounded towards zero, element by element; no use for other numbers."""
     if type(input) is Tensor and not modes.active:
         flat_input = input._flat
         if flat_input is not None:

@@ -76,7 +76,7 @@ OPERATORS = [
         group="whole_division",
         namespace=("internal",),
         signature="whole_divide(Tensor self, Tensor|Scalar other) -> Tensor",
-        doc="Quotient of integers rounded towards zero, element by element.",
+        doc="Quotient of integers rounded towards zero, element by element; no use for other numbers.",
         arguments=(
             ("self", "Tensor", False, False, False, False, False, False, None),
             ("other", "Tensor", True, False, False, False, False, False, None),
@@ -94,7 +94,7 @@ OPERATORS = [
                 "other": {"values": [[2.0, 2.0], [-3.0, 5.0]]},
             },
         ],
-        reference="numpy.trunc(self / other)",
+        reference=None,
     ),
     declared(
         name="fmod",

@@ -221,13 +221,9 @@ class ArrayOperator(Operator):
         return value.numpy if isinstance(value, dtypes.dtype) else value
 
 
-class NoTensorsError(ValueError, RuntimeError):
-    """An empty list of tensors: PyTorch's `cat` raises the one error, `stack` the other."""
-
-
 def _require_tensors(op, name, values):
     if not values:
-        raise NoTensorsError(f"{op.name}(): expected a non-empty list of Tensors")
+        raise ValueError(f"{op.name}(): expected a non-empty list of Tensors")
     for index, value in enumerate(values):
         if not isinstance(value, Tensor):
             raise TypeError(

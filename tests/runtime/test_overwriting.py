@@ -31,7 +31,8 @@ def test_each_pointwise_operator_that_is_a_method_has_an_inplace_form():
         and hasattr(rd.Tensor, op.public)
         and not hasattr(rd.Tensor, f"{op.public}_")
     ]
-    assert without == []
+    # declared without one, as PyTorch has none
+    assert sorted(without) == ["isfinite", "isinf", "isnan", "maximum", "minimum", "where"]
 
 
 def test_pytorch_has_no_inplace_form_of_a_declared_operator_that_is_missing_here():
