@@ -41,13 +41,23 @@ class Digits:
         self.test_images, self.test_labels = images[test], labels[test]
 
 
-def shifted(images: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """Each image moved by up to one pixel in either direction, zeros coming in."""
-    padded = np.pad(images, ((0, 0), (0, 0), (1, 1), (1, 1)))
-    rows, columns = generator.integers(0, 3, (2, len(images), 1)) + np.arange(8)
-    number = np.arange(len(images))
-    moved = padded[number[:, None, None], :, rows[:, :, None], columns[:, None, :]]
-    return np.ascontiguousarray(np.moveaxis(moved, 3, 1))
+def moved(images: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """Each image turned by up to 11 degrees, scaled by up to 10 % and shifted by up to a pixel."""
+    count = len(images)
+    angle = generator.uniform(-0.2, 0.2, (count, 1, 1))
+    scale = generator.uniform(0.9, 1.1, (count, 1, 1))
+    shift = generator.uniform(-1, 1, (2, count, 1, 1))
+    rows, columns = np.mgrid[:8, :8] - 3.5
+    # where the colour of each pixel comes from, between four pixels of the padded image
+    row = scale * (np.cos(angle) * rows - np.sin(angle) * columns) + shift[0] + 6.5
+    column = scale * (np.sin(angle) * rows + np.cos(angle) * columns) + shift[1] + 6.5
+    top, left = row.astype(int), column.astype(int)
+    down, right = row - top, column - left
+    padded = np.pad(images[:, 0], ((0, 0), (3, 3), (3, 3)))
+    image = np.arange(count)[:, None, None]
+    above = padded[image, top, left] * (1 - right) + padded[image, top, left + 1] * right
+    below = padded[image, top + 1, left] * (1 - right) + padded[image, top + 1, left + 1] * right
+    return (above * (1 - down) + below * down)[:, None].astype(np.float32)
 
 
 def network(torch: ModuleType) -> Any:
@@ -76,8 +86,8 @@ def predict(torch: ModuleType, model: Any, images: np.ndarray) -> np.ndarray:
     likely = np.zeros((len(images), 10))
     with torch.no_grad():
         for row, column in ((1, 1), (0, 1), (2, 1), (1, 0), (1, 2)):
-            moved = np.ascontiguousarray(padded[:, :, row : row + 8, column : column + 8])
-            likely += model(torch.from_numpy(moved)).softmax(1).numpy()
+            image = np.ascontiguousarray(padded[:, :, row : row + 8, column : column + 8])
+            likely += model(torch.from_numpy(image)).softmax(1).numpy()
     return likely.argmax(1)
 
 
@@ -106,7 +116,7 @@ def fit(
     for epoch in track(range(epochs), "training", transient=True, disable=hidden):
         model.train()
         for batch in np.array_split(generator.permutation(count), batches):
-            images = torch.from_numpy(shifted(digits.train_images[batch], generator))
+            images = torch.from_numpy(moved(digits.train_images[batch], generator))
             loss = loss_of(model(images), torch.from_numpy(digits.train_labels[batch]))
             optimizer.zero_grad()
             loss.backward()

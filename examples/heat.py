@@ -23,8 +23,7 @@ DIFFUSIVITY = 0.05
 HIDDEN = 24
 INSIDE = 256
 EDGE = 64
-RATE = 4e-3
-BETAS = (0.9, 0.999)
+RATE = 8e-3
 STEPS = 3000
 
 
@@ -85,43 +84,22 @@ def loss_of(torch: ModuleType, model: Network, generator: np.random.Generator) -
     return (inside * inside).mean() + 10 * ((beginning * beginning).mean() + edges)
 
 
-class Adam:
-    """Adam written out: the same steps on either library."""
-
-    def __init__(self, torch: ModuleType, parameters: list[Any]) -> None:
-        self.torch, self.parameters, self.steps = torch, parameters, 0
-        self.first = [torch.zeros_like(p) for p in parameters]
-        self.second = [torch.zeros_like(p) for p in parameters]
-
-    def step(self, gradients: tuple[Any, ...], rate: float) -> None:
-        self.steps += 1
-        beta1, beta2 = BETAS
-        with self.torch.no_grad():
-            for parameter, gradient, first, second in zip(
-                self.parameters, gradients, self.first, self.second, strict=True
-            ):
-                first.mul_(beta1).add_(gradient * (1 - beta1))
-                second.mul_(beta2).add_(gradient * gradient * (1 - beta2))
-                mean = first / (1 - beta1**self.steps)
-                deviation = self.torch.sqrt(second / (1 - beta2**self.steps))
-                parameter.sub_(mean / (deviation + 1e-8) * rate)
-
-
 def fit(
     torch: ModuleType, steps: int, seed: int, quiet: bool = False
 ) -> tuple[Network, list[float]]:
     """The trained network and the loss of each step."""
     model = Network(torch, seed)
-    adam = Adam(torch, model.parameters)
+    adam = torch.optim.Adam(model.parameters, lr=RATE)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(adam, steps)
     generator = np.random.default_rng(seed + 1)
     losses = []
     quiet = quiet or not sys.stdout.isatty()
-    for step in track(range(steps), "training", transient=True, disable=quiet):
+    for _ in track(range(steps), "training", transient=True, disable=quiet):
         loss = loss_of(torch, model, generator)
-        adam.step(
-            torch.autograd.grad(loss, model.parameters),
-            RATE * (1 + math.cos(math.pi * step / steps)),
-        )
+        adam.zero_grad()
+        loss.backward(inputs=model.parameters)
+        adam.step()
+        schedule.step()
         losses.append(loss.item())
     return model, losses
 
