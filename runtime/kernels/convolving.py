@@ -8,6 +8,8 @@ ends of rows, too) or with a copy for the column of each tap.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numba import njit, prange
 
@@ -32,6 +34,7 @@ class Layout:
     pitch : elements from row to row
     offsets : where each tap of each channel begins
     run : how many results, and unused places between them, lie one behind the other
+    arguments : what `lay_out` needs
     """
 
     def __init__(self, channels, taps, step, output, outputs):
@@ -55,6 +58,7 @@ class Layout:
         channel_of = np.arange(channels) * (step[0] * plane)
         self.offsets = (channel_of[:, None, None] + row_of[:, None] + column_of).reshape(-1)
         self.run = (output[0] - 1) * self.pitch + output[1]
+        self.arguments = self.low, self.rows, step[0], plane, self.columns, step[1], self.pitch
 
     @property
     def plane(self):
@@ -83,9 +87,11 @@ class Layout:
             and (size == tuple(shape[-2:]))
         )
 
-    def arguments(self):
-        """What `lay_out` needs."""
-        return self.low, self.rows, self.step[0], self.plane, self.columns, self.step[1], self.pitch
+
+@lru_cache(maxsize=1024)
+def layout_of(channels, taps, step, output, outputs):
+    """The layout, which depends on sizes only."""
+    return Layout(channels, taps, step, output, outputs)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -219,7 +225,7 @@ def _correlation(images, taps, step, weights, bias, out, place):
     batch, groups, channels = images.shape[:3]
     outputs, (height, width) = out.shape[2], out.shape[3:]
     top, down, left, right, rows, columns = place
-    layout = Layout(channels, taps, step, (rows, columns), outputs)
+    layout = layout_of(channels, taps, step, (rows, columns), outputs)
     lanes = LANES[images.itemsize]
     padded = -(-layout.run // lanes) * lanes
     least = -(-2 * get_num_threads() // max(batch * groups, 1))
@@ -234,7 +240,7 @@ def _correlation(images, taps, step, weights, bias, out, place):
     numbers, places, *steps = weights
     given = (
         images,
-        layout.arguments(),
+        layout.arguments,
         (layout.offsets, places),
         (numbers, *steps),
         bias,
@@ -251,9 +257,10 @@ def _correlation(images, taps, step, weights, bias, out, place):
 
 def taps_of(kernel, padding, dilation):
     """Rows and columns that a result reads, counted from the step that is its own."""
-    rows = np.arange(kernel[0]) * dilation[0] - padding[0]
-    columns = np.arange(kernel[1]) * dilation[1] - padding[2]
-    return rows, columns
+    return tuple(
+        tuple(range(-before, n * step - before, step))
+        for n, step, before in zip(kernel, dilation, (padding[0], padding[2]), strict=True)
+    )
 
 
 def _output_size(size, kernel, stride, padding, dilation):
@@ -286,7 +293,7 @@ def convolution(input, weight, bias, stride, padding, dilation, groups):
         _correlation(
             grouped(input, groups),
             taps_of(kernel, padding, dilation),
-            stride,
+            tuple(stride),
             (*weights, outputs // groups * count),
             np.zeros(outputs, input.dtype) if bias is None else np.ascontiguousarray(bias),
             out,
@@ -312,19 +319,33 @@ def convolution_input(grad_output, weight, size, stride, padding, dilation, grou
     none = np.zeros(channels, out.dtype)
     outputs = len(weight) // groups
     area = kernel[0] * kernel[1]
-    rows = list(_residues(height, kernel[0], stride[0], padding[0], dilation[0]))
-    columns = list(_residues(width, kernel[1], stride[1], padding[2], dilation[1]))
     output_of = np.arange(outputs) * (inputs * area)
+    kinds = _passes(
+        (height, width), kernel, tuple(stride), (padding[0], padding[2]), tuple(dilation)
+    )
+    for tap_of, reads, place in kinds:
+        places = (output_of[:, None] + tap_of).reshape(-1)
+        weights = numbers, places, area, outputs * inputs * area
+        _correlation(images, reads, (1, 1), weights, none, out, place)
+    return out.reshape(tuple(size))
+
+
+@lru_cache(maxsize=1024)
+def _passes(size, kernel, stride, padding, dilation):
+    """(taps, rows and columns that they read, their places) for each residue of the strides."""
+    rows, columns = (
+        list(_residues(*sizes))
+        for sizes in zip(size, kernel, stride, padding, dilation, strict=True)
+    )
+    found = []
     for top, row_taps, row_reads, row_count in rows:
         for left, column_taps, column_reads, column_count in columns:
             if 0 in (row_count, column_count, len(row_taps), len(column_taps)):
                 continue
-            tap_of = row_taps[:, None] * kernel[1] + column_taps
-            places = (output_of[:, None, None] + tap_of).reshape(-1)
+            taps = (row_taps[:, None] * kernel[1] + column_taps).reshape(-1)
             place = (top, stride[0], left, stride[1], row_count, column_count)
-            weights = numbers, places, area, outputs * inputs * area
-            _correlation(images, (row_reads, column_reads), (1, 1), weights, none, out, place)
-    return out.reshape(tuple(size))
+            found.append((taps, (row_reads, column_reads), place))
+    return found
 
 
 def _residues(n, kernel, stride, padding, dilation):
@@ -334,7 +355,7 @@ def _residues(n, kernel, stride, padding, dilation):
         first = (residue - padding) % stride
         taps = np.flatnonzero(at % stride == residue)
         reads = (first + padding - at[taps]) // stride
-        yield first, taps, reads, len(range(first, n, stride))
+        yield first, taps, tuple(reads.tolist()), len(range(first, n, stride))
 
 
 def _by_taps(input, weight, bias, size, stride, padding, dilation, groups):

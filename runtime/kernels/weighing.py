@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit, prange
 
 from ..threads import get_num_threads, threads
-from .convolving import Layout, check_gradient, grouped, lay_out, taps_of
+from .convolving import check_gradient, grouped, lay_out, layout_of, taps_of
 from .tiles import LANES, copy_row, correlate
 
 LAID_OUT = 1 << 20  # elements of images, and of gradients, that are laid out together
@@ -92,7 +92,7 @@ def convolution_weight(grad_output, input, size, stride, padding, dilation, grou
     if images.size == 0 or grads.size == 0:
         return np.zeros(size, input.dtype)
     taps = taps_of(size[2:], padding, dilation)
-    layout = Layout(channels, taps, stride, grads.shape[3:], outputs)
+    layout = layout_of(channels, taps, tuple(stride), grads.shape[3:], outputs)
     count = len(layout.offsets)
     wanted = -(-count // 4) * 4
     offsets = np.append(layout.offsets, np.full(wanted - count, layout.offsets[-1]))
@@ -108,7 +108,7 @@ def convolution_weight(grad_output, input, size, stride, padding, dilation, grou
     given = (
         images,
         grads,
-        layout.arguments(),
+        layout.arguments,
         offsets,
         out,
         (layout.size, layout.run, lanes, together, each),
