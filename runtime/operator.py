@@ -267,9 +267,23 @@ def return_type(name, outputs):
         fields = ",\n".join(f"{n}={v!r}" for n, v in zip(outputs, self, strict=True))
         return f"rederive.return_types.{name}(\n{fields})"
 
+    def __reduce__(self):
+        return _named_results, (name, tuple(outputs), tuple(self))
+
     members = {n: property(lambda self, i=i: self[i]) for i, n in enumerate(outputs)}
     members |= {"__new__": __new__, "__repr__": __repr__, "__slots__": (), "_fields": outputs}
-    return type(name, (tuple,), members)
+    members["__reduce__"] = __reduce__
+    made = _RETURN_TYPES[name, tuple(outputs)] = type(name, (tuple,), members)
+    return made
+
+
+_RETURN_TYPES = {}
+
+
+def _named_results(name, outputs, values):
+    """A named tuple of results out of a pickle; the operator may come from a later import."""
+    made = _RETURN_TYPES.get((name, outputs)) or return_type(name, outputs)
+    return made(values)
 
 
 def as_tensor(flat, shape):

@@ -41,6 +41,7 @@ __all__ = [
     "Unflatten",
     "functional",
     "init",
+    "modules",
     "parameter",
     "utils",
 ]
@@ -48,7 +49,7 @@ __all__ += sorted(_HOME)
 
 
 def __getattr__(name):
-    if name == "utils" or name in _LATER:
+    if name in ("utils", "modules") or name in _LATER:
         return import_module(f".{name}", __name__)
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -8,6 +8,14 @@ from collections import OrderedDict
 from ..graph import RemovableHandle
 from .backward_hooks import BackwardHooks
 
+# the hooks that nn.modules.module registers for every module, by kind
+of_every_module = {
+    kind: OrderedDict()
+    for kind in ("_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks")
+}
+every_with_kwargs = set()
+every_always_called = set()
+
 
 class ModuleCalls:
     """`__call__` and the hooks before, after and behind it."""
@@ -47,22 +55,28 @@ class ModuleCalls:
     def _call_with_hooks(self, args, kwargs):
         ran = set()
         try:
-            for key, hook in list(self._forward_pre_hooks.items()):
+            for key, hook in self._hooks_of("_forward_pre_hooks"):
                 args, kwargs = self._before(key, hook, args, kwargs)
+            backward, before = (
+                [hook for _, hook in self._hooks_of(name)]
+                for name in ("_backward_hooks", "_backward_pre_hooks")
+            )
             behind = None
-            if self._backward_hooks or self._backward_pre_hooks:
-                behind = BackwardHooks(
-                    self, list(self._backward_hooks.values()), [*self._backward_pre_hooks.values()]
-                )
+            if backward or before:
+                behind = BackwardHooks(self, backward, before)
                 args = behind.take_inputs(args)
             result = self.forward(*args, **kwargs)
-            for key, hook in list(self._forward_hooks.items()):
+            for key, hook in self._hooks_of("_forward_hooks"):
                 ran.add(key)
                 result = self._after(key, hook, args, kwargs, result)
             return result if behind is None else behind.take_outputs(result)
         except Exception:
             self._call_remaining(ran, args, kwargs)
             raise
+
+    def _hooks_of(self, kind):
+        """The hooks of every module, and then the module's own, with their keys."""
+        return [*of_every_module[kind].items(), *getattr(self, kind).items()]
 
     def _before(self, key, hook, args, kwargs):
         """The arguments after a forward pre-hook."""
@@ -83,14 +97,15 @@ class ModuleCalls:
 
     def _after(self, key, hook, args, kwargs, result):
         """The result after a forward hook."""
-        with_kwargs = key in self._hooks_with_kwargs
+        with_kwargs = key in self._hooks_with_kwargs or key in every_with_kwargs
         got = hook(self, args, kwargs, result) if with_kwargs else hook(self, args, result)
         return result if got is None else got
 
     def _call_remaining(self, ran, args, kwargs):
         """After an error, call the hooks that are always called and have not been yet."""
-        for key, hook in list(self._forward_hooks.items()):
-            if key in ran or key not in self._hooks_always_called:
+        for key, hook in self._hooks_of("_forward_hooks"):
+            always = key in self._hooks_always_called or key in every_always_called
+            if key in ran or not always:
                 continue
             try:
                 self._after(key, hook, args, kwargs, None)
@@ -144,3 +159,24 @@ class ModuleCalls:
         if prepend:
             hooks.move_to_end(handle.id, last=False)
         return handle
+
+
+_call = ModuleCalls.__call__
+
+
+def _call_with_every_hook(self, *args, **kwargs):
+    if any(of_every_module.values()):
+        return self._call_with_hooks(args, kwargs)
+    ModuleCalls.__call__ = _call
+    return _call(self, *args, **kwargs)
+
+
+def register_for_every_module(kind, hook, with_kwargs=False, always_call=False):
+    """Add a hook of every module. Calls look for such hooks only from the first one on."""
+    handle = RemovableHandle(of_every_module[kind], hook)
+    if with_kwargs:
+        every_with_kwargs.add(handle.id)
+    if always_call:
+        every_always_called.add(handle.id)
+    ModuleCalls.__call__ = _call_with_every_hook
+    return handle
