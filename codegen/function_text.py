@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Iterable, Sequence
 
 from .fast_path import unpacking, variable
-from .layout import listed
+from .layout import condition, conjuncts, listed
 from .lower_rowwise import LanePlan
 from .model import COMPOSED, Argument
 from .plans import Kernel, Operator
@@ -296,11 +296,11 @@ def composite_lines(op: Operator) -> list[str]:
     names = {a.name for a in op.arguments}
     if "self" in names:
         lines.append("self = input")
-    for condition, code in op.cases:
+    for test, code in op.cases:
         value = f"{several}({code.values[0]})" if several else code.values[0]
         body = [*code.lines, f"return {value}"]
-        if condition:
-            lines += [f"if {condition}:", *(f"    {line}" for line in body)]
+        if test:
+            lines += [condition(conjuncts(test)), *(f"    {line}" for line in body)]
         else:
             lines += body
     return lines

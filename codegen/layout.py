@@ -26,6 +26,18 @@ def condition(tests: Sequence[str]) -> str:
     return f"if {_IF}{_AND.join(tests)}{_THEN}:"
 
 
+def conjuncts(test: str) -> list[str]:
+    """What a test joins by `and`."""
+    tree = ast.parse(test, mode="eval").body
+    if not (isinstance(tree, ast.BoolOp) and isinstance(tree.op, ast.And)):
+        return [test]
+    parts = [ast.get_source_segment(test, part) or "" for part in tree.values]
+    loose = ast.BoolOp | ast.IfExp
+    return [
+        f"({p})" if isinstance(v, loose) else p for p, v in zip(parts, tree.values, strict=True)
+    ]
+
+
 def disjunction(prefix: str, tests: Sequence[str], suffix: str) -> str:
     """`prefix a or b suffix`; the ends hold the parentheses, on lines of their own if long."""
     return f"{prefix}{_GROUP}{_OR.join(tests)}{_END}{suffix}"

@@ -128,7 +128,13 @@ def cross_entropy(
     if target.shape == input.shape:
         shares = queries.class_shares(target)
         return ops.soft_cross_entropy(input, shares, weight, reduction, label_smoothing)
-    if label_smoothing == 0 and weight is None and reduction != "none" and input.ndim == 2 and input.numel() <= 65536:
+    if (
+        label_smoothing == 0
+        and weight is None
+        and reduction != "none"
+        and input.ndim == 2
+        and input.numel() <= 65536
+    ):
         scores = ops.log_softmax(input, 1)
         return ops.nll_loss(scores, target, weight, ignore_index, reduction)
     if label_smoothing == 0:

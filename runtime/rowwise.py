@@ -295,8 +295,12 @@ class Rowwise(Operator):
 
     def _numbers(self, name, tensor, lanes, dtype):
         """A tensor of one number a lane, dense; integers stay what they are."""
-        if tensor is None:
+        if tensor is None and name in self.absent:
             return np.full(lanes.rows, self.absent[name], dtype.numpy)
+        if not isinstance(tensor, Tensor):
+            raise TypeError(
+                f"{self.name}(): argument '{name}' must be Tensor, not {type(tensor).__name__}"
+            )
         if tensor.numel() != lanes.rows:
             raise RuntimeError(
                 f"{self.name}(): {name} has shape {tuple(tensor.shape)}, but input has "
