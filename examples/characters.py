@@ -1,9 +1,9 @@
-"""Trains a transformer to write Python, one character after another.
+"""Learns to continue Python source, character by character, with a small transformer.
 
-It reads the modules of the standard library of the Python that runs it, of which every tenth is
-held back. What it reaches is printed in bits for each character of those, beside what counting
-sequences of characters (n-grams) reaches on the same text; then it writes a few lines of its own.
-The losses are drawn into out/characters.png. `--torch` runs the same program on PyTorch.
+The text is the standard library of the Python that runs it: some modules to learn from, others
+held back. The script prints bits for each character held back, beside what counting sequences of
+characters (n-grams) reaches from the same text, writes a few lines of its own, draws the losses
+into out/characters.png and saves the weights beside it. `--torch` runs the same on PyTorch.
 """
 
 from __future__ import annotations
@@ -19,195 +19,195 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-from rich.progress import Progress
+from rich.progress import track
 
-# Every character that may occur: the ASCII ones that are printed, and the end of a line.
+LEARNT = ["argparse", "inspect", "typing", "subprocess", "tarfile", "doctest", "dataclasses"]
+HELD_BACK = ["heapq", "textwrap", "shelve", "bisect", "contextlib"]
+# the end of a line and the printed characters of ASCII, numbered from 0
 ALPHABET = "\n" + "".join(map(chr, range(32, 127)))
-LENGTH = 64  # characters that it sees at most
-WIDTH, HEADS, LAYERS = 64, 4, 3
-BATCH = 32
-RATE = 3e-3
-WARMING = 100
-STEPS = 1500
-ORDERS = (1, 2, 3, 5)
-CHECKED = 200  # windows of the held back text for a point of the curve
-MEASURED = 2000  # and for the final figure
+SIZE, LAYERS, HEADS, LENGTH = 64, 2, 4, 64
+BATCH = 16
+RATE = 4e-3
+STEPS = 3500
+CURVE_POINTS = 25
+CURVE_SHARE = 10  # a point of the curve takes one of so many windows
 
 
 def encode(text: str) -> np.ndarray:
-    """Places in the alphabet; characters outside it are left away."""
-    place = np.full(128, -1)
-    place[[ord(character) for character in ALPHABET]] = np.arange(len(ALPHABET))
-    codes = place[np.frombuffer(text.encode("ascii", "ignore"), np.uint8)]
-    return codes[codes >= 0]
+    """The numbers of the characters; what the alphabet lacks becomes a space."""
+    codes = np.array([ord(character) for character in text])
+    printed = (codes >= 32) & (codes < 127)
+    return np.where(codes == 10, 0, np.where(printed, codes - 31, 1))
 
 
-class Source:
-    """The standard library's own modules as numbers: a text to learn, and one held back."""
-
-    def __init__(self, most: int | None = None) -> None:
-        files = sorted(Path(sysconfig.get_path("stdlib")).glob("*.py"))[:most]
-        texts = [encode(file.read_text("utf-8")) for file in files]
-        self.held_back = np.concatenate(texts[::10])
-        self.learnt = np.concatenate([text for i, text in enumerate(texts) if i % 10])
-        self.files = len(files)
-
-    def windows(self, count: int) -> np.ndarray:
-        """Windows evenly over the text that is held back, each with the character after it."""
-        starts = np.linspace(0, len(self.held_back) - LENGTH - 1, count).astype(int)
-        return self.held_back[starts[:, None] + np.arange(LENGTH + 1)]
+def source(modules: list[str]) -> np.ndarray:
+    """The text of some modules, one after another."""
+    folder = Path(sysconfig.get_path("stdlib"))
+    return encode("\n".join((folder / f"{name}.py").read_text("utf-8") for name in modules))
 
 
-def counted_bits(learnt: np.ndarray, windows: np.ndarray, order: int) -> float:
-    """Bits for each character in the second half of windows, by counts of `order` characters.
+def counted(learnt: np.ndarray, text: np.ndarray, longest: int = 5) -> list[float]:
+    """Bits for each character of a text by counts of sequences of 1 to `longest` characters.
 
-    The shares seen after a context are mixed with those after a context shorter by one, which
-    weighs as much as there were different characters (Witten and Bell, 1991).
+    What followed a context is mixed with what the context shorter by one says, which weighs as much
+    as there were different characters (Witten and Bell, 1991); unseen contexts leave it to that.
     """
-    size = len(ALPHABET)
-    wanted = windows[:, LENGTH // 2 + 1 :]
-    likely = np.full(wanted.shape, 1 / size)
-    for length in range(order):
-        context = np.zeros(len(learnt) - length, np.int64)
-        asked = np.zeros(wanted.shape, np.int64)
-        for back in range(length, 0, -1):
-            context = context * size + learnt[length - back : len(learnt) - back]
-            asked = asked * size + windows[:, LENGTH // 2 + 1 - back : LENGTH + 1 - back]
-        pairs, times = np.unique(context * size + learnt[length:], return_counts=True)
-        contexts, first, kinds = np.unique(pairs // size, return_index=True, return_counts=True)
-        total = np.add.reduceat(times, first)
 
-        def looked_up(keys: np.ndarray, values: np.ndarray, key: np.ndarray) -> np.ndarray:
-            place = np.minimum(np.searchsorted(keys, key), len(keys) - 1)
-            return np.where(keys[place] == key, values[place], 0)
+    def keys(codes: np.ndarray, length: int) -> np.ndarray:
+        padded = np.concatenate([np.zeros(length, np.int64), codes])
+        parts = [padded[i : len(codes) + i] * base ** (length - i) for i in range(length + 1)]
+        return np.asarray(sum(parts))
 
-        seen, different = (looked_up(contexts, values, asked) for values in (total, kinds))
-        both = looked_up(pairs, times, asked * size + wanted)
-        mixed = (both + different * likely) / np.maximum(seen + different, 1)
-        likely = np.where(seen > 0, mixed, likely)
-    return float(-np.log2(likely).mean())
+    def looked_up(known: np.ndarray, values: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+        places = np.minimum(np.searchsorted(known, wanted), len(known) - 1)
+        return np.where(known[places] == wanted, values[places], 0)
+
+    base = len(ALPHABET)
+    share, bits = np.full(len(text), 1 / base), []
+    for length in range(longest):
+        sequences, times = np.unique(keys(learnt, length), return_counts=True)
+        contexts, first, kinds = np.unique(sequences // base, return_index=True, return_counts=True)
+        asked = keys(text, length)
+        both = looked_up(sequences, times, asked)
+        seen = looked_up(contexts, np.add.reduceat(times, first), asked // base)
+        different = looked_up(contexts, kinds, asked // base)
+        mixed = (both + different * share) / np.maximum(seen + different, 1)
+        share = np.where(seen > 0, mixed, share)
+        bits.append(float(-np.log2(share).mean()))
+    return bits
 
 
-def network(torch: ModuleType) -> Any:
-    """Characters and their places, encoder layers that see only what came before, and scores."""
+def network(torch: ModuleType, seed: int, size: int, layers: int) -> Any:
+    """Characters and places, layers that see only what came before, and a score for each character.
+
+    NumPy draws the weights, the same for either library.
+    """
     nn = torch.nn
 
     class Writer(nn.Module):  # type: ignore[name-defined, misc]
         def __init__(self) -> None:
             super().__init__()
-            self.characters = nn.Embedding(len(ALPHABET), WIDTH)
-            self.places = nn.Embedding(LENGTH, WIDTH)
-            for embedding in (self.characters, self.places):
-                nn.init.normal_(embedding.weight, std=0.02)
+            self.characters = nn.Embedding(len(ALPHABET), size)
+            self.places = nn.Embedding(LENGTH, size)
             layer = nn.TransformerEncoderLayer(
-                WIDTH, HEADS, 4 * WIDTH, 0.0, "gelu", batch_first=True, norm_first=True
+                size, HEADS, 4 * size, dropout=0.0, batch_first=True, norm_first=True
             )
             self.layers = nn.TransformerEncoder(
-                layer, LAYERS, nn.LayerNorm(WIDTH), enable_nested_tensor=False
+                layer, layers, nn.LayerNorm(size), enable_nested_tensor=False
             )
-            self.scores = nn.Linear(WIDTH, len(ALPHABET))
-            hidden = torch.full((LENGTH, LENGTH), -math.inf).triu(1)
-            self.register_buffer("hidden", hidden, persistent=False)
+            self.scores = nn.Linear(size, len(ALPHABET))
+            self.later = torch.full((LENGTH, LENGTH), -math.inf).triu(1)
 
         def forward(self, text: Any) -> Any:
             length = text.shape[1]
-            values = self.characters(text) + self.places(torch.arange(length))
-            hidden = self.hidden[:length, :length]
-            return self.scores(self.layers(values, mask=hidden, is_causal=True))
+            values = self.characters(text) + self.places.weight[:length]
+            later = self.later[:length, :length]
+            return self.scores(self.layers(values, mask=later, is_causal=True))
 
-    return Writer()
-
-
-def loss_of(torch: ModuleType, model: Any, windows: np.ndarray, first: int = 0) -> Any:
-    """The cross entropy of what follows each character, from the place `first` on."""
-    scores = model(torch.from_numpy(windows[:, :-1].copy()))[:, first:]
-    wanted = torch.from_numpy(windows[:, first + 1 :].copy())
-    return torch.nn.functional.cross_entropy(scores.flatten(0, 1), wanted.flatten())
-
-
-def bits(torch: ModuleType, model: Any, windows: np.ndarray) -> float:
-    """Bits for each character in the second half of windows."""
+    model = Writer()
+    generator = np.random.default_rng(seed)
     with torch.no_grad():
-        parts = [
-            loss_of(torch, model, part, LENGTH // 2).item() * len(part)
-            for part in np.array_split(windows, -(-len(windows) // 100))
-        ]
-    return sum(parts) / len(windows) / math.log(2)
+        for name, parameter in model.named_parameters():
+            if parameter.ndim > 1:
+                shape = tuple(parameter.shape)
+                drawn = generator.standard_normal(shape, np.float32) / math.sqrt(shape[-1])
+                parameter.copy_(torch.from_numpy(drawn))
+            elif name.endswith("bias"):
+                parameter.zero_()
+    return model
+
+
+def loss_of(torch: ModuleType, model: Any, windows: np.ndarray, skipped: int = 0) -> Any:
+    """The mean cross entropy of each window's characters after its first, or after more of them."""
+    scores = model(torch.from_numpy(windows[:, :-1]))[:, skipped:]
+    wanted = torch.from_numpy(np.ascontiguousarray(windows[:, 1 + skipped :]))
+    return torch.nn.functional.cross_entropy(scores.reshape(-1, len(ALPHABET)), wanted.reshape(-1))
+
+
+def measured(torch: ModuleType, model: Any, text: np.ndarray, share: int = 1) -> float:
+    """Bits for each character, which the network guesses from at least half a window.
+
+    The first half window of the text has less before it and is left out. `share` takes one of so
+    many windows, evenly.
+    """
+    half = LENGTH // 2
+    starts = np.arange(0, len(text) - LENGTH, half)[::share]
+    windows = text[starts[:, None] + np.arange(LENGTH + 1)]
+    total = 0.0
+    with torch.no_grad():
+        for i in range(0, len(windows), 64):
+            batch = windows[i : i + 64]
+            total += loss_of(torch, model, batch, half).item() * len(batch)
+    return total / len(windows) / math.log(2)
 
 
 def fit(
-    torch: ModuleType, source: Source, steps: int, seed: int, quiet: bool = False
-) -> tuple[Any, list[float], list[tuple[int, float]]]:
-    """(the trained network, bits of each batch, (step, bits of text held back) now and then)."""
-    torch.manual_seed(seed)
+    torch: ModuleType, model: Any, steps: int, seed: int, quiet: bool = False
+) -> tuple[list[float], list[tuple[int, float]], float]:
+    """(bits of each step, (step, bits held back) now and then, seconds of a middling step)."""
+    learnt, held_back = source(LEARNT), source(HELD_BACK)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, betas=(0.9, 0.99))
+    warming = max(1, steps // 20)
+
+    def height(step: int) -> float:
+        return min((step + 1) / warming, (1 + math.cos(math.pi * step / steps)) / 2)
+
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, height)
+    generator = np.random.default_rng(seed + 1)
+    bits, curve, seconds = [], [], []
+    every = max(1, steps // CURVE_POINTS)
+    hidden = quiet or not sys.stdout.isatty()
+    for step in track(range(1, steps + 1), "training", transient=True, disable=hidden):
+        starts = generator.integers(0, len(learnt) - LENGTH, BATCH)
+        windows = learnt[starts[:, None] + np.arange(LENGTH + 1)]
+        begun = time.perf_counter()
+        loss = loss_of(torch, model, windows)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        bits.append(loss.item() / math.log(2))
+        seconds.append(time.perf_counter() - begun)
+        schedule.step()
+        if step % every == 0 and step < steps and not quiet:
+            curve.append((step, measured(torch, model, held_back, CURVE_SHARE)))
+    return bits, curve, float(np.median(seconds))
+
+
+def train(steps: int, seed: int = 0, library: str = "rederive", size: int = SIZE) -> float:
+    """Train quietly; returns the mean bits for each character of the last ten batches."""
+    torch = importlib.import_module(library)
+    bits, _, _ = fit(torch, network(torch, seed, size, LAYERS), steps, seed, quiet=True)
+    return float(np.mean(bits[-10:]))
+
+
+def written(torch: ModuleType, model: Any, count: int, seed: int) -> str:
+    """What the network writes after "def ", a little surer than its scores are."""
     generator = np.random.default_rng(seed)
-    model = network(torch)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, weight_decay=0.01)
-
-    def share(step: int) -> float:
-        warm = min(1.0, (step + 1) / WARMING)
-        return warm * (0.02 + 0.98 * (1 + math.cos(math.pi * step / steps)) / 2)
-
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, share)
-    checked = source.windows(CHECKED)
-    curve: list[float] = []
-    points: list[tuple[int, float]] = []
-    with Progress(transient=True, disable=quiet or not sys.stdout.isatty()) as progress:
-        task = progress.add_task("training", total=steps)
-        for step in range(steps):
-            starts = generator.integers(0, len(source.learnt) - LENGTH, BATCH)
-            loss = loss_of(torch, model, source.learnt[starts[:, None] + np.arange(LENGTH + 1)])
-            optimizer.zero_grad()
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimizer.step()
-            schedule.step()
-            curve.append(loss.item() / math.log(2))
-            if (step + 1) % 100 == 0 or step + 1 == steps:
-                points.append((step + 1, bits(torch, model, checked)))
-            progress.update(task, advance=1, description=f"{curve[-1]:.2f} bits")
-    return model, curve, points
-
-
-def write(torch: ModuleType, model: Any, start: str, count: int, seed: int) -> str:
-    """The start, continued by characters drawn as the network expects them."""
-    generator = np.random.default_rng(seed)
-    codes = encode(start).tolist()
+    codes = list(encode("def "))
     with torch.no_grad():
         for _ in range(count):
-            scores = model(torch.tensor([codes[-LENGTH:]]))[0, -1]
-            chances = (scores / 0.7).softmax(0).numpy().astype(np.float64)
-            codes.append(int(generator.choice(len(chances), p=chances / chances.sum())))
+            scores = model(torch.from_numpy(np.array([codes[-LENGTH:]])))[0, -1].numpy()
+            shares = np.exp((scores - scores.max()) / 0.7, dtype=np.float64)
+            codes.append(generator.choice(len(shares), p=shares / shares.sum()))
     return "".join(ALPHABET[code] for code in codes)
 
 
-def train(steps: int, seed: int = 0, library: str = "rederive", files: int = 30) -> float:
-    """Train quietly on the first files; returns bits of the text held back for each character."""
-    torch = importlib.import_module(library)
-    source = Source(files)
-    return fit(torch, source, steps, seed, quiet=True)[2][-1][1]
-
-
 def draw(
-    path: Path, curve: list[float], points: list[tuple[int, float]], counted: dict[int, float]
+    path: Path, bits: list[float], curve: list[tuple[int, float]], counts: list[float]
 ) -> None:
-    """Save the bits of batches and of text held back over the steps, beside those of counts."""
+    """Save the bits of the batches, of the text held back, and of the n-grams."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, place = pyplot.subplots(figsize=(9, 5), layout="constrained")
-    place.plot(curve, linewidth=0.5, color="tab:blue", alpha=0.6, label="batches learnt from")
-    place.plot(*zip(*points, strict=True), "o-", color="tab:red", ms=3, label="text held back")
-    for order, value in counted.items():
-        place.axhline(value, color="gray", linestyle=":", linewidth=0.8)
-        place.text(
-            1.01, value, f"{order}-grams", va="center", transform=place.get_yaxis_transform()
-        )
-    place.set(xlabel="step", ylabel="bits for each character", title="a transformer reads Python")
-    place.set_ylim(1.5, max(7.0, curve[0]))
-    place.legend()
+    figure, axes = pyplot.subplots(figsize=(8, 4.5), layout="constrained")
+    axes.plot(range(1, len(bits) + 1), bits, linewidth=0.4, alpha=0.6, label="batches")
+    axes.plot(*zip(*curve, strict=True), "o-", color="tab:red", ms=3, label="modules held back")
+    label = f"the same, best of 1- to {len(counts)}-grams"
+    axes.axhline(min(counts), color="gray", linestyle=":", label=label)
+    axes.set(xlabel="step", ylabel="bits for each character", ylim=(1.2, 5))
+    axes.legend()
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=120)
     pyplot.close(figure)
@@ -215,33 +215,34 @@ def draw(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--steps", type=int, default=STEPS, help=f"of training ({STEPS})")
-    parser.add_argument("--files", type=int, help="how many modules to read (all)")
-    parser.add_argument("--write", type=int, default=300, help="characters to write (300)")
+    parser.add_argument("--steps", type=int, default=STEPS, help=f"of AdamW ({STEPS})")
+    parser.add_argument("--size", type=int, default=SIZE, help=f"of a character's vector ({SIZE})")
+    parser.add_argument("--layers", type=int, default=LAYERS, help=f"of the encoder ({LAYERS})")
     parser.add_argument("--seed", type=int, default=0, help="of weights and batches (0)")
-    parser.add_argument("--out", type=Path, default=Path("out"), help="folder of the picture")
+    parser.add_argument("--out", type=Path, default=Path("out"), help="folder of what is saved")
     parser.add_argument("--torch", action="store_true", help="run on PyTorch, for comparison")
     options = parser.parse_args()
-    if options.steps < 1 or (options.files or 2) < 2:
-        parser.error("--steps: at least 1; --files: at least 2")
+    if options.steps < 1 or options.layers < 1:
+        parser.error("--steps, --layers: at least 1")
+    if options.size < HEADS or options.size % HEADS:
+        parser.error(f"--size: a multiple of {HEADS}")
     library = "torch" if options.torch else "rederive"
     torch = importlib.import_module(library)
-    source = Source(options.files)
-    measured = source.windows(MEASURED)
-    print(f"{source.files} modules: {len(source.learnt):,} characters to learn from")
-    counted = {order: counted_bits(source.learnt, measured, order) for order in ORDERS}
-    print("n-grams, bits for each character held back:", end=" ")
-    print(", ".join(f"{order}: {value:.3f}" for order, value in counted.items()))
-    started = time.perf_counter()
-    model, curve, points = fit(torch, source, options.steps, options.seed)
-    seconds = time.perf_counter() - started
+    held_back = source(HELD_BACK)
+    model = network(torch, options.seed, options.size, options.layers)
+    bits, curve, seconds = fit(torch, model, options.steps, options.seed)
+    reached = measured(torch, model, held_back)
+    counts = counted(source(LEARNT), held_back)
     picture = options.out / "characters.png"
-    draw(picture, curve, points, counted)
-    reached = bits(torch, model, measured)
+    draw(picture, bits, [*curve, (options.steps, reached)], counts)
+    weights = picture.with_suffix(".pt" if options.torch else ".safetensors")
+    torch.save(model.state_dict(), weights)
     print(f"{library}: {reached:.3f} bits for each character held back, ", end="")
-    print(f"after {options.steps} steps and {seconds:.0f} s; {picture} drawn")
-    if options.write:
-        print(write(torch, model, "def ", options.write, options.seed))
+    print(f"{seconds * 1e3:.1f} ms a step")
+    shown = ", ".join(f"{n}: {value:.3f}" for n, value in enumerate(counts, 1))
+    print(f"n-grams of the same text: {shown}")
+    print(written(torch, model, 400, options.seed))
+    print(f"{picture} drawn, {weights} saved")
 
 
 if __name__ == "__main__":
