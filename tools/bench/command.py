@@ -7,7 +7,16 @@ import warnings
 
 import rederive
 from rederive.tools import specification
-from rederive.tools.bench import bandwidth, cases, operators, process, report, scaling, training
+from rederive.tools.bench import (
+    bandwidth,
+    cases,
+    contractions,
+    operators,
+    process,
+    report,
+    scaling,
+    training,
+)
 from rederive.tools.bench.options import SECTIONS
 
 SHORT, LONG = 2e-3, 5e-3  # seconds that a timed round lasts at least
@@ -21,6 +30,7 @@ CASES = {
     "calls": ("2x4 elements, one call", cases.small_calls, SHORT),
     "layouts": ("4096x1024 elements, broadcast and strided", cases.layouts, LONG),
     "lanes": ("along a dimension", cases.lanes, LONG),
+    "contractions": ("products, windows and indices", contractions.listing, LONG),
 }
 
 

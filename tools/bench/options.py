@@ -7,6 +7,7 @@ from pathlib import Path
 
 SECTIONS = (
     *("small", "broadcast", "calls", "large", "layouts", "lanes"),
+    "contractions",
     *("memory", "training", "start", "generate", "compile"),
 )
 
