@@ -52,7 +52,7 @@ def saved_shape(node, source, value):
     if general is None or source in node.op.outputs:
         return node.shape
     if general.flat:
-        return general.input_shapes[node.op.differentiable.index(source)]
+        return general.shape_of(node.op, source)
     return Size(value.shape)
 
 
