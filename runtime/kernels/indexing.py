@@ -229,6 +229,41 @@ def index_add(self, dim, index, source):
     return result
 
 
+# --- one array of any shape, as in t[:, array] -------------------------------------------------
+
+
+def _named(index, n, dim):
+    """The flat places that an index names, numbers below 0 counted from the end."""
+    if index.dtype != np.int64:
+        index = check_index(index, n, dim, IndexError)
+    places = np.empty(index.size, np.int64)
+    if not moving.count_from_end(_flat(index), n, places):
+        if n == 0:
+            raise IndexError("index is out of bounds for dimension with size 0")
+        wrong = index[(index < -n) | (index >= n)].ravel()[0]
+        raise IndexError(f"index {wrong} is out of bounds for dimension {dim} with size {n}")
+    return places
+
+
+def index_along(self, dim, index):
+    before, after = self.shape[:dim], self.shape[dim + 1 :]
+    n = self.shape[dim]
+    places = _named(index, n, dim)
+    out = np.empty((*before, *index.shape, *after), self.dtype)
+    sizes = n, len(places), math.prod(after)
+    moving.take_slices(_flat(self), places, out.reshape(-1), math.prod(before), sizes)
+    return out
+
+
+def indexed_along_back(self, dim, index, size):
+    result = np.zeros(tuple(size), self.dtype)
+    places = _named(index, result.shape[dim], dim)
+    sizes = result.shape[dim], len(places), math.prod(result.shape[dim + 1 :])
+    outer = math.prod(result.shape[:dim])
+    moving.add_slices(_flat(self), places, result.reshape(-1), outer, sizes)
+    return result
+
+
 # --- keys of several arrays ------------------------------------------------------------------
 
 
