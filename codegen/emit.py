@@ -12,6 +12,7 @@ from . import array_path, describe, fast_path, function_text, row_path, view_pat
 from .fast_path import call
 from .layout import lay_out, listed
 from .lower import Module
+from .lower_columns import ARGUMENTS
 from .lower_rowwise import Lane
 from .model import Specification
 from .plans import Kernel, Operator
@@ -33,7 +34,7 @@ def emit(specification: Specification, modules: Sequence[Module]) -> dict[str, s
     )
     environment.filters.update(FILTERS)
     environment.globals.update(call=_parallel_call, row_call=_row_call)
-    environment.globals.update(call_for_rows=_call_for_rows)
+    environment.globals.update(call_for_rows=_call_for_rows, column_arguments=ARGUMENTS)
     source = Path(specification.path).name
     files: dict[str, str] = {}
     for module in modules:
@@ -84,6 +85,7 @@ def _declared(modules: Sequence[Module]) -> list[Operator]:
 DOOR = (
     "ArrayNode",
     "ArrayOperator",
+    "Columns",
     "GeometryNode",
     "GuardedPointwise",
     "Pointwise",
