@@ -172,6 +172,8 @@ def _lanes(array, dim):
 
 def _placed(lanes, shape, dim):
     """The inverse of `_lanes` for a tensor of `shape`, whose size along `dim` may be another."""
+    if dim == len(shape) - 1:
+        return lanes.reshape(*shape[:-1], lanes.shape[1])
     others = list(shape)
     others[dim] = others[-1]
     return np.ascontiguousarray(lanes.reshape(*others[:-1], lanes.shape[1]).swapaxes(dim, -1))
