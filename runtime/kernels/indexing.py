@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 
@@ -56,21 +57,29 @@ def _flat(array):
     return np.ascontiguousarray(array).reshape(-1)
 
 
-def _along(shape, dim, index):
-    """((outer, sizes), dense flat index) for `moving`; None where the index is smaller elsewhere.
+@lru_cache(maxsize=1024)
+def _sizes(shape, dim, named):
+    """(outer, sizes) for `moving` where an index of shape `named` goes along `dim`, else None.
 
     sizes: of `shape` along the dimension, of the index there, and of what lies within.
     """
     dim = normalize_dim(dim, len(shape))
-    if not shape or not index.size or index.ndim != len(shape):
+    if not shape or 0 in named or len(named) != len(shape):
         return None
-    if any(n != m for d, (n, m) in enumerate(zip(shape, index.shape, strict=True)) if d != dim):
+    if any(n != m for d, (n, m) in enumerate(zip(shape, named, strict=True)) if d != dim):
         return None
-    if index.dtype.kind not in "iu":
+    return math.prod(shape[:dim]), (shape[dim], named[dim], math.prod(shape[dim + 1 :]))
+
+
+def _along(shape, dim, index):
+    """What `_sizes` says, and the dense flat index; None where the index is smaller elsewhere."""
+    found = _sizes(shape, dim, index.shape)
+    if found is None:
+        return None
+    if index.dtype != np.int64:
         check_index(index, shape[dim], dim)
-    inner = math.prod(shape[dim + 1 :])
-    array = _flat(index if index.dtype == np.int64 else index.astype(np.int64))
-    return (math.prod(shape[:dim]), (shape[dim], index.shape[dim], inner)), array
+        index = index.astype(np.int64)
+    return found, _flat(index)
 
 
 def _moved(kernel, source, found, out, index, dim):

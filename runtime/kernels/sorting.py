@@ -18,8 +18,9 @@ FEW = 64  # up to so many are selected without sorting the whole lane
 
 
 @njit(cache=True, nogil=True)
-def _float_keys(bits, infinity, top, flip, out):
-    """Keys of floats from their bits; `flip` is all ones to reverse the order."""
+def _float_keys(bits, constants, out):
+    """Keys of floats from their bits; see `_constants`."""
+    infinity, top, flip = constants
     for i in range(out.shape[0]):
         size = bits[i] & ~top
         key = ~bits[i] if bits[i] > top else bits[i] | top
@@ -29,24 +30,25 @@ def _float_keys(bits, infinity, top, flip, out):
 
 @lru_cache(maxsize=64)
 def _constants(dtype, descending):
-    """(unsigned type as wide as the keys, its upper bit, what reverses their order, infinity)."""
+    """The infinity of a dtype as keys have it, their upper bit, and all ones to reverse them."""
     wide = np.uint64 if dtype.itemsize == 8 else np.uint32
+    infinity = dtype.type(np.inf).view(wide) if dtype.kind == "f" else wide(0)
     top = wide(1) << wide(8 * wide().itemsize - 1)
-    flip = ~wide(0) if descending else wide(0)
-    infinity = dtype.type(np.inf).view(wide) if dtype.kind == "f" else None
-    return wide, top, flip, infinity
+    return np.array([infinity, top, ~wide(0) if descending else 0], wide)
 
 
 def _keys(lanes, descending):
     """Unsigned integers, of 4 or 8 bytes, that order as the elements of `lanes` do."""
-    wide, top, flip, infinity = _constants(lanes.dtype, bool(descending))
+    constants = _constants(lanes.dtype, bool(descending))
+    wide = constants.dtype
     if lanes.dtype.kind == "f":
         keys = np.empty(lanes.shape, wide)
-        _float_keys(lanes.view(wide).reshape(-1), infinity, top, flip, keys.reshape(-1))
+        _float_keys(lanes.view(wide).reshape(-1), constants, keys.reshape(-1))
         return keys
+    _, top, flip = constants
     if lanes.dtype.kind == "i":
         flip ^= top
-        keys = lanes.astype(np.int64 if wide is np.uint64 else np.int32).view(wide)
+        keys = lanes.astype(f"i{wide.itemsize}").view(wide)
     else:
         keys = lanes.astype(np.uint32)
     return np.bitwise_xor(keys, flip, out=keys) if flip else keys
@@ -179,12 +181,24 @@ def _placed(lanes, shape, dim):
     return np.ascontiguousarray(lanes.reshape(*others[:-1], lanes.shape[1]).swapaxes(dim, -1))
 
 
+@njit(cache=True, nogil=True)
+def _pick(lanes, places, out):
+    """`out[row, i] = lanes[row, places[row, i]]`."""
+    for row in range(out.shape[0]):
+        lane = lanes[row]
+        for i in range(out.shape[1]):
+            out[row, i] = lane[np.uint64(places[row, i])]
+
+
 def _chosen(self, lanes, dim, places):
     """Values and places of what was selected from the lanes of `self`."""
-    rows, n = lanes.shape
-    flat = places if rows == 1 else places + n * np.arange(rows)[:, None]
-    values = lanes.reshape(-1).take(flat)
+    values = np.empty(places.shape, lanes.dtype)
+    wide = _UNSIGNED[lanes.itemsize]  # fewer to compile for than dtypes
+    _pick(lanes.view(wide), places, values.view(wide))
     return _placed(values, self.shape, dim), _placed(places, self.shape, dim)
+
+
+_UNSIGNED = {size: np.dtype(f"u{size}") for size in (1, 2, 4, 8)}
 
 
 def sort(self, dim, descending, stable):
