@@ -173,9 +173,8 @@ def _spread_parallel(given, place, out, parts):
 
 def run_planes(serial, parallel, size, planes, *arguments):
     """Run a kernel on all planes, shared among threads from a certain size on."""
-    parts = min(planes, 4 * get_num_threads())
-    if size >= threads.minimum and parts > 1:
-        parallel(*arguments, parts)
+    if size >= threads.minimum and planes > 1:
+        parallel(*arguments, min(planes, 4 * get_num_threads()))
     else:
         serial(*arguments, 0, planes)
 
