@@ -98,16 +98,10 @@ class ArrayOperator(Operator):
         for t in tensors:
             if type(t) is not Tensor:
                 return None
-            key.append(t.shape)
-            key.append(t.dtype)
+            key += (t.shape, t.dtype)
             given.append(t._nd())
-            if t._requires_grad:
-                recorded = True
-                edges.append(t._grad_fn or t)
-                edges.append(t._output_nr)
-            else:
-                edges.append(None)
-                edges.append(0)
+            recorded = recorded or t._requires_grad
+            edges += (t._grad_fn or t, t._output_nr) if t._requires_grad else (None, 0)
         general = self.known.get(tuple(key))
         if general is None or not general.direct:
             return None
