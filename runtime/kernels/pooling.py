@@ -197,7 +197,6 @@ def max_pool2d_with_indices(input, kernel_size, stride, padding, dilation, ceil_
     planes = dense_planes(input)
     out = np.empty((len(planes), *windows.output), input.dtype)
     place = np.empty(out.shape, np.int64)
-    sizes = (*windows.kernel, *windows.stride, *windows.padding, *windows.dilation)
     lowest = _lowest(input.dtype)
     size = out.size * windows.kernel[0] * windows.kernel[1]
     (kh, kw), (sh, sw) = windows.kernel, windows.stride
@@ -206,7 +205,7 @@ def max_pool2d_with_indices(input, kernel_size, stride, padding, dilation, ceil_
         special = (0,) * sh, windows.inner
     else:
         pair, special = (_pool_any, _pool_any_parallel), ()
-    run_planes(*pair, size, len(planes), planes, out, place, sizes, *special, lowest)
+    run_planes(*pair, size, len(planes), planes, out, place, windows.sizes, *special, lowest)
     shape = (*input.shape[:-2], *windows.output)
     return out.reshape(shape), place.reshape(shape)
 
@@ -214,10 +213,12 @@ def max_pool2d_with_indices(input, kernel_size, stride, padding, dilation, ceil_
 def pool_scatter(self, size, indices):
     """Elements added to the places of their planes that `indices` names; planes of `size`."""
     size = tuple(size)
-    given = dense_planes(self).reshape(-1, math.prod(self.shape[-2:]))
-    place = np.ascontiguousarray(indices).reshape(given.shape)
-    out = np.zeros((len(given), math.prod(size[-2:])), self.dtype)
-    run_planes(_spread, _spread_parallel, out.size, len(given), given, place, out)
+    *others, height, width = self.shape
+    planes, many = math.prod(others), height * width
+    given = np.ascontiguousarray(self).reshape(planes, many)
+    place = np.ascontiguousarray(indices).reshape(planes, many)
+    out = np.zeros((planes, size[-2] * size[-1]), self.dtype)
+    run_planes(_spread, _spread_parallel, out.size, planes, given, place, out)
     return out.reshape(size)
 
 

@@ -56,6 +56,7 @@ class Pooling:
                 f"({depth}x{height}x{width}). Output size is too small"
             )
         self.inner = self._inner(shape)
+        self.sizes = (*self.kernel, *self.stride, *self.padding, *self.dilation)
 
     def _inner(self, shape):
         """First and last row and column of the windows that lie inside, were they not dilated."""
