@@ -9,17 +9,20 @@ from .layout import condition, disjunction, listed
 from .model import Argument
 from .plans import Operator, Saved
 
-LOCAL = frozenset({"general", "node", "out", "result", "shapes"})
+LOCAL = frozenset({"general", "node", "out", "result", "results", "shapes"})
 """What straight-line functions call their own values."""
 
 
 def straight(op: Operator) -> bool:
-    """Whether calls on plain tensors go past the general path: one result, no lists of tensors."""
+    """Whether calls on plain tensors go past the general path: no lists of tensors come out.
+
+    Of several results only the first may have a gradient.
+    """
     outputs = op.entry.signature.outputs
     return (
         op.entry.family in ("library", "kernel")
-        and len(outputs) == 1
-        and not outputs[0].many
+        and not any(output.many for output in outputs)
+        and (len(outputs) == 1 or op.differentiable_outputs == (0,))
         and (listing(op) or not any(a.many for a in op.operands))
         and not any(a.or_scalar for a in op.operands)
         and not any(a.type == "Dtype" and not a.optional for a in op.parameters)
@@ -97,10 +100,14 @@ def _call_lines(op: Operator) -> list[str]:
         if a.name != "inplace"
     ]
     lines.append(listed("out = attempt(", [f"{op.constant}.function", *given], ")"))
-    body = ["result = wrapped(out)"]
+    if len(op.entry.signature.outputs) == 1:
+        body, returned = ["result = wrapped(out)"], "result"
+    else:
+        body = ["results = [wrapped(array) for array in out]", "result = results[0]"]
+        returned = f"{op.constant}.result_type(results)"
     if op.node:
         body += _record(op)
-    return [*lines, "if out is not None:", *_in([*body, "return result"])]
+    return [*lines, "if out is not None:", *_in([*body, f"return {returned}"])]
 
 
 def _in(lines: Sequence[str], depth: int = 1) -> list[str]:
@@ -150,7 +157,9 @@ def _triple(op: Operator, s: Saved) -> list[str]:
     v = variable(s.source)
     match s.kind:
         case "output":
-            return ["result._nd()", "result._counter", "0"]
+            number = [output.name for output in op.entry.signature.outputs].index(s.source)
+            found = f"results[{number}]" if number else "result"
+            return [f"{found}._nd()", f"{found}._counter", "0"]
         case "value":
             return [v, "None", "0"]
         case "shape" | "dtype":

@@ -308,7 +308,9 @@ class _Lowering:
         entry, entries = self.entry, self.context.entries
         tensors = entry.signature.tensors
         several = len(tensors) == 1 and tensors[0].many
-        alone = len(self.outputs) == 1 and (several or not any(a.many for a in tensors))
+        alone = self.differentiable_outputs == (0,) and (
+            several or not any(a.many for a in tensors)
+        )
         if entry.family not in ("library", "kernel") or not alone or entry.let or entry.absent:
             return []
         if entry.signature.outputs[0].many or not fits(tree, entries, several):

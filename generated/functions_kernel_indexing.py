@@ -533,9 +533,10 @@ def index_add_out(input, dim, index, source, *, out=None):
     return write_out("index_add", False, index_add, out, input, dim, index, source)
 
 
-class IndexBackward0(TensorNode):
+class IndexEachBackward0(TensorNode):
     __slots__ = ()
     operator = "index"
+    label = "IndexBackward0"
 
     def formulas(node, grad):
         # self: indexed_back(grad, indices, shape(self))
@@ -547,20 +548,20 @@ class IndexBackward0(TensorNode):
         return (gradient_self,)
 
 
-def index_jvp(arguments, result, tangents):
+def index_each_jvp(arguments, result, tangents):
     _, indices = arguments
     terms = []
     tangent = tangents[0]
     if tangent is not None:
         # self: index
-        term = ops.index(tangent, indices)
+        term = ops.index_each(tangent, indices)
         terms.append(term)
     return total(terms)
 
 
-INDEX = ArrayOperator(
+INDEX_EACH = ArrayOperator(
     name="index",
-    node=IndexBackward0,
+    node=IndexEachBackward0,
     arguments=("self", "indices"),
     tensors=("self", "indices"),
     differentiable=("self",),
@@ -570,16 +571,16 @@ INDEX = ArrayOperator(
         ("self_shape", "shape", "self", (0,)),
         ("indices", "input", "indices", (0,)),
     ),
-    jvp=index_jvp,
+    jvp=index_each_jvp,
     rule="same",
     many=("indices",),
     call=hand_written("index"),
 )
 
 
-def index(input, indices):
+def index_each(input, indices):
     """Elements at the places that integer tensors name, one for each dimension or None."""
-    return dispatch(INDEX, input, indices)
+    return dispatch(INDEX_EACH, input, indices)
 
 
 class IndexedBackBackward0(TensorNode):
@@ -587,12 +588,12 @@ class IndexedBackBackward0(TensorNode):
     operator = "indexed_back"
 
     def formulas(node, grad):
-        # self: index(grad, indices)
+        # self: index_each(grad, indices)
         (indices,) = unpack(node)
         needed = node.needed()
         gradient_self = None
         if needed[0]:
-            gradient_self = ops.index(grad, indices)
+            gradient_self = ops.index_each(grad, indices)
         return (gradient_self,)
 
 
@@ -628,13 +629,195 @@ def indexed_back(input, indices, size):
     return dispatch(INDEXED_BACK, input, indices, size)
 
 
+class IndexAlongBackward0(ArrayNode):
+    __slots__ = ()
+    operator = "index"
+    label = "IndexBackward0"
+
+    def on_arrays(node, grad):
+        saved = node.saved
+        if saved is None:
+            freed(node)
+        self_shape, _, _, index, index_counter, index_version, dim, _, _ = saved
+        general = node.general
+        grad = grad.reshape(node.shape) if type(grad) is ndarray else grad._nd()
+        if index_counter[0] != index_version:
+            expired(node)
+        gradient_self = arrays.indexed_along_back(grad, dim, index, self_shape)
+        return fitted(gradient_self, general, 0)
+
+    def formulas(node, grad):
+        # self: indexed_along_back(grad, dim, index, shape(self))
+        self_shape, index, dim = unpack(node)
+        needed = node.needed()
+        gradient_self = None
+        if needed[0]:
+            gradient_self = ops.indexed_along_back(grad, dim, index, self_shape)
+        return (gradient_self,)
+
+
+def index_along_jvp(arguments, result, tangents):
+    _, dim, index = arguments
+    terms = []
+    tangent = tangents[0]
+    if tangent is not None:
+        # self: index
+        term = ops.index_along(tangent, dim, index)
+        terms.append(term)
+    return total(terms)
+
+
+INDEX_ALONG = ArrayOperator(
+    name="index",
+    node=IndexAlongBackward0,
+    arguments=("self", "dim", "index"),
+    tensors=("self", "index"),
+    differentiable=("self",),
+    outputs=("result",),
+    differentiable_outputs=(0,),
+    saved=(
+        ("self_shape", "shape", "self", (0,)),
+        ("index", "input", "index", (0,)),
+        ("dim", "value", "dim", (0,)),
+    ),
+    jvp=index_along_jvp,
+    rule="same",
+    call=hand_written("index_along"),
+)
+
+
+def index_along(input, dim, index):
+    """The slices along a dimension that an integer tensor of any shape names; negative numbers
+    count from the end.
+    """
+    if type(input) is Tensor and type(index) is Tensor and not modes.active:
+        shapes = (input.shape, input.dtype, index.shape, index.dtype)
+        general = INDEX_ALONG.known.get(shapes)
+        if general is not None:
+            array_input = input._nd()
+            array_index = index._nd()
+            out = attempt(INDEX_ALONG.function, array_input, dim, array_index)
+            if out is not None:
+                result = wrapped(out)
+                need_input = input._requires_grad
+                if need_input and modes.grad:
+                    node = new(IndexAlongBackward0)
+                    node.sequence = next_sequence()
+                    node.edges = (
+                        (input._grad_fn or input) if need_input else None,
+                        input._output_nr,
+                    )
+                    node.saved = (
+                        input.shape,
+                        None,
+                        0,
+                        array_index,
+                        index._counter,
+                        index._counter[0],
+                        dim,
+                        None,
+                        0,
+                    )
+                    node.shape = result.shape
+                    node.general = general
+                    node.hooks = None
+                    result._requires_grad = True
+                    result._grad_fn = node
+                return result
+    return dispatch(INDEX_ALONG, input, dim, index)
+
+
+class IndexedAlongBackBackward0(ArrayNode):
+    __slots__ = ()
+    operator = "indexed_along_back"
+
+    def on_arrays(node, grad):
+        saved = node.saved
+        if saved is None:
+            freed(node)
+        index, index_counter, index_version, dim, _, _ = saved
+        general = node.general
+        grad = grad.reshape(node.shape) if type(grad) is ndarray else grad._nd()
+        if index_counter[0] != index_version:
+            expired(node)
+        gradient_self = arrays.index_along(grad, dim, index)
+        return fitted(gradient_self, general, 0)
+
+    def formulas(node, grad):
+        # self: index_along(grad, dim, index)
+        index, dim = unpack(node)
+        needed = node.needed()
+        gradient_self = None
+        if needed[0]:
+            gradient_self = ops.index_along(grad, dim, index)
+        return (gradient_self,)
+
+
+def indexed_along_back_jvp(arguments, result, tangents):
+    _, dim, index, size = arguments
+    terms = []
+    tangent = tangents[0]
+    if tangent is not None:
+        # self: indexed_along_back
+        term = ops.indexed_along_back(tangent, dim, index, size)
+        terms.append(term)
+    return total(terms)
+
+
+INDEXED_ALONG_BACK = ArrayOperator(
+    name="indexed_along_back",
+    node=IndexedAlongBackBackward0,
+    arguments=("self", "dim", "index", "size"),
+    tensors=("self", "index"),
+    differentiable=("self",),
+    outputs=("result",),
+    differentiable_outputs=(0,),
+    saved=(
+        ("index", "input", "index", (0,)),
+        ("dim", "value", "dim", (0,)),
+    ),
+    jvp=indexed_along_back_jvp,
+    rule="same",
+    call=hand_written("indexed_along_back"),
+)
+
+
+def indexed_along_back(input, dim, index, size):
+    """Zeros of a size plus the slices of the input at the places that an integer tensor names."""
+    if type(input) is Tensor and type(index) is Tensor and not modes.active:
+        shapes = (input.shape, input.dtype, index.shape, index.dtype)
+        general = INDEXED_ALONG_BACK.known.get(shapes)
+        if general is not None:
+            array_input = input._nd()
+            array_index = index._nd()
+            out = attempt(INDEXED_ALONG_BACK.function, array_input, dim, array_index, size)
+            if out is not None:
+                result = wrapped(out)
+                need_input = input._requires_grad
+                if need_input and modes.grad:
+                    node = new(IndexedAlongBackBackward0)
+                    node.sequence = next_sequence()
+                    node.edges = (
+                        (input._grad_fn or input) if need_input else None,
+                        input._output_nr,
+                    )
+                    node.saved = (array_index, index._counter, index._counter[0], dim, None, 0)
+                    node.shape = result.shape
+                    node.general = general
+                    node.hooks = None
+                    result._requires_grad = True
+                    result._grad_fn = node
+                return result
+    return dispatch(INDEXED_ALONG_BACK, input, dim, index, size)
+
+
 class IndexPutAddBackward0(TensorNode):
     __slots__ = ()
     operator = "index_put_add"
 
     def formulas(node, grad):
         # self: grad
-        # values: index(grad, indices)
+        # values: index_each(grad, indices)
         (indices,) = unpack(node)
         needed = node.needed()
         gradient_self = None
@@ -642,7 +825,7 @@ class IndexPutAddBackward0(TensorNode):
             gradient_self = grad
         gradient_values = None
         if needed[1]:
-            gradient_values = ops.index(grad, indices)
+            gradient_values = ops.index_each(grad, indices)
         return (gradient_self, gradient_values)
 
 
@@ -734,13 +917,21 @@ SIGNATURES = {
         ("self", "dim", "index", "source"),
         ("Tensor", "int", "Tensor", "Tensor"),
     ),
-    "index": (
+    "index_each": (
         ("self", "indices"),
         ("Tensor", "Tensor[]"),
     ),
     "indexed_back": (
         ("self", "indices", "size"),
         ("Tensor", "Tensor[]", "int[]"),
+    ),
+    "index_along": (
+        ("self", "dim", "index"),
+        ("Tensor", "int", "Tensor"),
+    ),
+    "indexed_along_back": (
+        ("self", "dim", "index", "size"),
+        ("Tensor", "int", "Tensor", "int[]"),
     ),
     "index_put_add": (
         ("self", "indices", "values"),

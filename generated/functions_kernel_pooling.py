@@ -7,7 +7,6 @@ from rederive.door import (
     ArrayNode,
     ArrayOperator,
     Tensor,
-    TensorNode,
     arrays,
     attempt,
     dispatch,
@@ -26,9 +25,21 @@ from rederive.door import (
 )
 
 
-class MaxPool2dWithIndicesBackward0(TensorNode):
+class MaxPool2dWithIndicesBackward0(ArrayNode):
     __slots__ = ()
     operator = "max_pool2d_with_indices"
+
+    def on_arrays(node, grad):
+        saved = node.saved
+        if saved is None:
+            freed(node)
+        input_shape, _, _, indices, indices_counter, indices_version = saved
+        general = node.general
+        grad = grad.reshape(node.shape) if type(grad) is ndarray else grad._nd()
+        if indices_counter[0] != indices_version:
+            expired(node)
+        gradient_input = arrays.pool_scatter(grad, input_shape, indices)
+        return fitted(gradient_input, general, 0)
 
     def formulas(node, grad):
         # input: pool_scatter(grad, shape(input), indices)
@@ -62,6 +73,38 @@ def max_pool2d_with_indices(
     input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False
 ):
     """The largest element of each window and its place in its plane."""
+    if type(input) is Tensor and not modes.active:
+        shapes = (input.shape, input.dtype)
+        general = MAX_POOL2D_WITH_INDICES.known.get(shapes)
+        if general is not None:
+            array_input = input._nd()
+            out = attempt(
+                MAX_POOL2D_WITH_INDICES.function,
+                array_input,
+                kernel_size,
+                stride,
+                padding,
+                dilation,
+                ceil_mode,
+            )
+            if out is not None:
+                results = [wrapped(array) for array in out]
+                result = results[0]
+                need_input = input._requires_grad
+                if need_input and modes.grad:
+                    node = new(MaxPool2dWithIndicesBackward0)
+                    node.sequence = next_sequence()
+                    node.edges = (
+                        (input._grad_fn or input) if need_input else None,
+                        input._output_nr,
+                    )
+                    node.saved = (input.shape, None, 0, results[1]._nd(), results[1]._counter, 0)
+                    node.shape = result.shape
+                    node.general = general
+                    node.hooks = None
+                    result._requires_grad = True
+                    result._grad_fn = node
+                return MAX_POOL2D_WITH_INDICES.result_type(results)
     return dispatch(
         MAX_POOL2D_WITH_INDICES, input, kernel_size, stride, padding, dilation, ceil_mode
     )

@@ -167,13 +167,13 @@ OPERATORS = [
         reference=None,
     ),
     declared(
-        name="index",
+        name="index_each",
         public="index",
-        overload="",
+        overload="each",
         family="kernel",
         group="indexing",
         namespace=("internal",),
-        signature="index(Tensor self, Tensor[] indices) -> Tensor",
+        signature="index.each(Tensor self, Tensor[] indices) -> Tensor",
         doc="Elements at the places that integer tensors name, one for each dimension or None.",
         arguments=(
             ("self", "Tensor", False, False, False, False, False, False, None),
@@ -212,7 +212,7 @@ OPERATORS = [
         ),
         outputs=(("result", False),),
         gradients={
-            "self": "index(grad, indices)",
+            "self": "index_each(grad, indices)",
         },
         jvp={
             "self": "indexed_back",
@@ -223,6 +223,68 @@ OPERATORS = [
         points={},
         calls=[
             {"self": [5, 4], "indices": [{"shape": [5], "below": 3}], "size": [3, 4]},
+        ],
+        reference=None,
+    ),
+    declared(
+        name="index_along",
+        public="index",
+        overload="along",
+        family="kernel",
+        group="indexing",
+        namespace=("internal",),
+        signature="index.along(Tensor self, int dim, Tensor index) -> Tensor",
+        doc="The slices along a dimension that an integer tensor of any shape names; negative numbers count from the end.",
+        arguments=(
+            ("self", "Tensor", False, False, False, False, False, False, None),
+            ("dim", "int", False, False, False, False, False, False, None),
+            ("index", "Tensor", False, False, False, False, False, False, None),
+        ),
+        outputs=(("result", False),),
+        gradients={
+            "self": "indexed_along_back(grad, dim, index, shape(self))",
+        },
+        jvp={
+            "self": "index",
+        },
+        differentiable=("self",),
+        differentiable_outputs=("result",),
+        samples={},
+        points={},
+        calls=[
+            {"self": [3, 4], "dim": 0, "index": {"shape": [5], "below": 3}},
+            {"self": [3, 4], "dim": 1, "index": {"shape": [2, 3], "below": 4}},
+        ],
+        reference="numpy.take(self, index, axis=dim)",
+    ),
+    declared(
+        name="indexed_along_back",
+        public="indexed_along_back",
+        overload="",
+        family="kernel",
+        group="indexing",
+        namespace=("internal",),
+        signature="indexed_along_back(Tensor self, int dim, Tensor index, int[] size) -> Tensor",
+        doc="Zeros of a size plus the slices of the input at the places that an integer tensor names.",
+        arguments=(
+            ("self", "Tensor", False, False, False, False, False, False, None),
+            ("dim", "int", False, False, False, False, False, False, None),
+            ("index", "Tensor", False, False, False, False, False, False, None),
+            ("size", "int", False, False, True, False, False, False, None),
+        ),
+        outputs=(("result", False),),
+        gradients={
+            "self": "index_along(grad, dim, index)",
+        },
+        jvp={
+            "self": "indexed_along_back",
+        },
+        differentiable=("self",),
+        differentiable_outputs=("result",),
+        samples={},
+        points={},
+        calls=[
+            {"self": [2, 3, 5], "dim": 0, "index": {"shape": [2, 3], "below": 4}, "size": [4, 5]},
         ],
         reference=None,
     ),
@@ -243,7 +305,7 @@ OPERATORS = [
         outputs=(("result", False),),
         gradients={
             "self": "grad",
-            "values": "index(grad, indices)",
+            "values": "index_each(grad, indices)",
         },
         jvp={
             "self": "tangent",

@@ -26,7 +26,7 @@ OPERATORS = [
             ("indices", False),
         ),
         gradients={
-            "self": "scatter_add_src(new_zeros(grad, shape(self)), dim, indices, grad)",
+            "self": "gathered_back(grad, dim, indices, shape(self))",
         },
         jvp={},
         differentiable=("self",),
@@ -64,7 +64,7 @@ OPERATORS = [
             ("indices", False),
         ),
         gradients={
-            "self": "scatter_add_src(new_zeros(grad, shape(self)), dim, indices, grad)",
+            "self": "gathered_back(grad, dim, indices, shape(self))",
         },
         jvp={},
         differentiable=("self",),

@@ -10,7 +10,7 @@ from . import dtypes, views
 from .blocks import summed
 from .dispatch import dispatch
 from .geometry import Size, contiguous_strides
-from .graph import Nowhere
+from .graph import Nowhere, next_sequence
 from .modes import modes
 from .operator import Direct, Operator, as_tensor
 from .operator import public_name as _public
@@ -58,6 +58,9 @@ class ArrayOperator(Operator):
         super().__init__(**common)
         self.function = self.on_arrays = call
         self.known = {}  # shapes and dtypes that were found right as they are -> their Direct
+        # whether nodes are those of straight lines and save no tensors
+        kinds = {kind for _, kind, _, _ in self.saving}
+        self.plainly = hasattr(self.node, "on_arrays") and kinds <= {"shape", "value"}
 
     def call(self, *args):
         """Call the function on arrays, wrap what it returns and record the node."""
@@ -91,22 +94,35 @@ class ArrayOperator(Operator):
 
     def joined(self, tensors, *rest):
         """The call for a list of plain tensors that fitted before, recorded; None for others."""
-        shapes, recorded = [], False
+        key, edges, given = [], [], []
+        recorded = False
         for t in tensors:
             if type(t) is not Tensor:
                 return None
-            shapes.append(t.shape)
-            shapes.append(t.dtype)
+            key += (t.shape, t.dtype)
+            given.append(t._nd())
             recorded = recorded or t._requires_grad
-        general = self.known.get(tuple(shapes))
+            edges += (t._grad_fn or t, t._output_nr) if t._requires_grad else (None, 0)
+        general = self.known.get(tuple(key))
         if general is None or not general.direct:
             return None
-        out = attempt(self.function, [t._nd() for t in tensors], *rest)
+        out = attempt(self.function, given, *rest)
         if out is None:
             return None
         result = wrapped(out)
         if recorded and modes.grad and self.node is not None:
-            self.record((tensors, *rest), (result,))
+            if not self.plainly:
+                self.record((tensors, *rest), (result,))
+                return result
+            node = new(self.node)
+            node.sequence = next_sequence()
+            node.edges = tuple(edges)
+            node.saved = self.save((tensors, *rest), (result,), None, edges)
+            node.shape = result.shape
+            node.general = general
+            node.hooks = None
+            result._requires_grad = True
+            result._grad_fn = node
         return result
 
     def record(self, args, results, rows=None, details=None):

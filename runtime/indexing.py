@@ -210,6 +210,8 @@ def getitem(self, key):
             if -size <= key < size:
                 return ops.select(self, 0, key)
             break
+    elif type(key) is Tensor and key.dtype is dtypes.int64 and key.shape and self.shape:
+        return ops.index_along(self, 0, key)
     return read(self, plan(key, self.shape))
 
 
@@ -222,10 +224,17 @@ def read(t, steps):
         return ops.select(ops.unsqueeze(t, 0), 0, 0)
     for name, *arguments in steps:
         if name == "index":
-            t = ops.index(t, index_tensors(arguments[0]))
+            t = _at(t, index_tensors(arguments[0]))
         else:
             t = getattr(ops, name)(t, *arguments)
     return t
+
+
+def _at(t, indices):
+    """The elements that an index step names; one array goes a shorter way than several."""
+    if sum(index is not None for index in indices) == 1:
+        return ops.index_along(t, len(indices) - 1, indices[-1])
+    return ops.index_each(t, indices)
 
 
 def index_tensors(indices):
@@ -340,7 +349,7 @@ class IndexPutBackward0(TensorNode):
             flat = chosen.reshape(-1)
             places = np.flatnonzero(flat >= 0)
             shape = general.input_shapes[1]
-            sent = ops.index(ops.reshape(grad, (-1,)), [from_array(places)])
+            sent = ops.index_along(ops.reshape(grad, (-1,)), 0, from_array(places))
             start = zeros(shape.numel(), dtype=grad.dtype)
             total = ops.index_add(start, 0, from_array(flat[places]), sent)
             written = fit(ops.reshape(total, shape), shape, general.input_dtypes[1])

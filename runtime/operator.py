@@ -33,6 +33,10 @@ class General:
         self.input_dtypes = input_dtypes
         self.details = details
 
+    def shape_of(self, op, source):
+        """The shape of a differentiable input."""
+        return self.input_shapes[op.differentiable.index(source)]
+
 
 class Direct(General):
     """The same of every straight-line call on arrays of certain shapes: many nodes share it.

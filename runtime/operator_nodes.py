@@ -49,11 +49,11 @@ def saved_shape(node, source, value):
     if type(value) is not np.ndarray:
         return value.shape
     general = node.general
+    if general is not None and not general.flat:
+        return Size(value.shape)
     if general is None or source in node.op.outputs:
         return node.shape
-    if general.flat:
-        return general.input_shapes[node.op.differentiable.index(source)]
-    return Size(value.shape)
+    return general.shape_of(node.op, source)
 
 
 def _tensor(node, source, value, counter):

@@ -11,6 +11,7 @@ from . import dtypes
 from .arrays import Recipe
 from .autograd.function import FunctionCtx
 from .lanes import Lanes
+from .operator_nodes import saved_shape
 from .saved_values import Packed
 from .tensor import Tensor
 from .view_history import Region
@@ -145,7 +146,7 @@ def saved_of(node, names):
         elif isinstance(value, Tensor):
             found.append(Saved(name, *_tensor_words(value), names.of(value), edge))
         elif isinstance(value, np.ndarray):
-            shape = node.shape if kind in ("input", "output") else value.shape
+            shape = value.shape if kind == "row" else saved_shape(node, source, value)
             words = in_words(shape, dtypes.from_numpy_dtype(value.dtype))
             lines = [_numbers(value.reshape(shape))] if 0 < value.size <= _FEW else []
             known_as = None if counter is None else names.of_elements(value, counter)

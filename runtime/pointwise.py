@@ -17,6 +17,7 @@ from .blocks import (
     sum_to,
     summed,
 )
+from .few import Record, few
 from .geometry import Size, broadcast_shapes, contiguous_strides
 from .operator import Operator, as_tensor, numel
 from .operator_nodes import OperatorNode, expired, fit
@@ -40,7 +41,7 @@ class Plan:
     layout of a strided operand).
     """
 
-    __slots__ = ("groups", "kind", "kinds", "n", "rows", "shape", "sources")
+    __slots__ = ("few", "groups", "kind", "kinds", "n", "rows", "shape", "sources")
 
     def __init__(self, kind, kinds, shape, sources):
         self.kind = kind
@@ -49,6 +50,7 @@ class Plan:
         self.n = numel(shape)
         self.sources = sources
         self.groups = {}  # of the backward pass, by the inputs that want a gradient
+        self.few = None  # the call as it goes with few elements
         self.rows = None  # layouts by which the kernel goes row by row, for many elements
 
 
@@ -79,9 +81,12 @@ class Pointwise(Operator):
             if any(a is not b for a, b in zip(args, checked, strict=True)):
                 return self.call(*checked)
             plan = self._plan(args)
+            plan.few = few(self, plan, args)
             if len(self.plans) >= PLANS:
                 self.plans.clear()
             self.plans[key] = plan
+        if plan.few is not None:
+            return plan.few.call(args)
         outs = [empty(plan.n, kind.numpy) for kind in plan.kinds]
         if plan.rows is None:
             self._run(plan, args, outs)
@@ -317,12 +322,14 @@ class Group:
 
 def backward(node, grad):
     """Gradients of the general path, added up where an input was broadcast."""
+    general = node.general
+    if type(general) is Record:
+        return general.backward(node, grad)
     op = node.op
     if not op.backward or op.result_type is not None:
         return node.by_formulas(grad)
     if node.saved is None and op.saved:
         graph.freed(node)
-    general = node.general
     edges = node.edges
     wanted = tuple([i for i in op.inputs if edges[2 * i] is not None])
     known = op.groups if general is None or general.details is None else general.details.groups

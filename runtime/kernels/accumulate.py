@@ -72,6 +72,18 @@ def _add_to_rows(target, row):
             part[i] += row[i]
 
 
+@njit(cache=True, nogil=True, error_model="numpy")
+def add_groups(values, numbers, out):
+    """Sums of as many groups as `out` holds, by the numbers of their elements, group by group."""
+    count = numbers.shape[0] // out.shape[0]
+    for i in range(out.shape[0]):
+        group = numbers[i * count : (i + 1) * count]
+        total = 0.0
+        for k in range(group.shape[0]):
+            total += values[np.uint64(group[k])]
+        out[i] = total
+
+
 SMALL = 4096
 
 

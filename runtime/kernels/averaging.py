@@ -10,7 +10,7 @@ import numpy as np
 from numba import njit, prange
 
 from .pooling import dense_planes, run_planes
-from .windows import Pooling
+from .windows import Pooling, remembered
 
 
 @njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
@@ -102,6 +102,7 @@ def _ends(n, count, kernel, stride, padding, padded):
     return inside, (end - start if padded else inside[:, 1] - inside[:, 0])
 
 
+@remembered
 def _fixed(shape, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override):
     if divisor_override == 0:
         raise RuntimeError("divisor must be not zero")
@@ -129,6 +130,7 @@ def avg_pool2d_backward(grad_output, size, *options):
 # --- as many windows as asked for ------------------------------------------------------------
 
 
+@remembered
 def _adaptive(shape, output_size):
     """Windows that cover the plane and overlap by at most one element."""
     if len(shape) not in (3, 4):

@@ -24,7 +24,15 @@ def new_zeros(self, size):
 def cat(tensors, dim):
     """Join along `dim`; as PyTorch does, empty vectors join with anything."""
     kept = [t for t in tensors if t.shape != (0,)] or tensors[:1]
-    first = kept[0]
+    try:
+        return np.concatenate(kept, dim)
+    except ValueError:
+        _explain_cat(tensors, kept[0], dim)
+        raise
+
+
+def _explain_cat(tensors, first, dim):
+    """Raise for tensors that do not fit each other, saying which."""
     if first.ndim == 0:
         raise ValueError("zero-dimensional tensors cannot be concatenated")
     dim = normalize_dim(dim, first.ndim)
@@ -41,18 +49,19 @@ def cat(tensors, dim):
                     f"Sizes of tensors must match except in dimension {dim}. Expected size "
                     f"{wanted} but got size {n} for tensor number {position} in the list."
                 )
-    return np.concatenate(kept, axis=dim)
 
 
 def stack(tensors, dim):
-    dim = normalize_dim(dim, tensors[0].ndim + 1)
+    shape = tensors[0].shape
+    dim = normalize_dim(dim, len(shape) + 1)
     for position, t in enumerate(tensors):
-        if t.shape != tensors[0].shape:
+        if t.shape != shape:
             raise ValueError(
-                f"stack expects each tensor to be equal size, but got {list(tensors[0].shape)} "
+                f"stack expects each tensor to be equal size, but got {list(shape)} "
                 f"at entry 0 and {list(t.shape)} at entry {position}"
             )
-    return np.ascontiguousarray(np.stack(tensors, axis=dim))
+    place = (*shape[:dim], 1, *shape[dim:])
+    return np.ascontiguousarray(np.concatenate([t.reshape(place) for t in tensors], dim))
 
 
 def flip(self, dims):

@@ -6,9 +6,11 @@ import numpy as np
 
 from .indexing import add_slices
 
+_UNSIGNED = {np.dtype(np.int64): np.dtype(np.uint64), np.dtype(np.int32): np.dtype(np.uint32)}
+
 
 def _checked(indices):
-    if indices.dtype not in (np.int64, np.int32):
+    if indices.dtype not in _UNSIGNED:
         raise RuntimeError(
             "Expected tensor for argument #1 'indices' to have one of the following scalar types: "
             f"Long, Int; but got {indices.dtype} instead (while checking arguments for embedding)"
@@ -20,15 +22,17 @@ def embedding_rows(weight, indices, padding_idx, scale_grad_by_freq):
     """The rows that `indices` names; the other arguments are for the gradient."""
     if weight.ndim != 2:
         raise RuntimeError("'weight' must be 2-D")
-    flat = _checked(indices)
-    if flat.size and (flat.min() < 0 or flat.max() >= weight.shape[0]):
+    # what is below 0 is large without a sign
+    if _checked(indices).size and indices.view(_UNSIGNED[indices.dtype]).max() >= len(weight):
         raise IndexError("index out of range in self")
-    return np.take(weight, flat, axis=0)
+    return weight.take(indices, 0)
 
 
 def _shares(indices, padding_idx, scale_grad_by_freq, dtype):
     """What part of a gradient each index passes on; None if all pass all of it."""
     if not scale_grad_by_freq:
+        if padding_idx < 0:
+            return None
         return (indices != padding_idx).astype(dtype) if (indices == padding_idx).any() else None
     often = np.bincount(indices.reshape(-1)) if indices.size else np.zeros(0)
     return ((indices != padding_idx) / np.maximum(often[indices], 1)).astype(dtype)

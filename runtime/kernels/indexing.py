@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 
@@ -56,21 +57,29 @@ def _flat(array):
     return np.ascontiguousarray(array).reshape(-1)
 
 
-def _along(shape, dim, index):
-    """((outer, sizes), dense flat index) for `moving`; None where the index is smaller elsewhere.
+@lru_cache(maxsize=1024)
+def _sizes(shape, dim, named):
+    """(outer, sizes) for `moving` where an index of shape `named` goes along `dim`, else None.
 
     sizes: of `shape` along the dimension, of the index there, and of what lies within.
     """
     dim = normalize_dim(dim, len(shape))
-    if not shape or not index.size or index.ndim != len(shape):
+    if not shape or 0 in named or len(named) != len(shape):
         return None
-    if any(n != m for d, (n, m) in enumerate(zip(shape, index.shape, strict=True)) if d != dim):
+    if any(n != m for d, (n, m) in enumerate(zip(shape, named, strict=True)) if d != dim):
         return None
-    if index.dtype.kind not in "iu":
+    return math.prod(shape[:dim]), (shape[dim], named[dim], math.prod(shape[dim + 1 :]))
+
+
+def _along(shape, dim, index):
+    """What `_sizes` says, and the dense flat index; None where the index is smaller elsewhere."""
+    found = _sizes(shape, dim, index.shape)
+    if found is None:
+        return None
+    if index.dtype != np.int64:
         check_index(index, shape[dim], dim)
-    inner = math.prod(shape[dim + 1 :])
-    array = _flat(index if index.dtype == np.int64 else index.astype(np.int64))
-    return (math.prod(shape[:dim]), (shape[dim], index.shape[dim], inner)), array
+        index = index.astype(np.int64)
+    return found, _flat(index)
 
 
 def _moved(kernel, source, found, out, index, dim):
@@ -226,6 +235,41 @@ def index_add(self, dim, index, source):
     if source.shape != wanted:
         raise ValueError(f"source is {source.shape}; it must be {wanted}")
     _add_along(result, dim, index, source)
+    return result
+
+
+# --- one array of any shape, as in t[:, array] -------------------------------------------------
+
+
+def _named(index, n, dim):
+    """The flat places that an index names, numbers below 0 counted from the end."""
+    if index.dtype != np.int64:
+        index = check_index(index, n, dim, IndexError)
+    places = np.empty(index.size, np.int64)
+    if not moving.count_from_end(_flat(index), n, places):
+        if n == 0:
+            raise IndexError("index is out of bounds for dimension with size 0")
+        wrong = index[(index < -n) | (index >= n)].ravel()[0]
+        raise IndexError(f"index {wrong} is out of bounds for dimension {dim} with size {n}")
+    return places
+
+
+def index_along(self, dim, index):
+    before, after = self.shape[:dim], self.shape[dim + 1 :]
+    n = self.shape[dim]
+    places = _named(index, n, dim)
+    out = np.empty((*before, *index.shape, *after), self.dtype)
+    sizes = n, len(places), math.prod(after)
+    moving.take_slices(_flat(self), places, out.reshape(-1), math.prod(before), sizes)
+    return out
+
+
+def indexed_along_back(self, dim, index, size):
+    result = np.zeros(tuple(size), self.dtype)
+    places = _named(index, result.shape[dim], dim)
+    sizes = result.shape[dim], len(places), math.prod(result.shape[dim + 1 :])
+    outer = math.prod(result.shape[:dim])
+    moving.add_slices(_flat(self), places, result.reshape(-1), outer, sizes)
     return result
 
 

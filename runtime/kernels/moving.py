@@ -100,6 +100,18 @@ def _mark(source, index, out, sizes, outer, inner):
 
 
 @njit(**_options)
+def count_from_end(index, n, out):
+    """`out = index` with `n` added to what is below 0; whether all of it is from 0 to n - 1."""
+    fine = True
+    for i in range(out.shape[0]):
+        place = index[i]
+        place += n if place < 0 else 0
+        fine &= 0 <= place < n
+        out[i] = place
+    return fine
+
+
+@njit(**_options)
 def _take_slices(source, index, out, sizes, outer, inner):
     """`out[o, j] = source[o, index[j]]`."""
     n, many, wide = sizes

@@ -7,6 +7,7 @@ vectorise; `steps` is a tuple as long as the stride, so that the compiler knows 
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 from numba import njit, prange
@@ -172,9 +173,8 @@ def _spread_parallel(given, place, out, parts):
 
 def run_planes(serial, parallel, size, planes, *arguments):
     """Run a kernel on all planes, shared among threads from a certain size on."""
-    parts = min(planes, 4 * get_num_threads())
-    if size >= threads.minimum and parts > 1:
-        parallel(*arguments, parts)
+    if size >= threads.minimum and planes > 1:
+        parallel(*arguments, min(planes, 4 * get_num_threads()))
     else:
         serial(*arguments, 0, planes)
 
@@ -185,14 +185,9 @@ def dense_planes(array):
     return np.ascontiguousarray(array).reshape(count, *array.shape[-2:])
 
 
-def _inner(n, count, kernel, stride, padding):
-    """First and last window, of `count` along a dimension, that lie inside of it."""
-    first = min(-(-padding // stride), count)
-    return first, max(first, min(count, (n + padding - kernel) // stride + 1))
-
-
+@lru_cache(maxsize=64)
 def _lowest(dtype):
-    return dtype.type(-np.inf) if dtype.kind == "f" else np.iinfo(dtype).min
+    return dtype.type(-np.inf if dtype.kind == "f" else np.iinfo(dtype).min)
 
 
 def max_pool2d_with_indices(input, kernel_size, stride, padding, dilation, ceil_mode):
@@ -202,25 +197,15 @@ def max_pool2d_with_indices(input, kernel_size, stride, padding, dilation, ceil_
     planes = dense_planes(input)
     out = np.empty((len(planes), *windows.output), input.dtype)
     place = np.empty(out.shape, np.int64)
-    sizes = (*windows.kernel, *windows.stride, *windows.padding, *windows.dilation)
-    lowest = input.dtype.type(_lowest(input.dtype))
+    lowest = _lowest(input.dtype)
     size = out.size * windows.kernel[0] * windows.kernel[1]
     (kh, kw), (sh, sw) = windows.kernel, windows.stride
     if kh == kw and kh in (2, 3) and sh == sw and sh <= 3 and windows.dilation == (1, 1):
-        spans = zip(
-            planes.shape[1:],
-            windows.output,
-            windows.kernel,
-            windows.stride,
-            windows.padding,
-            strict=True,
-        )
-        inner = tuple(end for span in spans for end in _inner(*span))
         pair = (_pool_2, _pool_2_parallel) if kh == 2 else (_pool_3, _pool_3_parallel)
-        special = (0,) * sh, inner
+        special = (0,) * sh, windows.inner
     else:
         pair, special = (_pool_any, _pool_any_parallel), ()
-    run_planes(*pair, size, len(planes), planes, out, place, sizes, *special, lowest)
+    run_planes(*pair, size, len(planes), planes, out, place, windows.sizes, *special, lowest)
     shape = (*input.shape[:-2], *windows.output)
     return out.reshape(shape), place.reshape(shape)
 
@@ -228,10 +213,12 @@ def max_pool2d_with_indices(input, kernel_size, stride, padding, dilation, ceil_
 def pool_scatter(self, size, indices):
     """Elements added to the places of their planes that `indices` names; planes of `size`."""
     size = tuple(size)
-    given = dense_planes(self).reshape(-1, math.prod(self.shape[-2:]))
-    place = np.ascontiguousarray(indices).reshape(given.shape)
-    out = np.zeros((len(given), math.prod(size[-2:])), self.dtype)
-    run_planes(_spread, _spread_parallel, out.size, len(given), given, place, out)
+    *others, height, width = self.shape
+    planes, many = math.prod(others), height * width
+    given = np.ascontiguousarray(self).reshape(planes, many)
+    place = np.ascontiguousarray(indices).reshape(planes, many)
+    out = np.zeros((planes, size[-2] * size[-1]), self.dtype)
+    run_planes(_spread, _spread_parallel, out.size, planes, given, place, out)
     return out.reshape(size)
 
 

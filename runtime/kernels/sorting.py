@@ -6,6 +6,7 @@ nan counts as larger than every number, and both zeros as equal. Equal elements 
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 from numba import njit, prange, uint64
@@ -17,8 +18,9 @@ FEW = 64  # up to so many are selected without sorting the whole lane
 
 
 @njit(cache=True, nogil=True)
-def _float_keys(bits, infinity, top, flip, out):
-    """Keys of floats from their bits; `flip` is all ones to reverse the order."""
+def _float_keys(bits, constants, out):
+    """Keys of floats from their bits; see `_constants`."""
+    infinity, top, flip = constants
     for i in range(out.shape[0]):
         size = bits[i] & ~top
         key = ~bits[i] if bits[i] > top else bits[i] | top
@@ -26,19 +28,27 @@ def _float_keys(bits, infinity, top, flip, out):
         out[i] = key ^ flip
 
 
+@lru_cache(maxsize=64)
+def _constants(dtype, descending):
+    """The infinity of a dtype as keys have it, their upper bit, and all ones to reverse them."""
+    wide = np.uint64 if dtype.itemsize == 8 else np.uint32
+    infinity = dtype.type(np.inf).view(wide) if dtype.kind == "f" else wide(0)
+    top = wide(1) << wide(8 * wide().itemsize - 1)
+    return np.array([infinity, top, ~wide(0) if descending else 0], wide)
+
+
 def _keys(lanes, descending):
     """Unsigned integers, of 4 or 8 bytes, that order as the elements of `lanes` do."""
-    wide = np.uint64 if lanes.dtype.itemsize == 8 else np.uint32
-    top = wide(1) << wide(8 * wide().itemsize - 1)
-    flip = ~wide(0) if descending else wide(0)
+    constants = _constants(lanes.dtype, bool(descending))
+    wide = constants.dtype
     if lanes.dtype.kind == "f":
-        infinity = lanes.dtype.type(np.inf).view(wide)
         keys = np.empty(lanes.shape, wide)
-        _float_keys(lanes.view(wide).reshape(-1), infinity, top, flip, keys.reshape(-1))
+        _float_keys(lanes.view(wide).reshape(-1), constants, keys.reshape(-1))
         return keys
+    _, top, flip = constants
     if lanes.dtype.kind == "i":
         flip ^= top
-        keys = lanes.astype(np.int64 if wide is np.uint64 else np.int32).view(wide)
+        keys = lanes.astype(f"i{wide.itemsize}").view(wide)
     else:
         keys = lanes.astype(np.uint32)
     return np.bitwise_xor(keys, flip, out=keys) if flip else keys
@@ -156,35 +166,50 @@ def _run(serial, parallel, keys, out):
 
 
 def _lanes(array, dim):
-    """The elements with `dim` last, as a dense matrix."""
-    moved = np.moveaxis(array, dim, -1)
-    rows = math.prod(moved.shape[:-1])
-    return np.ascontiguousarray(moved).reshape(rows, moved.shape[-1])
+    """The elements with `dim` last (and the last in its place), as a dense matrix."""
+    moved = array.swapaxes(dim, -1)
+    *others, n = moved.shape
+    return np.ascontiguousarray(moved).reshape(math.prod(others), n)
 
 
 def _placed(lanes, shape, dim):
     """The inverse of `_lanes` for a tensor of `shape`, whose size along `dim` may be another."""
-    others = tuple(n for d, n in enumerate(shape) if d != dim)
-    moved = lanes.reshape(*others, lanes.shape[1])
-    return np.ascontiguousarray(np.moveaxis(moved, -1, dim))
+    if dim == len(shape) - 1:
+        return lanes.reshape(*shape[:-1], lanes.shape[1])
+    others = list(shape)
+    others[dim] = others[-1]
+    return np.ascontiguousarray(lanes.reshape(*others[:-1], lanes.shape[1]).swapaxes(dim, -1))
 
 
-def _chosen(self, dim, places):
+@njit(cache=True, nogil=True)
+def _pick(lanes, places, out):
+    """`out[row, i] = lanes[row, places[row, i]]`."""
+    for row in range(out.shape[0]):
+        lane = lanes[row]
+        for i in range(out.shape[1]):
+            out[row, i] = lane[np.uint64(places[row, i])]
+
+
+def _chosen(self, lanes, dim, places):
     """Values and places of what was selected from the lanes of `self`."""
-    lanes = _lanes(self, dim)
-    starts = np.arange(lanes.shape[0])[:, None] * lanes.shape[1]
-    values = np.take(lanes.reshape(-1), places + starts)
+    values = np.empty(places.shape, lanes.dtype)
+    wide = _UNSIGNED[lanes.itemsize]  # fewer to compile for than dtypes
+    _pick(lanes.view(wide), places, values.view(wide))
     return _placed(values, self.shape, dim), _placed(places, self.shape, dim)
+
+
+_UNSIGNED = {size: np.dtype(f"u{size}") for size in (1, 2, 4, 8)}
 
 
 def sort(self, dim, descending, stable):
     dim = normalize_dim(dim, self.ndim)
     if self.ndim == 0:
         return np.array(self), np.zeros((), np.int64)
-    keys = _keys(_lanes(self, dim), descending)
+    lanes = _lanes(self, dim)
+    keys = _keys(lanes, descending)
     places = np.empty(keys.shape, np.int64)
     _run(_sort, _sort_parallel, keys, places)
-    return _chosen(self, dim, places)
+    return _chosen(self, lanes, dim, places)
 
 
 def topk(self, k, dim, largest, sorted):
@@ -196,7 +221,8 @@ def topk(self, k, dim, largest, sorted):
         raise RuntimeError("selected index k out of range")
     if self.ndim == 0:
         return np.array(self), np.zeros((), np.int64)
-    keys = _keys(_lanes(self, dim), largest)
+    lanes = _lanes(self, dim)
+    keys = _keys(lanes, largest)
     if 0 < k <= FEW:
         places = np.empty((keys.shape[0], k), np.int64)
         _run(_select, _select_parallel, keys, places)
@@ -204,7 +230,7 @@ def topk(self, k, dim, largest, sorted):
         places = np.empty(keys.shape, np.int64)
         _run(_sort, _sort_parallel, keys, places)
         places = np.ascontiguousarray(places[:, :k])
-    return _chosen(self, dim, places)
+    return _chosen(self, lanes, dim, places)
 
 
 def nonzero(self):

@@ -2,6 +2,18 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
+
+def remembered(function):
+    """A function of sizes that is computed once for each; lists count as tuples."""
+    known = lru_cache(maxsize=1024, typed=True)(function)
+
+    def call(*arguments):
+        return known(*[tuple(a) if type(a) is list else a for a in arguments])
+
+    return call
+
 
 def pair(value, operator, name):
     """One size for both dimensions, or one for each, as a tuple of two."""
@@ -23,6 +35,7 @@ def pooled_size(n, kernel, stride, padding, dilation, ceil_mode):
     return count
 
 
+@remembered
 class Pooling:
     """The windows of a two-dimensional pooling: sizes in pairs, and the output's size."""
 
@@ -42,6 +55,17 @@ class Pooling:
                 f"Given input size: ({depth}x{shape[-2]}x{shape[-1]}). Calculated output size: "
                 f"({depth}x{height}x{width}). Output size is too small"
             )
+        self.inner = self._inner(shape)
+        self.sizes = (*self.kernel, *self.stride, *self.padding, *self.dilation)
+
+    def _inner(self, shape):
+        """First and last row and column of the windows that lie inside, were they not dilated."""
+        ends = []
+        sizes = zip(shape[-2:], self.output, self.kernel, self.stride, self.padding, strict=True)
+        for n, count, kernel, stride, padding in sizes:
+            first = min(-(-padding // stride), count)
+            ends += first, max(first, min(count, (n + padding - kernel) // stride + 1))
+        return tuple(ends)
 
     def _check(self, shape):
         check_planes(shape)

@@ -170,3 +170,25 @@ def test_writing_into_a_leaf_of_a_graph_raises():
     with rederive.no_grad():
         leaf[0] = 1.0
     assert leaf.tolist() == [1, 0]
+
+
+def test_an_index_tensor_counts_from_the_end_and_says_what_it_misses():
+    x = rederive.arange(6.0).reshape(3, 2).requires_grad_()
+    taken = x[rederive.tensor([[0, -1], [2, -3]])]
+    assert taken.tolist() == [[[0, 1], [4, 5]], [[4, 5], [0, 1]]]
+    taken.sum().backward()
+    assert x.grad.tolist() == [[2, 2], [0, 0], [2, 2]]
+    for wrong in (3, -4):
+        with pytest.raises(IndexError, match=f"index {wrong} is out of bounds for dimension 0"):
+            x[rederive.tensor([0, wrong])]
+    with pytest.raises(IndexError, match="index is out of bounds for dimension with size 0"):
+        rederive.zeros(0, 2)[rederive.tensor([0])]
+
+
+def test_an_index_tensor_must_not_change_before_the_gradient():
+    x, rows = rederive.ones(3, 2, requires_grad=True), rederive.tensor([0, 1])
+    taken = x[rows]
+    assert taken.grad_fn.name() == "IndexBackward0"
+    rows += 1
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        taken.sum().backward()

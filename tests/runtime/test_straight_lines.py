@@ -38,6 +38,11 @@ CALLS = {
     "nothing of something": (lambda x: x[3:], [(3, 4)]),
     "cat of nothing": (lambda x, y: rd.cat([x, y], 1), [(0, 4), (0, 2)]),
     "expand": (lambda x: x.expand(2, 3, 4), [(3, 1)]),
+    "sort": (lambda x: x.sort(0, True)[0], [(3, 4)]),
+    "topk": (lambda x: x.topk(2, 1).values, [(3, 4)]),
+    "max_pool2d": (lambda x: F.max_pool2d(x, [2, 1]), [(1, 2, 4, 3)]),
+    "rows": (lambda x: x[rd.tensor([2, 0, -1, 0])], [(3, 4)]),
+    "columns": (lambda x: x[:, [[1, 1], [0, 3]]], [(3, 4)]),
 }
 
 
@@ -94,6 +99,17 @@ def test_what_the_second_call_saved_must_not_be_written(name):
             target.add_(1)
         with pytest.raises(RuntimeError, match="modified by an inplace operation"):
             result.sum().backward()
+
+
+def test_the_places_that_a_second_call_found_must_not_be_written():
+    for _ in range(2):
+        x = leaf(3, 4)
+        result = x.topk(2)
+        assert type(result).__name__ == "topk" and result.indices.dtype is rd.int64
+        assert not result.indices.requires_grad
+        result.indices.zero_()
+        with pytest.raises(RuntimeError, match="saved by TopkBackward0 as 'indices'"):
+            result.values.sum().backward()
 
 
 def test_the_graph_of_a_second_call_is_freed_and_says_so():

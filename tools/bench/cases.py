@@ -1,4 +1,4 @@
-"""Cases that no declaration spells out: small calls, operand layouts, and lanes of tensors.
+"""Cases that no declaration spells out: operand layouts, and lanes of tensors.
 
 A case is a function of a library and of float32 leaves; forward and backward are measured. Names
 say the geometry, as a program would write it.
@@ -83,53 +83,16 @@ def step(case: Case, library: ModuleType, kind: type = np.float32) -> Work:
     return run
 
 
-def small_calls() -> list[Case]:
-    """What a call costs outside of the pointwise operators of equal shapes."""
-    pair, row = (2, 4), (4,)
-    return [
-        Case("row + column", [row, (2, 1)], lambda lib, a, b: a + b),
-        Case("matrix * 0-d tensor", [pair, ()], lambda lib, a, b: a * b),
-        Case("3 - x", [pair], lambda lib, a: 3 - a),
-        Case("x / 2", [pair], lambda lib, a: a / 2),
-        Case("x ** 2", [pair], lambda lib, a: a**2),
-        Case("x.t() * y", [pair, (4, 2)], lambda lib, a, b: a.t() * b),
-        Case("x[:, 1:3] * 2", [pair], lambda lib, a: a[:, 1:3] * 2),
-        Case("where(x > 0, x, 0)", [pair], lambda lib, a: lib.where(a > 0, a, 0.0)),
-        Case("masked_fill(x > 0, 1)", [pair], lambda lib, a: a.masked_fill(a > 0, 1.0)),
-        Case("sum()", [pair], lambda lib, a: a.sum()),
-        Case("sum(0)", [pair], lambda lib, a: a.sum(0)),
-        Case("mean()", [pair], lambda lib, a: a.mean()),
-        Case("amax(1)", [pair], lambda lib, a: a.amax(1)),
-        Case("softmax(1)", [pair], lambda lib, a: lib.softmax(a, 1)),
-        Case("layer_norm", [pair, row, row], _layer_norm),
-        Case("matmul", [pair, (4, 2)], lambda lib, a, b: a @ b),
-        Case("linear", [pair, (3, 4), (3,)], lambda lib, a, w, b: _functional(lib).linear(a, w, b)),
-        Case("bmm", [(2, 2, 4), (2, 4, 2)], lambda lib, a, b: lib.bmm(a, b)),
-        Case("matrix @ vector", [pair, row], lambda lib, a, b: a @ b),
-        Case("log_softmax(1)", [pair], lambda lib, a: lib.log_softmax(a, 1)),
-        Case("var(1)", [pair], lambda lib, a: a.var(1)),
-        Case("mse_loss", [pair, pair], lambda lib, a, b: _functional(lib).mse_loss(a, b)),
-        Case("cross_entropy", [pair], partial(_cross_entropy, np.array([1, 3]))),
-        Case("embedding", [(5, 4)], partial(_embedding, np.array([1, 3]))),
-        Case("conv2d", [(1, 1, 4, 4), (2, 1, 3, 3), (2,)], _conv2d),
-        Case("stack", [row, row], lambda lib, a, b: lib.stack([a, b])),
-        Case("x[1]", [pair], lambda lib, a: a[1]),
-        Case("x[:, 1:3]", [pair], lambda lib, a: a[:, 1:3]),
-        Case("permute", [(2, 3, 4)], lambda lib, a: a.permute(2, 0, 1)),
-        Case("unsqueeze", [pair], lambda lib, a: a.unsqueeze(1)),
-        Case("expand", [(2, 1)], lambda lib, a: a.expand(2, 4)),
-        Case("reshape", [pair], lambda lib, a: a.reshape(4, 2)),
-        Case("cumsum(1)", [pair], lambda lib, a: a.cumsum(1)),
-        Case("cat", [pair, pair], lambda lib, a, b: lib.cat([a, b])),
-    ]
+def indexed(name: str, shapes: Sequence[Shape], function: Callable[..., Any], index: Any) -> Case:
+    """A case whose function also takes an index, as a tensor of either library."""
+    made: dict[str, Any] = {}
 
+    def call(library: ModuleType, *leaves: Any) -> Any:
+        if library.__name__ not in made:
+            made[library.__name__] = library.from_numpy(index)
+        return function(library, made[library.__name__], *leaves)
 
-def _embedding(indices: np.ndarray, library: ModuleType, weight: Any) -> Any:
-    return _functional(library).embedding(library.from_numpy(indices), weight)
-
-
-def _conv2d(library: ModuleType, a: Any, weight: Any, bias: Any) -> Any:
-    return _functional(library).conv2d(a, weight, bias)
+    return Case(name, shapes, call)
 
 
 def layouts() -> list[Case]:

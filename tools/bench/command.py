@@ -15,6 +15,7 @@ from rederive.tools.bench import (
     process,
     report,
     scaling,
+    small,
     training,
 )
 from rederive.tools.bench.options import SECTIONS
@@ -27,7 +28,7 @@ OPERATORS = {
     "large": ([(1_000_000,)], LONG),
 }
 CASES = {
-    "calls": ("2x4 elements, one call", cases.small_calls, SHORT),
+    "calls": ("2x4 elements, one call", small.small_calls, SHORT),
     "layouts": ("4096x1024 elements, broadcast and strided", cases.layouts, LONG),
     "lanes": ("along a dimension", cases.lanes, LONG),
     "contractions": ("products, windows and indices", contractions.listing, LONG),

@@ -8,7 +8,7 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-from rederive.tools.bench.cases import Case
+from rederive.tools.bench.cases import Case, indexed
 
 Function = Callable[..., Any]
 
@@ -117,35 +117,23 @@ def _indexing() -> list[Case]:
     mask = draw.random(tall) < 0.5
     apart = draw.permuted(np.tile(np.arange(1024), (4096, 1)), axis=1)[:, :64].copy()
     return [
-        _indexed("embedding 1024 of 4096x128", [(4096, 128)], _embedding, rows),
-        _indexed("x[rows]", [tall], lambda lib, i, a: a[i], rows),
-        _indexed("x[:, columns]", [tall], lambda lib, i, a: a[:, i], columns),
-        _indexed("x[mask]", [tall], lambda lib, i, a: a[i], mask),
-        _indexed("index_select(0)", [tall], lambda lib, i, a: a.index_select(0, i), rows),
-        _indexed("index_add(0)", [tall, (1024, 1024)], _index_add, rows),
-        _indexed("gather(1), 4096x64", [tall], lambda lib, i, a: a.gather(1, i), along),
-        _indexed("gather(0), 64x1024", [tall], lambda lib, i, a: a.gather(0, i), across),
-        _indexed("scatter(1), 4096x64", [tall, (4096, 64)], _scatter, apart),
-        _indexed("scatter_add(1), 4096x64", [tall, (4096, 64)], _scatter_add(1), along),
-        _indexed("scatter_add(0), 64x1024", [tall, (64, 1024)], _scatter_add(0), across),
+        indexed("embedding 1024 of 4096x128", [(4096, 128)], _embedding, rows),
+        indexed("x[rows]", [tall], lambda lib, i, a: a[i], rows),
+        indexed("x[:, columns]", [tall], lambda lib, i, a: a[:, i], columns),
+        indexed("x[mask]", [tall], lambda lib, i, a: a[i], mask),
+        indexed("index_select(0)", [tall], lambda lib, i, a: a.index_select(0, i), rows),
+        indexed("index_add(0)", [tall, (1024, 1024)], _index_add, rows),
+        indexed("gather(1), 4096x64", [tall], lambda lib, i, a: a.gather(1, i), along),
+        indexed("gather(0), 64x1024", [tall], lambda lib, i, a: a.gather(0, i), across),
+        indexed("scatter(1), 4096x64", [tall, (4096, 64)], _scatter, apart),
+        indexed("scatter_add(1), 4096x64", [tall, (4096, 64)], _scatter_add(1), along),
+        indexed("scatter_add(0), 64x1024", [tall, (64, 1024)], _scatter_add(0), across),
         Case("sort(1), 256x1024", [flat], lambda lib, a: a.sort(1)[0]),
         Case("sort(0), 1024x256", [(1024, 256)], lambda lib, a: a.sort(0)[0]),
         Case("topk(10, 1), 256x1024", [flat], lambda lib, a: a.topk(10, 1)[0]),
         Case("cat(1), two of 256x1024", [flat, flat], lambda lib, a, b: lib.cat([a, b], 1)),
         Case("stack, two of 256x1024", [flat, flat], lambda lib, a, b: lib.stack([a, b])),
     ]
-
-
-def _indexed(name: str, shapes: list[tuple[int, ...]], function: Function, index: Any) -> Case:
-    """A case whose function also takes an index, as a tensor of either library."""
-    made: dict[str, Any] = {}
-
-    def call(library: ModuleType, *leaves: Any) -> Any:
-        if library.__name__ not in made:
-            made[library.__name__] = library.from_numpy(index)
-        return function(library, made[library.__name__], *leaves)
-
-    return Case(name, shapes, call)
 
 
 def _embedding(library: ModuleType, index: Any, weight: Any) -> Any:
