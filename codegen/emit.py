@@ -183,8 +183,10 @@ def _scalars(module: Module) -> list[str]:
     """The scalar functions that the kernels of a module call."""
     used: set[str] = set()
     for kernel in module.kernels:
-        for line in kernel.body:
-            tree = ast.parse(f"if True:\n {line}\n  pass" if line.endswith(":") else line.strip())
+        lane = kernel.lane if isinstance(kernel.lane, Lane) else None
+        for line in (*kernel.body, *(lane.runs.body if lane and lane.runs else ())):
+            line = line.strip()
+            tree = ast.parse(f"if True:\n {line}\n  pass" if line.endswith(":") else line)
             used |= {
                 node.func.id
                 for node in ast.walk(tree)

@@ -30,6 +30,7 @@ SCALED_EXPONENTIALS = Rowwise(
         kernels.scaled_exponentials_forward,
         kernels.scaled_exponentials_forward_parallel,
         kernels.scaled_exponentials_forward_columns,
+        None,
         ("self", "scale"),
     ),
     backward={},

@@ -58,6 +58,7 @@ CLASS_LOSSES = Rowwise(
         kernels.class_losses_forward,
         kernels.class_losses_forward_parallel,
         kernels.class_losses_forward_columns,
+        None,
         ("input", "target", "share"),
     ),
     backward={
@@ -65,6 +66,7 @@ CLASS_LOSSES = Rowwise(
             kernels.class_losses_backward,
             kernels.class_losses_backward_parallel,
             kernels.class_losses_backward_columns,
+            None,
             ("input", "grad", "target", "share", "lse"),
             (0,),
         ),

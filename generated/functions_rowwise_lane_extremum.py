@@ -91,6 +91,7 @@ AMAX = Rowwise(
         kernels.amax_forward,
         kernels.amax_forward_parallel,
         kernels.amax_forward_columns,
+        None,
         ("self",),
     ),
     backward={
@@ -98,6 +99,7 @@ AMAX = Rowwise(
             kernels.amax_backward,
             kernels.amax_backward_parallel,
             kernels.amax_backward_columns,
+            kernels.amax_backward_runs,
             ("self", "grad", "result"),
             (0,),
         ),
@@ -212,6 +214,7 @@ AMIN = Rowwise(
         kernels.amin_forward,
         kernels.amin_forward_parallel,
         kernels.amin_forward_columns,
+        None,
         ("self",),
     ),
     backward={
@@ -219,6 +222,7 @@ AMIN = Rowwise(
             kernels.amin_backward,
             kernels.amin_backward_parallel,
             kernels.amin_backward_columns,
+            kernels.amin_backward_runs,
             ("self", "grad", "result"),
             (0,),
         ),
@@ -309,12 +313,14 @@ MAX_DIM = Rowwise(
         kernels.max_dim_forward,
         kernels.max_dim_forward_parallel,
         None,
+        None,
         ("self",),
     ),
     backward={
         (0,): (
             kernels.max_dim_backward,
             kernels.max_dim_backward_parallel,
+            None,
             None,
             ("grad", "indices"),
             (0,),
@@ -376,12 +382,14 @@ MIN_DIM = Rowwise(
         kernels.min_dim_forward,
         kernels.min_dim_forward_parallel,
         None,
+        None,
         ("self",),
     ),
     backward={
         (0,): (
             kernels.min_dim_backward,
             kernels.min_dim_backward_parallel,
+            None,
             None,
             ("grad", "indices"),
             (0,),

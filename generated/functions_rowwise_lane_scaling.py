@@ -15,9 +15,230 @@ from rederive.door import (
     ops,
     threads,
     unpack,
+    write_out,
 )
 
 from . import kernels_rowwise_lane_scaling as kernels
+
+
+class LayerNormBackward0(RowwiseNode):
+    __slots__ = ()
+    operator = "layer_norm"
+
+    def formulas(node, grad):
+        # input: rstd * (flow - mean(flow) - normal * mean(flow * normal))
+        # weight: grad * normal
+        # bias: grad
+        lanes = node.general.details
+        input, weight, eps = unpack(node)
+        needed = node.needed()
+        if needed[0] or needed[1]:
+            center = ops.mean(input, lanes.dims, True)
+            rstd_part_0 = ops.mean(ops.square(input - center), lanes.dims, True) + eps
+            rstd = ops.rsqrt(rstd_part_0)
+            normal = (input - center) * rstd
+        if needed[0]:
+            flow = grad * weight
+        gradient_input = None
+        if needed[0]:
+            part_0 = normal * ops.mean(flow * normal, lanes.dims, True)
+            gradient_input = rstd * (flow - ops.mean(flow, lanes.dims, True) - part_0)
+        gradient_weight = None
+        if needed[1]:
+            gradient_weight = grad * normal
+        gradient_bias = None
+        if needed[2]:
+            gradient_bias = grad
+        return (gradient_input, gradient_weight, gradient_bias)
+
+
+LAYER_NORM = Rowwise(
+    name="layer_norm",
+    node=LayerNormBackward0,
+    arguments=("input", "normalized_shape", "weight", "bias", "eps"),
+    tensors=("input", "weight", "bias"),
+    differentiable=("input", "weight", "bias"),
+    outputs=("result",),
+    differentiable_outputs=(0,),
+    saved=(
+        ("input", "input", "input", (0, 1)),
+        ("weight", "input", "weight", (0,)),
+        ("eps", "value", "eps", (0, 1)),
+        ("center", "row", "center", (0, 1, 2)),
+        ("rstd", "row", "rstd", (0, 1, 2)),
+    ),
+    jvp=None,
+    rule="same",
+    absent={"weight": 1.0, "bias": 0.0},
+    optional=("weight", "bias"),
+    over="normalized_shape",
+    lane_outputs=(True,),
+    lane_parameters=("weight", "bias"),
+    saved_rows=("center", "rstd"),
+    nonempty=False,
+    rules=("floating",),
+    total="",
+    even=(False, False, False),
+    forward=(
+        kernels.layer_norm_forward,
+        kernels.layer_norm_forward_parallel,
+        None,
+        None,
+        ("input", "weight", "bias", "eps"),
+    ),
+    backward={
+        (0, 1, 2): (
+            kernels.layer_norm_backward,
+            kernels.layer_norm_backward_parallel,
+            None,
+            None,
+            ("grad", "input", "weight", "center", "rstd"),
+            (0, 1, 2),
+        ),
+        (0,): (
+            kernels.layer_norm_backward_input,
+            kernels.layer_norm_backward_input_parallel,
+            None,
+            None,
+            ("grad", "input", "weight", "center", "rstd"),
+            (0,),
+        ),
+        (1,): (
+            kernels.layer_norm_backward_weight,
+            kernels.layer_norm_backward_weight_parallel,
+            None,
+            None,
+            ("grad", "input", "center", "rstd"),
+            (1,),
+        ),
+        (2,): (
+            kernels.layer_norm_backward_bias,
+            kernels.layer_norm_backward_bias_parallel,
+            None,
+            None,
+            ("grad",),
+            (2,),
+        ),
+    },
+)
+
+
+def layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-05):
+    """Each lane over the last dimensions (`normalized_shape`) shifted and scaled to mean 0 and
+    variance 1, then times `weight` plus `bias` where given.
+    """
+    if (
+        type(input) is Tensor
+        and isinstance(normalized_shape, tuple)
+        and (type(eps) is float or type(eps) is int)
+        and (weight is None or type(weight) is Tensor)
+        and (bias is None or type(bias) is Tensor)
+        and not modes.active
+    ):
+        flat_input = input._flat
+        flat_weight = None if weight is None else weight._flat
+        flat_bias = None if bias is None else bias._flat
+        sizes = (
+            input.shape,
+            input.dtype,
+            normalized_shape,
+            None if weight is None else weight.shape,
+            None if weight is None else weight.dtype,
+            None if bias is None else bias.shape,
+            None if bias is None else bias.dtype,
+        )
+        general = LAYER_NORM.straight.get(sizes)
+        if (
+            general is not None
+            and flat_input is not None
+            and general.n < threads.minimum
+            and (weight is None or flat_weight is not None)
+            and (bias is None or flat_bias is not None)
+        ):
+            rows, n = general.rows, general.count
+            if weight is None:
+                flat_weight = general.constant("weight")
+            if bias is None:
+                flat_bias = general.constant("bias")
+            out = empty(general.n, flat_input.dtype)
+            row_center = empty(rows, flat_input.dtype)
+            row_rstd = empty(rows, flat_input.dtype)
+            kernels.layer_norm_forward(
+                flat_input,
+                flat_weight,
+                flat_bias,
+                float(eps),
+                rows,
+                n,
+                out,
+                row_center,
+                row_rstd,
+            )
+            result = new(Tensor)
+            result._data = result._flat = out
+            result._counter = [0]
+            result.shape = input.shape
+            result._strides = input._strides
+            result._offset = result._output_nr = 0
+            result.dtype = input.dtype
+            need_input = input._requires_grad
+            need_weight = weight is not None and weight._requires_grad
+            need_bias = bias is not None and bias._requires_grad
+            if (need_input or need_weight or need_bias) and modes.grad:
+                node = new(LayerNormBackward0)
+                node.sequence = next_sequence()
+                node.edges = (
+                    (input._grad_fn or input) if need_input else None,
+                    input._output_nr,
+                    (weight._grad_fn or weight) if need_weight else None,
+                    weight._output_nr if need_weight else 0,
+                    (bias._grad_fn or bias) if need_bias else None,
+                    bias._output_nr if need_bias else 0,
+                )
+                node.saved = (
+                    flat_input if need_input or need_weight else None,
+                    input._counter if need_input or need_weight else None,
+                    input._counter[0] if need_input or need_weight else 0,
+                    flat_weight if need_input and weight is not None else None,
+                    weight._counter if need_input and weight is not None else None,
+                    weight._counter[0] if need_input and weight is not None else 0,
+                    eps,
+                    None,
+                    0,
+                    row_center,
+                    None,
+                    0,
+                    row_rstd,
+                    None,
+                    0,
+                )
+                node.shape = result.shape
+                node.general = general
+                node.hooks = None
+                result._requires_grad = True
+                result._grad_fn = node
+            else:
+                result._requires_grad = False
+                result._grad_fn = None
+            return result
+    return dispatch(LAYER_NORM, input, normalized_shape, weight, bias, eps)
+
+
+def layer_norm_out(input, normalized_shape, weight=None, bias=None, eps=1e-05, *, out=None):
+    """`layer_norm`, its result written into `out` if that is given."""
+    if out is None:
+        return layer_norm(input, normalized_shape, weight, bias, eps)
+    return write_out(
+        "layer_norm",
+        False,
+        layer_norm,
+        out,
+        input,
+        normalized_shape,
+        weight,
+        bias,
+        eps,
+    )
 
 
 class ScaledLanesBackward0(RowwiseNode):
@@ -73,12 +294,14 @@ SCALED_LANES = Rowwise(
         kernels.scaled_lanes_forward,
         kernels.scaled_lanes_forward_parallel,
         None,
+        None,
         ("input", "weight", "eps"),
     ),
     backward={
         (0, 1): (
             kernels.scaled_lanes_backward,
             kernels.scaled_lanes_backward_parallel,
+            None,
             None,
             ("grad", "input", "weight", "rstd"),
             (0, 1),
@@ -87,12 +310,14 @@ SCALED_LANES = Rowwise(
             kernels.scaled_lanes_backward_input,
             kernels.scaled_lanes_backward_input_parallel,
             None,
+            None,
             ("grad", "input", "weight", "rstd"),
             (0,),
         ),
         (1,): (
             kernels.scaled_lanes_backward_weight,
             kernels.scaled_lanes_backward_weight_parallel,
+            None,
             None,
             ("grad", "input", "rstd"),
             (1,),
@@ -184,122 +409,13 @@ def scaled_lanes(input, normalized_shape, weight, eps):
     return dispatch(SCALED_LANES, input, normalized_shape, weight, eps)
 
 
-class NormalizedChannelsBackward0(RowwiseNode):
-    __slots__ = ()
-    operator = "normalized_channels"
-
-    def formulas(node, grad):
-        # input: rstd * weight * (grad - (flow + normal * slope) / count)
-        # weight: slope
-        # bias: flow
-        lanes = node.general.details
-        input, weight, eps = unpack(node)
-        weight = lanes.keep(weight)
-        needed = node.needed()
-        if needed[0] or needed[1]:
-            center = ops.mean(input, lanes.dims, True)
-            variance = ops.mean(ops.square(input - center), lanes.dims, True)
-            rstd = ops.rsqrt(variance + eps)
-            normal = (input - center) * rstd
-        if needed[0] or needed[2]:
-            flow = ops.sum(grad, lanes.dims, True)
-        if needed[0] or needed[1]:
-            slope = ops.sum(grad * normal, lanes.dims, True)
-        gradient_input = None
-        if needed[0]:
-            gradient_input = rstd * weight * (grad - (flow + normal * slope) / lanes.count)
-        gradient_weight = None
-        if needed[1]:
-            gradient_weight = slope
-            gradient_weight = ops.reshape(gradient_weight, node.general.input_shapes[1])
-        gradient_bias = None
-        if needed[2]:
-            gradient_bias = flow
-            gradient_bias = ops.reshape(gradient_bias, node.general.input_shapes[2])
-        return (gradient_input, gradient_weight, gradient_bias)
-
-
-NORMALIZED_CHANNELS = Rowwise(
-    name="normalized_channels",
-    node=NormalizedChannelsBackward0,
-    arguments=("input", "dims", "weight", "bias", "eps"),
-    tensors=("input", "weight", "bias"),
-    differentiable=("input", "weight", "bias"),
-    outputs=("normalized", "means", "variances"),
-    differentiable_outputs=(0,),
-    saved=(
-        ("input", "input", "input", (0, 1)),
-        ("weight", "input", "weight", (0,)),
-        ("eps", "value", "eps", (0, 1)),
-        ("center", "row", "center", (0, 1, 2)),
-        ("variance", "row", "variance", (0, 1, 2)),
-    ),
-    jvp=None,
-    rule="same",
-    absent={"weight": 1.0, "bias": 0.0},
-    optional=("weight", "bias"),
-    over="dims",
-    lane_outputs=(True, False, False),
-    lane_parameters=(),
-    lane_numbers=("weight", "bias"),
-    saved_rows=("center", "variance"),
-    nonempty=False,
-    rules=("floating", "floating", "floating"),
-    total="",
-    even=(False, False, False),
-    forward=(
-        kernels.normalized_channels_forward,
-        kernels.normalized_channels_forward_parallel,
-        kernels.normalized_channels_forward_columns,
-        ("input", "weight", "bias", "eps"),
-    ),
-    backward={
-        (0, 1, 2): (
-            kernels.normalized_channels_backward,
-            kernels.normalized_channels_backward_parallel,
-            kernels.normalized_channels_backward_columns,
-            ("grad", "input", "weight", "center", "variance", "eps"),
-            (0, 1, 2),
-        ),
-        (0,): (
-            kernels.normalized_channels_backward_input,
-            kernels.normalized_channels_backward_input_parallel,
-            kernels.normalized_channels_backward_input_columns,
-            ("grad", "input", "weight", "center", "variance", "eps"),
-            (0,),
-        ),
-        (1,): (
-            kernels.normalized_channels_backward_weight,
-            kernels.normalized_channels_backward_weight_parallel,
-            kernels.normalized_channels_backward_weight_columns,
-            ("grad", "input", "center", "variance", "eps"),
-            (1,),
-        ),
-        (2,): (
-            kernels.normalized_channels_backward_bias,
-            kernels.normalized_channels_backward_bias_parallel,
-            kernels.normalized_channels_backward_bias_columns,
-            ("grad",),
-            (2,),
-        ),
-    },
-)
-
-
-def normalized_channels(input, dims, weight, bias, eps):
-    """The input shifted and scaled to mean 0 and variance 1 along `dims`, then times `weight`
-    plus `bias` where given, one number for each lane; and the statistics of the input.
-    """
-    return dispatch(NORMALIZED_CHANNELS, input, dims, weight, bias, eps)
-
-
 SIGNATURES = {
+    "layer_norm": (
+        ("input", "normalized_shape", "weight", "bias", "eps"),
+        ("Tensor", "int[]", "Tensor?=", "Tensor?=", "float="),
+    ),
     "scaled_lanes": (
         ("input", "normalized_shape", "weight", "eps"),
         ("Tensor", "int[]", "Tensor?", "float"),
-    ),
-    "normalized_channels": (
-        ("input", "dims", "weight", "bias", "eps"),
-        ("Tensor", "int[]", "Tensor?", "Tensor?", "float"),
     ),
 }

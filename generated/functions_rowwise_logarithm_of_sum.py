@@ -91,6 +91,7 @@ LOGSUMEXP = Rowwise(
         kernels.logsumexp_forward,
         kernels.logsumexp_forward_parallel,
         kernels.logsumexp_forward_columns,
+        None,
         ("self",),
     ),
     backward={
@@ -98,6 +99,7 @@ LOGSUMEXP = Rowwise(
             kernels.logsumexp_backward,
             kernels.logsumexp_backward_parallel,
             kernels.logsumexp_backward_columns,
+            kernels.logsumexp_backward_runs,
             ("self", "grad", "result"),
             (0,),
         ),

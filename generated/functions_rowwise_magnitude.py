@@ -83,6 +83,7 @@ TAXICAB_NORM = Rowwise(
         kernels.taxicab_norm_forward,
         kernels.taxicab_norm_forward_parallel,
         kernels.taxicab_norm_forward_columns,
+        kernels.taxicab_norm_forward_runs,
         ("self",),
     ),
     backward={
@@ -90,6 +91,7 @@ TAXICAB_NORM = Rowwise(
             kernels.taxicab_norm_backward,
             kernels.taxicab_norm_backward_parallel,
             kernels.taxicab_norm_backward_columns,
+            kernels.taxicab_norm_backward_runs,
             ("self", "grad"),
             (0,),
         ),
@@ -183,12 +185,14 @@ ZERO_NORM = Rowwise(
         kernels.zero_norm_forward,
         kernels.zero_norm_forward_parallel,
         kernels.zero_norm_forward_columns,
+        kernels.zero_norm_forward_runs,
         ("self",),
     ),
     backward={
         (0,): (
             kernels.zero_norm_backward,
             kernels.zero_norm_backward_parallel,
+            None,
             None,
             (),
             (0,),

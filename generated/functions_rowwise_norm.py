@@ -90,6 +90,7 @@ EUCLIDEAN_NORM = Rowwise(
         kernels.euclidean_norm_forward,
         kernels.euclidean_norm_forward_parallel,
         kernels.euclidean_norm_forward_columns,
+        kernels.euclidean_norm_forward_runs,
         ("self",),
     ),
     backward={
@@ -97,6 +98,7 @@ EUCLIDEAN_NORM = Rowwise(
             kernels.euclidean_norm_backward,
             kernels.euclidean_norm_backward_parallel,
             kernels.euclidean_norm_backward_columns,
+            kernels.euclidean_norm_backward_runs,
             ("self", "grad", "result"),
             (0,),
         ),
@@ -214,6 +216,7 @@ POWER_NORM = Rowwise(
         kernels.power_norm_forward,
         kernels.power_norm_forward_parallel,
         kernels.power_norm_forward_columns,
+        kernels.power_norm_forward_runs,
         ("self", "p"),
     ),
     backward={
@@ -221,6 +224,7 @@ POWER_NORM = Rowwise(
             kernels.power_norm_backward,
             kernels.power_norm_backward_parallel,
             kernels.power_norm_backward_columns,
+            kernels.power_norm_backward_runs,
             ("self", "grad", "result", "p"),
             (0,),
         ),

@@ -81,6 +81,7 @@ SUM = Rowwise(
         kernels.sum_forward,
         kernels.sum_forward_parallel,
         kernels.sum_forward_columns,
+        kernels.sum_forward_runs,
         ("self",),
     ),
     backward={
@@ -198,12 +199,14 @@ MEAN = Rowwise(
         kernels.mean_forward,
         kernels.mean_forward_parallel,
         kernels.mean_forward_columns,
+        kernels.mean_forward_runs,
         ("self",),
     ),
     backward={
         (0,): (
             kernels.mean_backward,
             kernels.mean_backward_parallel,
+            None,
             None,
             ("grad",),
             (0,),
@@ -282,6 +285,7 @@ ANY = Rowwise(
         kernels.any_forward,
         kernels.any_forward_parallel,
         None,
+        kernels.any_forward_runs,
         ("self",),
     ),
     backward={},
@@ -323,6 +327,7 @@ ALL = Rowwise(
         kernels.all_forward,
         kernels.all_forward_parallel,
         None,
+        kernels.all_forward_runs,
         ("self",),
     ),
     backward={},

@@ -107,6 +107,7 @@ VAR = Rowwise(
         kernels.var_forward,
         kernels.var_forward_parallel,
         kernels.var_forward_columns,
+        kernels.var_forward_runs,
         ("self", "unbiased", "correction"),
     ),
     backward={
@@ -114,6 +115,7 @@ VAR = Rowwise(
             kernels.var_backward,
             kernels.var_backward_parallel,
             kernels.var_backward_columns,
+            kernels.var_backward_runs,
             ("self", "grad", "center", "unbiased", "correction"),
             (0,),
         ),
@@ -286,6 +288,7 @@ STD = Rowwise(
         kernels.std_forward,
         kernels.std_forward_parallel,
         kernels.std_forward_columns,
+        kernels.std_forward_runs,
         ("self", "unbiased", "correction"),
     ),
     backward={
@@ -293,6 +296,7 @@ STD = Rowwise(
             kernels.std_backward,
             kernels.std_backward_parallel,
             kernels.std_backward_columns,
+            kernels.std_backward_runs,
             ("self", "grad", "result", "center", "unbiased", "correction"),
             (0,),
         ),

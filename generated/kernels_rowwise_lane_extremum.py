@@ -262,6 +262,36 @@ def amax_backward_columns(self, grad, result, n, apart, width, low, high, out):
                 out_line[c] = grad_each[c] * ties_line[c] / sum_0_each[c]
 
 
+@kernel
+def amax_backward_runs(self, grad, result, runs, length, pace, apart, low, high, out):
+    number = self.dtype.type
+    n = runs * length
+    ties_whole = np.empty(n, self.dtype)
+    for row in range(low, high):
+        begin = row * pace
+        grad_held = grad[row]
+        result_held = result[row]
+        for run in range(runs):
+            at = begin + run * apart
+            self_lane = self[at : at + length]
+            ties_lane = ties_whole[run * length : (run + 1) * length]
+            for i in range(self_lane.shape[0]):
+                ties_lane[i] = where(self_lane[i] == result_held, number(1), number(0))
+        sum_0_sum = accumulator(number(0))
+        for run in range(runs):
+            at = begin + run * apart
+            ties_lane = ties_whole[run * length : (run + 1) * length]
+            for i in range(ties_lane.shape[0]):
+                sum_0_sum += ties_lane[i]
+        sum_0 = number(sum_0_sum)
+        for run in range(runs):
+            at = begin + run * apart
+            out_lane = out[at : at + length]
+            ties_lane = ties_whole[run * length : (run + 1) * length]
+            for i in range(out_lane.shape[0]):
+                out_lane[i] = grad_held * ties_lane[i] / sum_0
+
+
 # amin:
 #     ties = where(self == result, 1, 0)
 #     min(self)
@@ -379,6 +409,36 @@ def amin_backward_columns(self, grad, result, n, apart, width, low, high, out):
             ties_line = ties_lane[i * width : i * width + size]
             for c in range(out_line.shape[0]):
                 out_line[c] = grad_each[c] * ties_line[c] / sum_0_each[c]
+
+
+@kernel
+def amin_backward_runs(self, grad, result, runs, length, pace, apart, low, high, out):
+    number = self.dtype.type
+    n = runs * length
+    ties_whole = np.empty(n, self.dtype)
+    for row in range(low, high):
+        begin = row * pace
+        grad_held = grad[row]
+        result_held = result[row]
+        for run in range(runs):
+            at = begin + run * apart
+            self_lane = self[at : at + length]
+            ties_lane = ties_whole[run * length : (run + 1) * length]
+            for i in range(self_lane.shape[0]):
+                ties_lane[i] = where(self_lane[i] == result_held, number(1), number(0))
+        sum_0_sum = accumulator(number(0))
+        for run in range(runs):
+            at = begin + run * apart
+            ties_lane = ties_whole[run * length : (run + 1) * length]
+            for i in range(ties_lane.shape[0]):
+                sum_0_sum += ties_lane[i]
+        sum_0 = number(sum_0_sum)
+        for run in range(runs):
+            at = begin + run * apart
+            out_lane = out[at : at + length]
+            ties_lane = ties_whole[run * length : (run + 1) * length]
+            for i in range(out_lane.shape[0]):
+                out_lane[i] = grad_held * ties_lane[i] / sum_0
 
 
 # max:

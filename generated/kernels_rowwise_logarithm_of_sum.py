@@ -560,3 +560,17 @@ def logsumexp_backward_columns(self, grad, result, n, apart, width, low, high, o
             out_line = out[at : at + size]
             for c in range(self_line.shape[0]):
                 out_line[c] = grad_each[c] * exp(self_line[c] - result_each[c])
+
+
+@kernel
+def logsumexp_backward_runs(self, grad, result, runs, length, pace, apart, low, high, out):
+    for row in range(low, high):
+        begin = row * pace
+        grad_held = grad[row]
+        result_held = result[row]
+        for run in range(runs):
+            at = begin + run * apart
+            self_lane = self[at : at + length]
+            out_lane = out[at : at + length]
+            for i in range(self_lane.shape[0]):
+                out_lane[i] = grad_held * exp(self_lane[i] - result_held)

@@ -254,6 +254,21 @@ def taxicab_norm_forward_columns(self, n, apart, width, low, high, out):
             out_each[c] = sum_0_each[c]
 
 
+@kernel
+def taxicab_norm_forward_runs(self, runs, length, pace, apart, low, high, out):
+    number = self.dtype.type
+    for row in range(low, high):
+        begin = row * pace
+        sum_0_sum = accumulator(number(0))
+        for run in range(runs):
+            at = begin + run * apart
+            self_lane = self[at : at + length]
+            for i in range(self_lane.shape[0]):
+                sum_0_sum += abs(self_lane[i])
+        sum_0 = number(sum_0_sum)
+        out[row] = sum_0
+
+
 # taxicab_norm, gradient of self:
 #     grad * sign(self)
 @kernel
@@ -298,6 +313,19 @@ def taxicab_norm_backward_columns(self, grad, n, apart, width, low, high, out):
             out_line = out[at : at + size]
             for c in range(self_line.shape[0]):
                 out_line[c] = grad_each[c] * sign(self_line[c])
+
+
+@kernel
+def taxicab_norm_backward_runs(self, grad, runs, length, pace, apart, low, high, out):
+    for row in range(low, high):
+        begin = row * pace
+        grad_held = grad[row]
+        for run in range(runs):
+            at = begin + run * apart
+            self_lane = self[at : at + length]
+            out_lane = out[at : at + length]
+            for i in range(self_lane.shape[0]):
+                out_lane[i] = grad_held * sign(self_lane[i])
 
 
 # zero_norm:
@@ -350,6 +378,21 @@ def zero_norm_forward_columns(self, n, apart, width, low, high, out):
             sum_0_each[c] = number(sum_0_sum_each[c])
         for c in range(out_each.shape[0]):
             out_each[c] = sum_0_each[c]
+
+
+@kernel
+def zero_norm_forward_runs(self, runs, length, pace, apart, low, high, out):
+    number = self.dtype.type
+    for row in range(low, high):
+        begin = row * pace
+        sum_0_sum = accumulator(number(0))
+        for run in range(runs):
+            at = begin + run * apart
+            self_lane = self[at : at + length]
+            for i in range(self_lane.shape[0]):
+                sum_0_sum += where(self_lane[i] != number(0), number(1), number(0))
+        sum_0 = number(sum_0_sum)
+        out[row] = sum_0
 
 
 # zero_norm, gradient of self:

@@ -604,6 +604,21 @@ def euclidean_norm_forward_columns(self, n, apart, width, low, high, out):
             out_each[c] = sqrt(sum_0_each[c])
 
 
+@kernel
+def euclidean_norm_forward_runs(self, runs, length, pace, apart, low, high, out):
+    number = self.dtype.type
+    for row in range(low, high):
+        begin = row * pace
+        sum_0_sum = accumulator(number(0))
+        for run in range(runs):
+            at = begin + run * apart
+            self_lane = self[at : at + length]
+            for i in range(self_lane.shape[0]):
+                sum_0_sum += square(self_lane[i])
+        sum_0 = number(sum_0_sum)
+        out[row] = sqrt(sum_0)
+
+
 # euclidean_norm, gradient of self:
 #     grad * where(result == 0, 0, self / divisor)
 @kernel
@@ -664,6 +679,24 @@ def euclidean_norm_backward_columns(self, grad, result, n, apart, width, low, hi
                 out_line[c] = grad_each[c] * part0_1
 
 
+@kernel
+def euclidean_norm_backward_runs(self, grad, result, runs, length, pace, apart, low, high, out):
+    number = self.dtype.type
+    for row in range(low, high):
+        begin = row * pace
+        grad_held = grad[row]
+        result_held = result[row]
+        divisor = where(result_held == number(0), number(1), result_held)
+        for run in range(runs):
+            at = begin + run * apart
+            self_lane = self[at : at + length]
+            out_lane = out[at : at + length]
+            for i in range(self_lane.shape[0]):
+                part0_0 = result_held == number(0)
+                part0_1 = where(part0_0, number(0), self_lane[i] / divisor)
+                out_lane[i] = grad_held * part0_1
+
+
 # power_norm:
 #     divisor = where(result == 0, 1, result)
 #     ratio = where(self == 0, 1, abs(self)) / divisor
@@ -718,6 +751,22 @@ def power_norm_forward_columns(self, p, n, apart, width, low, high, out):
             sum_0_each[c] = number(sum_0_sum_each[c])
         for c in range(out_each.shape[0]):
             out_each[c] = pow(sum_0_each[c], number(1) / p)
+
+
+@kernel
+def power_norm_forward_runs(self, p, runs, length, pace, apart, low, high, out):
+    number = self.dtype.type
+    p = number(p)
+    for row in range(low, high):
+        begin = row * pace
+        sum_0_sum = accumulator(number(0))
+        for run in range(runs):
+            at = begin + run * apart
+            self_lane = self[at : at + length]
+            for i in range(self_lane.shape[0]):
+                sum_0_sum += pow(abs(self_lane[i]), p)
+        sum_0 = number(sum_0_sum)
+        out[row] = pow(sum_0, number(1) / p)
 
 
 # power_norm, gradient of self:
@@ -786,3 +835,24 @@ def power_norm_backward_columns(self, grad, result, p, n, apart, width, low, hig
                 part0_3 = pow(part0_2 / divisor_each[c], p - number(1))
                 part0_4 = where(part0_0, number(0), sign(self_line[c]) * part0_3)
                 out_line[c] = grad_each[c] * part0_4
+
+
+@kernel
+def power_norm_backward_runs(self, grad, result, p, runs, length, pace, apart, low, high, out):
+    number = self.dtype.type
+    p = number(p)
+    for row in range(low, high):
+        begin = row * pace
+        grad_held = grad[row]
+        result_held = result[row]
+        divisor = where(result_held == number(0), number(1), result_held)
+        for run in range(runs):
+            at = begin + run * apart
+            self_lane = self[at : at + length]
+            out_lane = out[at : at + length]
+            for i in range(self_lane.shape[0]):
+                part0_0 = self_lane[i] == number(0)
+                part0_1 = where(part0_0, number(1), abs(self_lane[i])) / divisor
+                part0_2 = sign(self_lane[i]) * pow(part0_1, p - number(1))
+                part0_3 = where(result_held == number(0), number(0), part0_2)
+                out_lane[i] = grad_held * part0_3

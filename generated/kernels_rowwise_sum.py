@@ -176,6 +176,21 @@ def sum_forward_columns(self, n, apart, width, low, high, out):
             out_each[c] = sum_0_each[c]
 
 
+@kernel
+def sum_forward_runs(self, runs, length, pace, apart, low, high, out):
+    number = self.dtype.type
+    for row in range(low, high):
+        begin = row * pace
+        sum_0_sum = accumulator(number(0))
+        for run in range(runs):
+            at = begin + run * apart
+            self_lane = self[at : at + length]
+            for i in range(self_lane.shape[0]):
+                sum_0_sum += self_lane[i]
+        sum_0 = number(sum_0_sum)
+        out[row] = sum_0
+
+
 # mean:
 #     mean(self)
 @kernel
@@ -228,6 +243,22 @@ def mean_forward_columns(self, n, apart, width, low, high, out):
             out_each[c] = mean_0_each[c]
 
 
+@kernel
+def mean_forward_runs(self, runs, length, pace, apart, low, high, out):
+    number = self.dtype.type
+    n = runs * length
+    for row in range(low, high):
+        begin = row * pace
+        mean_0_sum = accumulator(number(0))
+        for run in range(runs):
+            at = begin + run * apart
+            self_lane = self[at : at + length]
+            for i in range(self_lane.shape[0]):
+                mean_0_sum += self_lane[i]
+        mean_0 = number(mean_0_sum / n)
+        out[row] = mean_0
+
+
 # mean, gradient of self:
 #     grad / count
 @kernel
@@ -272,6 +303,20 @@ def any_forward_parallel(self, rows, n, out):
         any_forward(self[low * n : high * n], high - low, n, out[low:high])
 
 
+@kernel
+def any_forward_runs(self, runs, length, pace, apart, low, high, out):
+    number = self.dtype.type
+    for row in range(low, high):
+        begin = row * pace
+        any_0 = False
+        for run in range(runs):
+            at = begin + run * apart
+            self_lane = self[at : at + length]
+            for i in range(self_lane.shape[0]):
+                any_0 |= self_lane[i] != number(0)
+        out[row] = any_0
+
+
 # all:
 #     all(self != 0)
 @kernel
@@ -295,3 +340,17 @@ def all_forward_parallel(self, rows, n, out):
         low = part * block
         high = low + block if low + block < rows else rows
         all_forward(self[low * n : high * n], high - low, n, out[low:high])
+
+
+@kernel
+def all_forward_runs(self, runs, length, pace, apart, low, high, out):
+    number = self.dtype.type
+    for row in range(low, high):
+        begin = row * pace
+        all_0 = True
+        for run in range(runs):
+            at = begin + run * apart
+            self_lane = self[at : at + length]
+            for i in range(self_lane.shape[0]):
+                all_0 &= self_lane[i] != number(0)
+        out[row] = all_0

@@ -8,6 +8,7 @@ from .layer_queries import (  # noqa: F401
     bilinear_pair,
     grouped_shape,
     half_shape,
+    has_long_runs,
     line_window,
     pooled_line,
 )

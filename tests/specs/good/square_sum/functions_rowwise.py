@@ -83,6 +83,7 @@ ENERGY = Rowwise(
         kernels.energy_forward,
         kernels.energy_forward_parallel,
         kernels.energy_forward_columns,
+        kernels.energy_forward_runs,
         ("self",),
     ),
     backward={
@@ -90,6 +91,7 @@ ENERGY = Rowwise(
             kernels.energy_backward,
             kernels.energy_backward_parallel,
             kernels.energy_backward_columns,
+            kernels.energy_backward_runs,
             ("self", "grad"),
             (0,),
         ),

@@ -176,6 +176,21 @@ def energy_forward_columns(self, n, apart, width, low, high, out):
             out_each[c] = sum_0_each[c] / number(2)
 
 
+@kernel
+def energy_forward_runs(self, runs, length, pace, apart, low, high, out):
+    number = self.dtype.type
+    for row in range(low, high):
+        begin = row * pace
+        sum_0_sum = accumulator(number(0))
+        for run in range(runs):
+            at = begin + run * apart
+            self_lane = self[at : at + length]
+            for i in range(self_lane.shape[0]):
+                sum_0_sum += self_lane[i] * self_lane[i]
+        sum_0 = number(sum_0_sum)
+        out[row] = sum_0 / number(2)
+
+
 # energy, gradient of self:
 #     grad * self
 @kernel
@@ -220,3 +235,16 @@ def energy_backward_columns(self, grad, n, apart, width, low, high, out):
             out_line = out[at : at + size]
             for c in range(self_line.shape[0]):
                 out_line[c] = grad_each[c] * self_line[c]
+
+
+@kernel
+def energy_backward_runs(self, grad, runs, length, pace, apart, low, high, out):
+    for row in range(low, high):
+        begin = row * pace
+        grad_held = grad[row]
+        for run in range(runs):
+            at = begin + run * apart
+            self_lane = self[at : at + length]
+            out_lane = out[at : at + length]
+            for i in range(self_lane.shape[0]):
+                out_lane[i] = grad_held * self_lane[i]
