@@ -194,14 +194,14 @@ class Lanes:
         """Some lanes after the other where they lie, each run by run."""
         given = [value._dense() if role == LANE else value for role, value in sources]
         taken = [out for _, out in outs]
-        each = max(1, BLOCK // max(self.count, 1))
+        count = get_num_threads()
+        strips = min(4 * count if count > 1 else 1, -(-self.rows * self.count // BLOCK))
 
         def work(strip):
-            kernels[3](
-                *given, *self.runs, strip * each, min(strip * each + each, self.rows), *taken
-            )
+            low, high = strip * self.rows // strips, (strip + 1) * self.rows // strips
+            kernels[3](*given, *self.runs, low, high, *taken)
 
-        share_out(work, -(-self.rows // each))
+        share_out(work, strips)
 
     @staticmethod
     def _side_by_side(sources):

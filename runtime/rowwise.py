@@ -358,7 +358,9 @@ def _for_each_run(value, lanes, kind, absent):
     if value is None:
         return np.full(n, absent, kind)
     numbers = value._dense() if isinstance(value, Tensor) else value.reshape(-1)
-    return np.tile(numbers.astype(kind, copy=False), n // max(len(numbers), 1))
+    repeated = empty((n // max(len(numbers), 1), len(numbers)), kind)
+    repeated[...] = numbers
+    return repeated.reshape(-1)
 
 
 def _number(value):
