@@ -380,6 +380,7 @@ INTERFACE = (
     ("avg_pool2d", "avg_pool2d", ("nn.functional",), (), False, ""),
     ("avg_pool2d_backward", "avg_pool2d_backward", ("internal",), (), False, ""),
     ("adaptive_avg_pool2d", "adaptive_avg_pool2d", ("nn.functional",), (), False, ""),
+    ("adaptive_means", "adaptive_means", ("internal",), (), False, ""),
     ("adaptive_avg_pool2d_backward", "adaptive_avg_pool2d_backward", ("internal",), (), False, ""),
     ("max_pool1d", "max_pool1d", ("nn.functional", "torch"), (), False, ""),
     (

@@ -94,6 +94,16 @@ def has_long_runs(input):
     return math.prod(input.shape[2:]) >= LONG
 
 
+# --- pooling ----------------------------------------------------------------------------------
+
+
+def one_window(input, output_size):
+    """Whether an adaptive pooling takes in all of each plane, with arguments that are no error."""
+    ones = (1, (1,), [1], (1, 1), [1, 1])
+    fits = input.ndim in (3, 4) and 0 not in input.shape[-2:]
+    return fits and input.dtype.is_floating_point and output_size in ones
+
+
 # --- pooling of lines ----------------------------------------------------------------------------
 
 

@@ -10,6 +10,7 @@ from .layer_queries import (  # noqa: F401
     half_shape,
     has_long_runs,
     line_window,
+    one_window,
     pooled_line,
 )
 from .loss_queries import (  # noqa: F401
