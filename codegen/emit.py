@@ -12,6 +12,7 @@ from . import array_path, describe, fast_path, function_text, row_path, view_pat
 from .fast_path import call
 from .layout import lay_out, listed
 from .lower import Module
+from .lower_columns import ARGUMENTS
 from .lower_rowwise import Lane
 from .model import Specification
 from .plans import Kernel, Operator
@@ -33,7 +34,7 @@ def emit(specification: Specification, modules: Sequence[Module]) -> dict[str, s
     )
     environment.filters.update(FILTERS)
     environment.globals.update(call=_parallel_call, row_call=_row_call)
-    environment.globals.update(call_for_rows=_call_for_rows)
+    environment.globals.update(call_for_rows=_call_for_rows, column_arguments=ARGUMENTS)
     source = Path(specification.path).name
     files: dict[str, str] = {}
     for module in modules:
@@ -41,10 +42,12 @@ def emit(specification: Specification, modules: Sequence[Module]) -> dict[str, s
         common = {"title": module.name.replace("_", " "), "source": source, "family": family}
         kernels = module.kernels
         if kernels:
-            scalars = _scalars(module)
+            called = _called(module)
+            scalars = sorted(called & set(SCALARS))
             text = environment.get_template("kernels.py.j2").render(
                 **common,
                 kernels=kernels,
+                called=called,
                 preamble="IMPORTS",
                 scalars=emit_scalars(scalars).strip(),
             )
@@ -84,6 +87,7 @@ def _declared(modules: Sequence[Module]) -> list[Operator]:
 DOOR = (
     "ArrayNode",
     "ArrayOperator",
+    "Columns",
     "GeometryNode",
     "GuardedPointwise",
     "Pointwise",
@@ -179,8 +183,8 @@ def _isort(name: str) -> tuple[int, str]:
     return kind, name
 
 
-def _scalars(module: Module) -> list[str]:
-    """The scalar functions that the kernels of a module call."""
+def _called(module: Module) -> set[str]:
+    """The functions that the kernels of a module call."""
     used: set[str] = set()
     for kernel in module.kernels:
         lane = kernel.lane if isinstance(kernel.lane, Lane) else None
@@ -192,7 +196,7 @@ def _scalars(module: Module) -> list[str]:
                 for node in ast.walk(tree)
                 if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
             }
-    return sorted(used & set(SCALARS))
+    return used
 
 
 def _parallel_call(kernel: Kernel) -> str:

@@ -273,6 +273,9 @@ class RowLowering:
         spans = ["start = row * n", "stop = start + n"] if header else []
         body = () if self.lane_runs else (*spans, *header, *emitter.lines())
         unlike = bool(parameters or self.lane_runs)
+        # what the gradient of a tensor of numbers needs alone is rare: lanes are brought for it
+        alone = len(assignments) == 1 and assignments[0][0] == "out" and assignments[0][2] == "row"
+        in_runs = lane_in and not parameters and not (alone and self.lane_numbers)
         return Kernel(
             name=name,
             comments=tuple(comments),
@@ -289,7 +292,7 @@ class RowLowering:
                 parameters=tuple(parameters),
                 parameter_outputs=tuple(o for o, _, k in assignments if k == "parameter"),
                 columns=None if unlike or not lane_in else emitter.columns(lane_in, row_in),
-                runs=None if parameters or not lane_in else emitter.runs(lane_in, row_in, each),
+                runs=emitter.runs(lane_in, row_in, each) if in_runs else None,
             ),
         )
 

@@ -16,6 +16,7 @@ from .model import Binary, Expr
 REDUCTIONS = {"sum", "mean", "prod", "any", "all"}
 
 Step = tuple[str, str, Expr]
+Result = tuple[str, Expr, str]
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class RunPrinter:
         self,
         steps: Mapping[int, Sequence[Step]],
         reductions: Mapping[int, Sequence[Step]],
-        final: Sequence[Step],
+        final: Sequence[Result],
     ) -> Runs | None:
         """All levels in order, then the results; None where the work has no such form."""
         levels = [step for found in (*steps.values(), *reductions.values()) for step in found]
@@ -106,7 +107,7 @@ class RunPrinter:
         self._write([item for item in final if item[0] in early], loop)
         return Runs(self.scratch, (*lines, *self._all(loop)))
 
-    def _write(self, final: Sequence[Step], loop: _Loop) -> None:
+    def _write(self, final: Sequence[Result], loop: _Loop) -> None:
         """Results along the lane, and those of one number a run."""
         for out, tree, kind in final:
             if kind == "lane":
@@ -164,7 +165,7 @@ class RunPrinter:
                 inside.append("    " + line.replace(f"{target} = ", f"{target} {sign} ", 1))
         return ["for run in range(runs):", *(f"    {line}" for line in (*inside, *loop.after))]
 
-    def _reduce(self, reductions: Sequence[Step], final: Sequence[Step]) -> list[str]:
+    def _reduce(self, reductions: Sequence[Step], final: Sequence[Result]) -> list[str]:
         start: list[str] = []
         loop = _Loop()
         after: list[str] = []

@@ -146,33 +146,6 @@ def lane_min(x):
     return best
 
 
-@register_jitable
-def position_of(best, x):
-    """Index of the first element that equals `best`, or is nan if that is."""
-    for i in range(x.shape[0]):
-        if x[i] == best or (best != best and x[i] != x[i]):
-            return i
-    return 0
-
-
-@register_jitable
-def lane_argmax(x):
-    """Index of the first largest element; the first nan counts as largest."""
-    return position_of(lane_max(x), x)
-
-
-@register_jitable
-def lane_argmin(x):
-    """Index of the first smallest element; the first nan counts as smallest."""
-    return position_of(lane_min(x), x)
-
-
-@register_jitable
-def lane_at(x, place):
-    """The element at a place; 0 where the lane has none."""
-    return x[place] if 0 <= place < x.shape[0] else x.dtype.type(0)
-
-
 def accumulator(x):
     raise NotImplementedError
 
@@ -225,31 +198,52 @@ def channels_from_forward_parallel(input, mean, variance, weight, bias, eps, row
 
 @kernel
 def channels_from_forward_columns(
-    input, mean, variance, weight, bias, eps, n, apart, width, low, high, out
+    input,
+    mean,
+    variance,
+    weight,
+    bias,
+    eps,
+    n,
+    apart,
+    width,
+    low,
+    high,
+    top,
+    bottom,
+    first,
+    last,
+    strip,
+    strips,
+    held,
+    sums,
+    scratch,
+    out,
 ):
     number = input.dtype.type
     eps = number(eps)
-    rstd_held = np.empty(width, input.dtype)
     groups = (apart + width - 1) // width
     for unit in range(low, high):
         column = unit % groups * width
         size = min(width, apart - column)
         start = unit // groups * n * apart + column
         row = unit // groups * apart + column
-        rstd_each = rstd_held[:size]
+        rstd_each = held[0 * width : 0 * width + size]
         mean_each = mean[row : row + size]
         variance_each = variance[row : row + size]
         weight_each = weight[row : row + size]
         bias_each = bias[row : row + size]
-        for c in range(rstd_each.shape[0]):
-            rstd_each[c] = rsqrt(variance_each[c] + eps)
-        for i in range(n):
-            at = start + i * apart
-            input_line = input[at : at + size]
-            out_line = out[at : at + size]
-            for c in range(input_line.shape[0]):
-                part0_0 = (input_line[c] - mean_each[c]) * rstd_each[c]
-                out_line[c] = part0_0 * weight_each[c] + bias_each[c]
+        if first <= 0 < last:
+            for c in range(rstd_each.shape[0]):
+                rstd_each[c] = rsqrt(variance_each[c] + eps)
+        if first <= 1 < last:
+            for i in range(top, bottom):
+                at = start + i * apart
+                input_line = input[at : at + size]
+                out_line = out[at : at + size]
+                for c in range(input_line.shape[0]):
+                    part0_0 = (input_line[c] - mean_each[c]) * rstd_each[c]
+                    out_line[c] = part0_0 * weight_each[c] + bias_each[c]
 
 
 @kernel
@@ -340,59 +334,79 @@ def channels_from_backward_columns(
     width,
     low,
     high,
+    top,
+    bottom,
+    first,
+    last,
+    strip,
+    strips,
+    held,
+    sums,
+    scratch,
     out_input,
     out_weight,
     out_bias,
 ):
     number = grad.dtype.type
     eps = number(eps)
-    rstd_held = np.empty(width, grad.dtype)
-    sum_0_held = np.empty(width, grad.dtype)
-    sum_1_held = np.empty(width, grad.dtype)
-    sum_0_sum_held = np.empty(width)
-    sum_1_sum_held = np.empty(width)
     groups = (apart + width - 1) // width
     for unit in range(low, high):
         column = unit % groups * width
         size = min(width, apart - column)
         start = unit // groups * n * apart + column
         row = unit // groups * apart + column
-        rstd_each = rstd_held[:size]
-        sum_0_each = sum_0_held[:size]
-        sum_1_each = sum_1_held[:size]
-        sum_0_sum_each = sum_0_sum_held[:size]
-        sum_1_sum_each = sum_1_sum_held[:size]
+        rstd_each = held[0 * width : 0 * width + size]
+        sum_0_each = held[1 * width : 1 * width + size]
+        sum_1_each = held[2 * width : 2 * width + size]
+        at = strip * width
+        sum_0_sum_each = sums[at : at + size]
+        at = (1 * strips + strip) * width
+        sum_1_sum_each = sums[at : at + size]
         mean_each = mean[row : row + size]
         variance_each = variance[row : row + size]
         weight_each = weight[row : row + size]
         out_weight_each = out_weight[row : row + size]
         out_bias_each = out_bias[row : row + size]
-        for c in range(rstd_each.shape[0]):
-            rstd_each[c] = rsqrt(variance_each[c] + eps)
-        sum_0_sum_each[:] = 0
-        sum_1_sum_each[:] = 0
-        for i in range(n):
-            at = start + i * apart
-            grad_line = grad[at : at + size]
-            input_line = input[at : at + size]
-            for c in range(grad_line.shape[0]):
-                part0_0 = (input_line[c] - mean_each[c]) * rstd_each[c]
-                sum_0_sum_each[c] += grad_line[c] * part0_0
-                sum_1_sum_each[c] += grad_line[c]
-        for c in range(sum_0_each.shape[0]):
-            sum_0_each[c] = number(sum_0_sum_each[c])
-        for c in range(sum_1_each.shape[0]):
-            sum_1_each[c] = number(sum_1_sum_each[c])
-        for c in range(out_weight_each.shape[0]):
-            out_weight_each[c] = sum_0_each[c]
-        for c in range(out_bias_each.shape[0]):
-            out_bias_each[c] = sum_1_each[c]
-        for i in range(n):
-            at = start + i * apart
-            grad_line = grad[at : at + size]
-            out_input_line = out_input[at : at + size]
-            for c in range(grad_line.shape[0]):
-                out_input_line[c] = grad_line[c] * (rstd_each[c] * weight_each[c])
+        if first <= 0 < last:
+            for c in range(rstd_each.shape[0]):
+                rstd_each[c] = rsqrt(variance_each[c] + eps)
+        if first <= 1 < last:
+            sum_0_sum_each[:] = 0
+            sum_1_sum_each[:] = 0
+            for i in range(top, bottom):
+                at = start + i * apart
+                grad_line = grad[at : at + size]
+                input_line = input[at : at + size]
+                for c in range(grad_line.shape[0]):
+                    part0_0 = (input_line[c] - mean_each[c]) * rstd_each[c]
+                    sum_0_sum_each[c] += grad_line[c] * part0_0
+                    sum_1_sum_each[c] += grad_line[c]
+        if first <= 2 < last:
+            for other_strip in range(1, strips):
+                at = other_strip * width
+                other = sums[at : at + size]
+                for c in range(other.shape[0]):
+                    sum_0_sum_each[c] = sum_0_sum_each[c] + other[c]
+            for c in range(sum_0_each.shape[0]):
+                sum_0_each[c] = number(sum_0_sum_each[c])
+            for other_strip in range(1, strips):
+                at = (1 * strips + other_strip) * width
+                other = sums[at : at + size]
+                for c in range(other.shape[0]):
+                    sum_1_sum_each[c] = sum_1_sum_each[c] + other[c]
+            for c in range(sum_1_each.shape[0]):
+                sum_1_each[c] = number(sum_1_sum_each[c])
+            for c in range(out_weight_each.shape[0]):
+                out_weight_each[c] = sum_0_each[c]
+            for c in range(out_bias_each.shape[0]):
+                out_bias_each[c] = sum_1_each[c]
+        if first <= 3 < last:
+            for i in range(top, bottom):
+                at = start + i * apart
+                grad_line = grad[at : at + size]
+                out_input_line = out_input[at : at + size]
+                for c in range(grad_line.shape[0]):
+                    out_input_line[c] = grad_line[c] * (rstd_each[c] * weight_each[c])
 
 
 @kernel
@@ -474,28 +488,47 @@ def channels_from_backward_input_parallel(grad, variance, weight, eps, rows, n, 
 
 @kernel
 def channels_from_backward_input_columns(
-    grad, variance, weight, eps, n, apart, width, low, high, out
+    grad,
+    variance,
+    weight,
+    eps,
+    n,
+    apart,
+    width,
+    low,
+    high,
+    top,
+    bottom,
+    first,
+    last,
+    strip,
+    strips,
+    held,
+    sums,
+    scratch,
+    out,
 ):
     number = grad.dtype.type
     eps = number(eps)
-    rstd_held = np.empty(width, grad.dtype)
     groups = (apart + width - 1) // width
     for unit in range(low, high):
         column = unit % groups * width
         size = min(width, apart - column)
         start = unit // groups * n * apart + column
         row = unit // groups * apart + column
-        rstd_each = rstd_held[:size]
+        rstd_each = held[0 * width : 0 * width + size]
         variance_each = variance[row : row + size]
         weight_each = weight[row : row + size]
-        for c in range(rstd_each.shape[0]):
-            rstd_each[c] = rsqrt(variance_each[c] + eps)
-        for i in range(n):
-            at = start + i * apart
-            grad_line = grad[at : at + size]
-            out_line = out[at : at + size]
-            for c in range(grad_line.shape[0]):
-                out_line[c] = grad_line[c] * (rstd_each[c] * weight_each[c])
+        if first <= 0 < last:
+            for c in range(rstd_each.shape[0]):
+                rstd_each[c] = rsqrt(variance_each[c] + eps)
+        if first <= 1 < last:
+            for i in range(top, bottom):
+                at = start + i * apart
+                grad_line = grad[at : at + size]
+                out_line = out[at : at + size]
+                for c in range(grad_line.shape[0]):
+                    out_line[c] = grad_line[c] * (rstd_each[c] * weight_each[c])
 
 
 @kernel
@@ -557,61 +590,64 @@ def channels_from_backward_weight_parallel(grad, input, mean, variance, eps, row
 
 @kernel
 def channels_from_backward_weight_columns(
-    grad, input, mean, variance, eps, n, apart, width, low, high, out
+    grad,
+    input,
+    mean,
+    variance,
+    eps,
+    n,
+    apart,
+    width,
+    low,
+    high,
+    top,
+    bottom,
+    first,
+    last,
+    strip,
+    strips,
+    held,
+    sums,
+    scratch,
+    out,
 ):
     number = grad.dtype.type
     eps = number(eps)
-    rstd_held = np.empty(width, grad.dtype)
-    sum_0_held = np.empty(width, grad.dtype)
-    sum_0_sum_held = np.empty(width)
     groups = (apart + width - 1) // width
     for unit in range(low, high):
         column = unit % groups * width
         size = min(width, apart - column)
         start = unit // groups * n * apart + column
         row = unit // groups * apart + column
-        rstd_each = rstd_held[:size]
-        sum_0_each = sum_0_held[:size]
-        sum_0_sum_each = sum_0_sum_held[:size]
+        rstd_each = held[0 * width : 0 * width + size]
+        sum_0_each = held[1 * width : 1 * width + size]
+        at = strip * width
+        sum_0_sum_each = sums[at : at + size]
         mean_each = mean[row : row + size]
         variance_each = variance[row : row + size]
         out_each = out[row : row + size]
-        for c in range(rstd_each.shape[0]):
-            rstd_each[c] = rsqrt(variance_each[c] + eps)
-        sum_0_sum_each[:] = 0
-        for i in range(n):
-            at = start + i * apart
-            grad_line = grad[at : at + size]
-            input_line = input[at : at + size]
-            for c in range(grad_line.shape[0]):
-                part0_0 = (input_line[c] - mean_each[c]) * rstd_each[c]
-                sum_0_sum_each[c] += grad_line[c] * part0_0
-        for c in range(sum_0_each.shape[0]):
-            sum_0_each[c] = number(sum_0_sum_each[c])
-        for c in range(out_each.shape[0]):
-            out_each[c] = sum_0_each[c]
-
-
-@kernel
-def channels_from_backward_weight_runs(
-    grad, input, mean, variance, eps, runs, length, pace, apart, low, high, out
-):
-    number = grad.dtype.type
-    eps = number(eps)
-    for row in range(low, high):
-        begin = row * pace
-        mean_held = mean[row]
-        variance_held = variance[row]
-        rstd = rsqrt(variance_held + eps)
-        sum_0_sum = accumulator(number(0))
-        for run in range(runs):
-            at = begin + run * apart
-            grad_lane = grad[at : at + length]
-            input_lane = input[at : at + length]
-            for i in range(grad_lane.shape[0]):
-                sum_0_sum += grad_lane[i] * ((input_lane[i] - mean_held) * rstd)
-        sum_0 = number(sum_0_sum)
-        out[row] = sum_0
+        if first <= 0 < last:
+            for c in range(rstd_each.shape[0]):
+                rstd_each[c] = rsqrt(variance_each[c] + eps)
+        if first <= 1 < last:
+            sum_0_sum_each[:] = 0
+            for i in range(top, bottom):
+                at = start + i * apart
+                grad_line = grad[at : at + size]
+                input_line = input[at : at + size]
+                for c in range(grad_line.shape[0]):
+                    part0_0 = (input_line[c] - mean_each[c]) * rstd_each[c]
+                    sum_0_sum_each[c] += grad_line[c] * part0_0
+        if first <= 2 < last:
+            for other_strip in range(1, strips):
+                at = other_strip * width
+                other = sums[at : at + size]
+                for c in range(other.shape[0]):
+                    sum_0_sum_each[c] = sum_0_sum_each[c] + other[c]
+            for c in range(sum_0_each.shape[0]):
+                sum_0_each[c] = number(sum_0_sum_each[c])
+            for c in range(out_each.shape[0]):
+                out_each[c] = sum_0_each[c]
 
 
 # channels_from, gradient of bias:
@@ -641,41 +677,49 @@ def channels_from_backward_bias_parallel(grad, rows, n, out):
 
 
 @kernel
-def channels_from_backward_bias_columns(grad, n, apart, width, low, high, out):
+def channels_from_backward_bias_columns(
+    grad,
+    n,
+    apart,
+    width,
+    low,
+    high,
+    top,
+    bottom,
+    first,
+    last,
+    strip,
+    strips,
+    held,
+    sums,
+    scratch,
+    out,
+):
     number = grad.dtype.type
-    sum_0_held = np.empty(width, grad.dtype)
-    sum_0_sum_held = np.empty(width)
     groups = (apart + width - 1) // width
     for unit in range(low, high):
         column = unit % groups * width
         size = min(width, apart - column)
         start = unit // groups * n * apart + column
         row = unit // groups * apart + column
-        sum_0_each = sum_0_held[:size]
-        sum_0_sum_each = sum_0_sum_held[:size]
+        sum_0_each = held[0 * width : 0 * width + size]
+        at = strip * width
+        sum_0_sum_each = sums[at : at + size]
         out_each = out[row : row + size]
-        sum_0_sum_each[:] = 0
-        for i in range(n):
-            at = start + i * apart
-            grad_line = grad[at : at + size]
-            for c in range(grad_line.shape[0]):
-                sum_0_sum_each[c] += grad_line[c]
-        for c in range(sum_0_each.shape[0]):
-            sum_0_each[c] = number(sum_0_sum_each[c])
-        for c in range(out_each.shape[0]):
-            out_each[c] = sum_0_each[c]
-
-
-@kernel
-def channels_from_backward_bias_runs(grad, runs, length, pace, apart, low, high, out):
-    number = grad.dtype.type
-    for row in range(low, high):
-        begin = row * pace
-        sum_0_sum = accumulator(number(0))
-        for run in range(runs):
-            at = begin + run * apart
-            grad_lane = grad[at : at + length]
-            for i in range(grad_lane.shape[0]):
-                sum_0_sum += grad_lane[i]
-        sum_0 = number(sum_0_sum)
-        out[row] = sum_0
+        if first <= 0 < last:
+            sum_0_sum_each[:] = 0
+            for i in range(top, bottom):
+                at = start + i * apart
+                grad_line = grad[at : at + size]
+                for c in range(grad_line.shape[0]):
+                    sum_0_sum_each[c] += grad_line[c]
+        if first <= 1 < last:
+            for other_strip in range(1, strips):
+                at = other_strip * width
+                other = sums[at : at + size]
+                for c in range(other.shape[0]):
+                    sum_0_sum_each[c] = sum_0_sum_each[c] + other[c]
+            for c in range(sum_0_each.shape[0]):
+                sum_0_each[c] = number(sum_0_sum_each[c])
+            for c in range(out_each.shape[0]):
+                out_each[c] = sum_0_each[c]

@@ -512,33 +512,6 @@ def lane_min(x):
     return best
 
 
-@register_jitable
-def position_of(best, x):
-    """Index of the first element that equals `best`, or is nan if that is."""
-    for i in range(x.shape[0]):
-        if x[i] == best or (best != best and x[i] != x[i]):
-            return i
-    return 0
-
-
-@register_jitable
-def lane_argmax(x):
-    """Index of the first largest element; the first nan counts as largest."""
-    return position_of(lane_max(x), x)
-
-
-@register_jitable
-def lane_argmin(x):
-    """Index of the first smallest element; the first nan counts as smallest."""
-    return position_of(lane_min(x), x)
-
-
-@register_jitable
-def lane_at(x, place):
-    """The element at a place; 0 where the lane has none."""
-    return x[place] if 0 <= place < x.shape[0] else x.dtype.type(0)
-
-
 def accumulator(x):
     raise NotImplementedError
 
@@ -579,29 +552,52 @@ def euclidean_norm_forward_parallel(self, rows, n, out):
 
 
 @kernel
-def euclidean_norm_forward_columns(self, n, apart, width, low, high, out):
+def euclidean_norm_forward_columns(
+    self,
+    n,
+    apart,
+    width,
+    low,
+    high,
+    top,
+    bottom,
+    first,
+    last,
+    strip,
+    strips,
+    held,
+    sums,
+    scratch,
+    out,
+):
     number = self.dtype.type
-    sum_0_held = np.empty(width, self.dtype)
-    sum_0_sum_held = np.empty(width)
     groups = (apart + width - 1) // width
     for unit in range(low, high):
         column = unit % groups * width
         size = min(width, apart - column)
         start = unit // groups * n * apart + column
         row = unit // groups * apart + column
-        sum_0_each = sum_0_held[:size]
-        sum_0_sum_each = sum_0_sum_held[:size]
+        sum_0_each = held[0 * width : 0 * width + size]
+        at = strip * width
+        sum_0_sum_each = sums[at : at + size]
         out_each = out[row : row + size]
-        sum_0_sum_each[:] = 0
-        for i in range(n):
-            at = start + i * apart
-            self_line = self[at : at + size]
-            for c in range(self_line.shape[0]):
-                sum_0_sum_each[c] += square(self_line[c])
-        for c in range(sum_0_each.shape[0]):
-            sum_0_each[c] = number(sum_0_sum_each[c])
-        for c in range(out_each.shape[0]):
-            out_each[c] = sqrt(sum_0_each[c])
+        if first <= 0 < last:
+            sum_0_sum_each[:] = 0
+            for i in range(top, bottom):
+                at = start + i * apart
+                self_line = self[at : at + size]
+                for c in range(self_line.shape[0]):
+                    sum_0_sum_each[c] += square(self_line[c])
+        if first <= 1 < last:
+            for other_strip in range(1, strips):
+                at = other_strip * width
+                other = sums[at : at + size]
+                for c in range(other.shape[0]):
+                    sum_0_sum_each[c] = sum_0_sum_each[c] + other[c]
+            for c in range(sum_0_each.shape[0]):
+                sum_0_each[c] = number(sum_0_sum_each[c])
+            for c in range(out_each.shape[0]):
+                out_each[c] = sqrt(sum_0_each[c])
 
 
 @kernel
@@ -654,29 +650,49 @@ def euclidean_norm_backward_parallel(self, grad, result, rows, n, out):
 
 
 @kernel
-def euclidean_norm_backward_columns(self, grad, result, n, apart, width, low, high, out):
+def euclidean_norm_backward_columns(
+    self,
+    grad,
+    result,
+    n,
+    apart,
+    width,
+    low,
+    high,
+    top,
+    bottom,
+    first,
+    last,
+    strip,
+    strips,
+    held,
+    sums,
+    scratch,
+    out,
+):
     number = self.dtype.type
-    divisor_held = np.empty(width, self.dtype)
     groups = (apart + width - 1) // width
     for unit in range(low, high):
         column = unit % groups * width
         size = min(width, apart - column)
         start = unit // groups * n * apart + column
         row = unit // groups * apart + column
-        divisor_each = divisor_held[:size]
+        divisor_each = held[0 * width : 0 * width + size]
         grad_each = grad[row : row + size]
         result_each = result[row : row + size]
-        for c in range(divisor_each.shape[0]):
-            part0_0 = result_each[c] == number(0)
-            divisor_each[c] = where(part0_0, number(1), result_each[c])
-        for i in range(n):
-            at = start + i * apart
-            self_line = self[at : at + size]
-            out_line = out[at : at + size]
-            for c in range(self_line.shape[0]):
-                part0_0 = self_line[c] / divisor_each[c]
-                part0_1 = where(result_each[c] == number(0), number(0), part0_0)
-                out_line[c] = grad_each[c] * part0_1
+        if first <= 0 < last:
+            for c in range(divisor_each.shape[0]):
+                part0_0 = result_each[c] == number(0)
+                divisor_each[c] = where(part0_0, number(1), result_each[c])
+        if first <= 1 < last:
+            for i in range(top, bottom):
+                at = start + i * apart
+                self_line = self[at : at + size]
+                out_line = out[at : at + size]
+                for c in range(self_line.shape[0]):
+                    part0_0 = self_line[c] / divisor_each[c]
+                    part0_1 = where(result_each[c] == number(0), number(0), part0_0)
+                    out_line[c] = grad_each[c] * part0_1
 
 
 @kernel
@@ -727,30 +743,54 @@ def power_norm_forward_parallel(self, p, rows, n, out):
 
 
 @kernel
-def power_norm_forward_columns(self, p, n, apart, width, low, high, out):
+def power_norm_forward_columns(
+    self,
+    p,
+    n,
+    apart,
+    width,
+    low,
+    high,
+    top,
+    bottom,
+    first,
+    last,
+    strip,
+    strips,
+    held,
+    sums,
+    scratch,
+    out,
+):
     number = self.dtype.type
     p = number(p)
-    sum_0_held = np.empty(width, self.dtype)
-    sum_0_sum_held = np.empty(width)
     groups = (apart + width - 1) // width
     for unit in range(low, high):
         column = unit % groups * width
         size = min(width, apart - column)
         start = unit // groups * n * apart + column
         row = unit // groups * apart + column
-        sum_0_each = sum_0_held[:size]
-        sum_0_sum_each = sum_0_sum_held[:size]
+        sum_0_each = held[0 * width : 0 * width + size]
+        at = strip * width
+        sum_0_sum_each = sums[at : at + size]
         out_each = out[row : row + size]
-        sum_0_sum_each[:] = 0
-        for i in range(n):
-            at = start + i * apart
-            self_line = self[at : at + size]
-            for c in range(self_line.shape[0]):
-                sum_0_sum_each[c] += pow(abs(self_line[c]), p)
-        for c in range(sum_0_each.shape[0]):
-            sum_0_each[c] = number(sum_0_sum_each[c])
-        for c in range(out_each.shape[0]):
-            out_each[c] = pow(sum_0_each[c], number(1) / p)
+        if first <= 0 < last:
+            sum_0_sum_each[:] = 0
+            for i in range(top, bottom):
+                at = start + i * apart
+                self_line = self[at : at + size]
+                for c in range(self_line.shape[0]):
+                    sum_0_sum_each[c] += pow(abs(self_line[c]), p)
+        if first <= 1 < last:
+            for other_strip in range(1, strips):
+                at = other_strip * width
+                other = sums[at : at + size]
+                for c in range(other.shape[0]):
+                    sum_0_sum_each[c] = sum_0_sum_each[c] + other[c]
+            for c in range(sum_0_each.shape[0]):
+                sum_0_each[c] = number(sum_0_sum_each[c])
+            for c in range(out_each.shape[0]):
+                out_each[c] = pow(sum_0_each[c], number(1) / p)
 
 
 @kernel
@@ -808,33 +848,54 @@ def power_norm_backward_parallel(self, grad, result, p, rows, n, out):
 
 
 @kernel
-def power_norm_backward_columns(self, grad, result, p, n, apart, width, low, high, out):
+def power_norm_backward_columns(
+    self,
+    grad,
+    result,
+    p,
+    n,
+    apart,
+    width,
+    low,
+    high,
+    top,
+    bottom,
+    first,
+    last,
+    strip,
+    strips,
+    held,
+    sums,
+    scratch,
+    out,
+):
     number = self.dtype.type
     p = number(p)
-    divisor_held = np.empty(width, self.dtype)
     groups = (apart + width - 1) // width
     for unit in range(low, high):
         column = unit % groups * width
         size = min(width, apart - column)
         start = unit // groups * n * apart + column
         row = unit // groups * apart + column
-        divisor_each = divisor_held[:size]
+        divisor_each = held[0 * width : 0 * width + size]
         grad_each = grad[row : row + size]
         result_each = result[row : row + size]
-        for c in range(divisor_each.shape[0]):
-            part0_0 = result_each[c] == number(0)
-            divisor_each[c] = where(part0_0, number(1), result_each[c])
-        for i in range(n):
-            at = start + i * apart
-            self_line = self[at : at + size]
-            out_line = out[at : at + size]
-            for c in range(self_line.shape[0]):
+        if first <= 0 < last:
+            for c in range(divisor_each.shape[0]):
                 part0_0 = result_each[c] == number(0)
-                part0_1 = self_line[c] == number(0)
-                part0_2 = where(part0_1, number(1), abs(self_line[c]))
-                part0_3 = pow(part0_2 / divisor_each[c], p - number(1))
-                part0_4 = where(part0_0, number(0), sign(self_line[c]) * part0_3)
-                out_line[c] = grad_each[c] * part0_4
+                divisor_each[c] = where(part0_0, number(1), result_each[c])
+        if first <= 1 < last:
+            for i in range(top, bottom):
+                at = start + i * apart
+                self_line = self[at : at + size]
+                out_line = out[at : at + size]
+                for c in range(self_line.shape[0]):
+                    part0_0 = result_each[c] == number(0)
+                    part0_1 = self_line[c] == number(0)
+                    part0_2 = where(part0_1, number(1), abs(self_line[c]))
+                    part0_3 = pow(part0_2 / divisor_each[c], p - number(1))
+                    part0_4 = where(part0_0, number(0), sign(self_line[c]) * part0_3)
+                    out_line[c] = grad_each[c] * part0_4
 
 
 @kernel

@@ -85,33 +85,6 @@ def lane_min(x):
     return best
 
 
-@register_jitable
-def position_of(best, x):
-    """Index of the first element that equals `best`, or is nan if that is."""
-    for i in range(x.shape[0]):
-        if x[i] == best or (best != best and x[i] != x[i]):
-            return i
-    return 0
-
-
-@register_jitable
-def lane_argmax(x):
-    """Index of the first largest element; the first nan counts as largest."""
-    return position_of(lane_max(x), x)
-
-
-@register_jitable
-def lane_argmin(x):
-    """Index of the first smallest element; the first nan counts as smallest."""
-    return position_of(lane_min(x), x)
-
-
-@register_jitable
-def lane_at(x, place):
-    """The element at a place; 0 where the lane has none."""
-    return x[place] if 0 <= place < x.shape[0] else x.dtype.type(0)
-
-
 def accumulator(x):
     raise NotImplementedError
 
@@ -151,29 +124,52 @@ def energy_forward_parallel(self, rows, n, out):
 
 
 @kernel
-def energy_forward_columns(self, n, apart, width, low, high, out):
+def energy_forward_columns(
+    self,
+    n,
+    apart,
+    width,
+    low,
+    high,
+    top,
+    bottom,
+    first,
+    last,
+    strip,
+    strips,
+    held,
+    sums,
+    scratch,
+    out,
+):
     number = self.dtype.type
-    sum_0_held = np.empty(width, self.dtype)
-    sum_0_sum_held = np.empty(width)
     groups = (apart + width - 1) // width
     for unit in range(low, high):
         column = unit % groups * width
         size = min(width, apart - column)
         start = unit // groups * n * apart + column
         row = unit // groups * apart + column
-        sum_0_each = sum_0_held[:size]
-        sum_0_sum_each = sum_0_sum_held[:size]
+        sum_0_each = held[0 * width : 0 * width + size]
+        at = strip * width
+        sum_0_sum_each = sums[at : at + size]
         out_each = out[row : row + size]
-        sum_0_sum_each[:] = 0
-        for i in range(n):
-            at = start + i * apart
-            self_line = self[at : at + size]
-            for c in range(self_line.shape[0]):
-                sum_0_sum_each[c] += self_line[c] * self_line[c]
-        for c in range(sum_0_each.shape[0]):
-            sum_0_each[c] = number(sum_0_sum_each[c])
-        for c in range(out_each.shape[0]):
-            out_each[c] = sum_0_each[c] / number(2)
+        if first <= 0 < last:
+            sum_0_sum_each[:] = 0
+            for i in range(top, bottom):
+                at = start + i * apart
+                self_line = self[at : at + size]
+                for c in range(self_line.shape[0]):
+                    sum_0_sum_each[c] += self_line[c] * self_line[c]
+        if first <= 1 < last:
+            for other_strip in range(1, strips):
+                at = other_strip * width
+                other = sums[at : at + size]
+                for c in range(other.shape[0]):
+                    sum_0_sum_each[c] = sum_0_sum_each[c] + other[c]
+            for c in range(sum_0_each.shape[0]):
+                sum_0_each[c] = number(sum_0_sum_each[c])
+            for c in range(out_each.shape[0]):
+                out_each[c] = sum_0_each[c] / number(2)
 
 
 @kernel
@@ -221,7 +217,25 @@ def energy_backward_parallel(self, grad, rows, n, out):
 
 
 @kernel
-def energy_backward_columns(self, grad, n, apart, width, low, high, out):
+def energy_backward_columns(
+    self,
+    grad,
+    n,
+    apart,
+    width,
+    low,
+    high,
+    top,
+    bottom,
+    first,
+    last,
+    strip,
+    strips,
+    held,
+    sums,
+    scratch,
+    out,
+):
     groups = (apart + width - 1) // width
     for unit in range(low, high):
         column = unit % groups * width
@@ -229,12 +243,13 @@ def energy_backward_columns(self, grad, n, apart, width, low, high, out):
         start = unit // groups * n * apart + column
         row = unit // groups * apart + column
         grad_each = grad[row : row + size]
-        for i in range(n):
-            at = start + i * apart
-            self_line = self[at : at + size]
-            out_line = out[at : at + size]
-            for c in range(self_line.shape[0]):
-                out_line[c] = grad_each[c] * self_line[c]
+        if first <= 0 < last:
+            for i in range(top, bottom):
+                at = start + i * apart
+                self_line = self[at : at + size]
+                out_line = out[at : at + size]
+                for c in range(self_line.shape[0]):
+                    out_line[c] = grad_each[c] * self_line[c]
 
 
 @kernel
