@@ -20,7 +20,7 @@ from rederive.codegen.check_formulas import (
 )
 from rederive.codegen.check_growth import Edge, context
 from rederive.codegen.errors import Problems, hints, nearest
-from rederive.codegen.expressions import calls
+from rederive.codegen.expressions import calls, count
 from rederive.codegen.lower_rowwise import LANE_HELPERS, is_lane, lane_kinds
 from rederive.codegen.model import COMPOSED, Binary, Call, Constant, Entry, Formula, Mark
 from rederive.codegen.tensor_text import QUERIES
@@ -143,6 +143,7 @@ class EntryCheck:
             self.over()
             self.kernel_family(("rowwise", "result"))
             self.numbers()
+            self.runs()
         elif family == "composite":
             self.composite()
         else:
@@ -235,6 +236,22 @@ class EntryCheck:
             if part is not None and is_lane(part.tree, kinds):
                 message = "is not one number a lane"
                 self.say(f"gradient of '{name}'", message, part.mark, "add it up with sum()")
+
+    def runs(self) -> None:
+        """Tensors of one number a run: arguments after the first, and what their kernels can do."""
+        for i, name in enumerate(self.entry.runs):
+            if name not in self.tensors[1:] or name in self.entry.numbers:
+                message = f"'{name}' is not a tensor argument after the first, or among 'numbers'"
+                mark = self.places.value("rowwise", "runs", i)
+                self.say("rowwise, 'runs'", message, mark, nearest(name, self.tensors[1:]))
+        trees = [part.tree for _, part in (*self.entry.let, *self.entry.results)]
+        trees += [part.tree for _, part in self.entry.gradients]
+        used = set().union(*(calls(tree) for tree in trees)) & LANE_HELPERS
+        others = {*self.tensors[1:]} - {*self.entry.runs, *self.entry.numbers}
+        mark = self.places.key("rowwise", "runs") if self.entry.runs else None
+        if self.entry.runs and (used or others or any(count(t, "position") for t in trees)):
+            message = f"do not go with {', '.join(sorted(used | others)) or 'position'}"
+            self.say("rowwise, 'runs'", message, mark)
 
     def composite(self) -> None:
         last = len(self.entry.cases) - 1

@@ -106,12 +106,14 @@ def _kernel_line(kernel: Kernel, key: str) -> list[str]:
 
 
 def _forms(kernel: Kernel) -> list[str]:
-    """The serial and the parallel kernel; of a rowwise one that of columns, or None."""
+    """The serial and the parallel kernel; of a rowwise one those of columns and runs, or None."""
     name = f"kernels.{kernel.name}"
     found = [name, f"{name}_parallel"]
     if isinstance(kernel.lane, Lane):
         columns = kernel.lane.columns
+        found = found if kernel.body else ["None", "None"]
         found.append(_columns(f"{name}_columns", columns) if columns else "None")
+        found.append(f"{name}_runs" if kernel.lane.runs else "None")
     return found
 
 
@@ -158,6 +160,7 @@ def _rowwise_lines(op: Operator) -> list[str]:
         f"lane_outputs={literal(plan.lane_outputs)},",
         f"lane_parameters={_text(plan.lane_parameters)},",
         *([f"lane_numbers={_text(plan.lane_numbers)},"] if plan.lane_numbers else []),
+        *([f"lane_runs={_text(plan.lane_runs)},"] if plan.lane_runs else []),
         f"saved_rows={_text(plan.saved_rows)},",
         f"nonempty={plan.nonempty},",
         *([] if plan.empty is None else [f"empty={literal(plan.empty)},"]),

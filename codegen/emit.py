@@ -42,10 +42,12 @@ def emit(specification: Specification, modules: Sequence[Module]) -> dict[str, s
         common = {"title": module.name.replace("_", " "), "source": source, "family": family}
         kernels = module.kernels
         if kernels:
-            scalars = _scalars(module)
+            called = _called(module)
+            scalars = sorted(called & set(SCALARS))
             text = environment.get_template("kernels.py.j2").render(
                 **common,
                 kernels=kernels,
+                called=called,
                 preamble="IMPORTS",
                 scalars=emit_scalars(scalars).strip(),
             )
@@ -181,18 +183,20 @@ def _isort(name: str) -> tuple[int, str]:
     return kind, name
 
 
-def _scalars(module: Module) -> list[str]:
-    """The scalar functions that the kernels of a module call."""
+def _called(module: Module) -> set[str]:
+    """The functions that the kernels of a module call."""
     used: set[str] = set()
     for kernel in module.kernels:
-        for line in kernel.body:
-            tree = ast.parse(f"if True:\n {line}\n  pass" if line.endswith(":") else line.strip())
+        lane = kernel.lane if isinstance(kernel.lane, Lane) else None
+        for line in (*kernel.body, *(lane.runs.body if lane and lane.runs else ())):
+            line = line.strip()
+            tree = ast.parse(f"if True:\n {line}\n  pass" if line.endswith(":") else line)
             used |= {
                 node.func.id
                 for node in ast.walk(tree)
                 if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
             }
-    return sorted(used & set(SCALARS))
+    return used
 
 
 def _parallel_call(kernel: Kernel) -> str:

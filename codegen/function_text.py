@@ -195,6 +195,7 @@ def unpack_lines(op: Operator) -> list[str]:
         outputs = [o.name for o in op.entry.signature.outputs]
         saved = {s.name for s in op.saved}
         lines += [f"{n} = lanes.keep({n})" for n in plan.lane_numbers if n in saved]
+        lines += [f"{n} = lanes.keep_runs({n})" for n in plan.lane_runs if n in saved]
         for index, (name, lane) in enumerate(zip(outputs, plan.lane_outputs, strict=True)):
             if not lane and name in saved:
                 lines.append(f"{name} = lanes.keep({name})")

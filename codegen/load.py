@@ -165,6 +165,7 @@ class _Reader:
                 entry,
                 over=self.text(body.values["over"]),
                 numbers=_texts(body.values["numbers"]) if "numbers" in body.values else (),
+                runs=_texts(body.values["runs"]) if "runs" in body.values else (),
                 empty=self.number(body.values.get("empty")),
                 let=entry.let + self.formulas(body.values.get("let"), "let"),
                 results=self.results(body.values["result"], entry.family),

@@ -295,9 +295,11 @@ class _Lowering:
             if self.entry.family == "pointwise":
                 tree = simplify(tree)
             lines = [*printer.lines(f"gradient_{name}", tree, "part")]
+            shape = f"node.general.input_shapes[{position}]"
             if name in self.entry.numbers:
-                shape = f"node.general.input_shapes[{position}]"
                 lines.append(f"gradient_{name} = ops.reshape(gradient_{name}, {shape})")
+            if name in self.entry.runs:
+                lines.append(f"gradient_{name} = lanes.sum_of_runs(gradient_{name}, {shape})")
             text = self.gradients[name].text
             arrays = self._array_lines(name, tree)
             found.append(Gradient(name, position, text, tuple(lines), tuple(arrays)))

@@ -15,6 +15,7 @@ from .kernel_text import KernelPrinter, used_lets
 from .lower_columns import REDUCTIONS as IN_COLUMNS
 from .lower_columns import ColumnPrinter, Columns
 from .lower_pointwise import Context
+from .lower_runs import RunPrinter, Runs
 from .model import Binary, Call, Constant, Entry, Expr, Formula, Name
 from .plans import Backward, Kernel
 
@@ -30,6 +31,7 @@ class LanePlan:
     lane_outputs: tuple[bool, ...]  # per output: a lane (True) or one number a lane
     lane_parameters: tuple[str, ...]  # tensors that broadcast along the rows
     lane_numbers: tuple[str, ...]  # tensors of one number a lane
+    lane_runs: tuple[str, ...]  # tensors of one number a run of a lane
     forward: Kernel
     forward_arguments: tuple[str, ...]
     backward: tuple[Backward, ...]
@@ -79,7 +81,9 @@ class RowLowering:
         tensors = [a.name for a in entry.signature.tensors]
         self.lanes = tensors[:1]
         self.lane_numbers = entry.numbers
-        self.lane_parameters = tuple(t for t in tensors[1:] if t not in entry.numbers)
+        self.lane_runs = entry.runs
+        apart = (*entry.numbers, *entry.runs)
+        self.lane_parameters = tuple(t for t in tensors[1:] if t not in apart)
         self.scalars = [a.name for a in entry.signature.arguments if not a.is_tensor]
         self.results = [(n, context.inline(f.tree)) for n, f in entry.results]
         self.let = [(n, context.inline(f.tree)) for n, f in entry.let]
@@ -114,6 +118,7 @@ class RowLowering:
             lane_outputs=self.lane_outputs,
             lane_parameters=self.lane_parameters,
             lane_numbers=self.lane_numbers,
+            lane_runs=self.lane_runs,
             forward=forward,
             forward_arguments=forward.arguments,
             backward=tuple(backward),
@@ -134,9 +139,8 @@ class RowLowering:
 
     def _even(self, argument: str, tree: Expr) -> bool:
         """Whether a gradient is one number a lane; the incoming one must be, too."""
-        return argument not in (*self.lane_parameters, *self.lane_numbers) and not (
-            any(self.lane_outputs) or self._is_lane(tree)
-        )
+        others = (*self.lane_parameters, *self.lane_numbers, *self.lane_runs)
+        return argument not in others and not (any(self.lane_outputs) or self._is_lane(tree))
 
     def _saved_rows(self, trees: list[Expr], grads: set[str]) -> tuple[str, ...]:
         """Numbers of a lane that gradients read again and that the forward pass knows.
@@ -214,6 +218,7 @@ class RowLowering:
             kind = "row" if self._even(d, trees[d]) else "lane"
             kind = "parameter" if d in self.lane_parameters else kind
             kind = "row" if d in self.lane_numbers else kind
+            kind = "each" if d in self.lane_runs else kind
             assignments.append((out, trees[d], kind))
         lanes = [g for g, lane in lane_grads.items() if lane] + list(self.lanes)
         lanes += [n for n, lane in zip(self.outputs, self.lane_outputs, strict=True) if lane]
@@ -249,12 +254,13 @@ class RowLowering:
         lane_in = [n for n in lanes if n in used]
         row_in = [n for n in rows if n in used]
         parameters = [n for n in self.lane_parameters if n in used]
+        each = [n for n in self.lane_runs if n in used]
         scalars = [s for s in self.scalars if s in used]
         places = {n: f"{n}_lane[i]" for n in lane_in}
         places |= {n: f"{n}[i]" for n in parameters}
         places |= {n: f"{n}[row]" for n in row_in}
         places |= {"position": "i", "count": "number(n)"}
-        emitter = _RowEmitter(self, places, {n: True for n in (*lane_in, *parameters)})
+        emitter = _RowEmitter(self, places, {n: True for n in (*lane_in, *parameters, *each)})
         for let_name, formula in needed:
             uses = sum(count(t, let_name) for _, t, _ in assignments)
             uses += sum(count(f.tree, let_name) for _, f in needed)
@@ -262,18 +268,22 @@ class RowLowering:
         for out, tree, kind in assignments:
             emitter.assign(out, tree, kind)
         number_from = (lane_in or parameters or row_in or [a[0] for a in assignments])[0]
-        lines = emitter.lines()
         header = [f"{n}_lane = {n}[start:stop]" for n in lane_in]
         header += [f"{out}_lane = {out}[start:stop]" for out, _, k in assignments if k == "lane"]
         spans = ["start = row * n", "stop = start + n"] if header else []
+        body = () if self.lane_runs else (*spans, *header, *emitter.lines())
+        unlike = bool(parameters or self.lane_runs)
+        # what the gradient of a tensor of numbers needs alone is rare: lanes are brought for it
+        alone = len(assignments) == 1 and assignments[0][0] == "out" and assignments[0][2] == "row"
+        in_runs = lane_in and not parameters and not (alone and self.lane_numbers)
         return Kernel(
             name=name,
             comments=tuple(comments),
-            inputs=(*lane_in, *parameters, *row_in),
+            inputs=(*lane_in, *parameters, *row_in, *each),
             scalars=tuple(scalars),
             outputs=tuple(a[0] for a in assignments),
-            body=(*spans, *header, *lines),
-            number_from=number_from if _uses_number(lines, scalars) else "",
+            body=body,
+            number_from=number_from if _uses_number(body, scalars) else "",
             lane=Lane(
                 like=number_from,
                 scratch=tuple(emitter.scratch),
@@ -281,7 +291,8 @@ class RowLowering:
                 rows=(*row_in, *(o for o, _, k in assignments if k == "row")),
                 parameters=tuple(parameters),
                 parameter_outputs=tuple(o for o, _, k in assignments if k == "parameter"),
-                columns=None if parameters or not lane_in else emitter.columns(lane_in, row_in),
+                columns=None if unlike or not lane_in else emitter.columns(lane_in, row_in),
+                runs=emitter.runs(lane_in, row_in, each) if in_runs else None,
             ),
         )
 
@@ -301,6 +312,7 @@ class Lane:
     parameters: tuple[str, ...]
     parameter_outputs: tuple[str, ...]
     columns: Columns | None  # the same work on lanes that lie side by side
+    runs: Runs | None  # the same on lanes that are several runs; alone where these have numbers
 
 
 class _RowEmitter:
@@ -387,6 +399,13 @@ class _RowEmitter:
             return None
         printer = ColumnPrinter(lanes, rows, self.scratch)
         return printer.columns(self.steps, self.reductions, self.final)
+
+    def runs(self, lanes: Sequence[str], rows: Sequence[str], each: Sequence[str]) -> Runs | None:
+        """The work on lanes of several runs; None where there is no such form."""
+        if any(kind == "parameter" for _, _, kind in self.final):
+            return None
+        printer = RunPrinter(lanes, rows, each, self.scratch, self._level)
+        return printer.runs(self.steps, self.reductions, self.final)
 
     # --- printing --------------------------------------------------------------------------
 

@@ -208,6 +208,7 @@ class Entry:
     results: tuple[tuple[str, Formula], ...] = ()  # pointwise, rowwise: output name -> formula
     over: str = ""  # rowwise: the argument that names the reduced dimensions
     numbers: tuple[str, ...] = ()  # rowwise: tensors of one number a lane
+    runs: tuple[str, ...] = ()  # rowwise: tensors of one number a run of a lane
     empty: float | None = None  # rowwise: the result of a lane without elements
     cases: tuple[Case, ...] = ()  # composite
     target: str = ""  # view: geometry; library: dotted function; kernel, program: its name

@@ -26,6 +26,7 @@ _KERNEL_NAMES = frozenset(
         *("bool_numpy", "bring", "column", "counter", "dtype", "edges", "end_part", "high", "i0"),
         *("at", "c", "groups", "i1", "i2", "apart", "kernel", "layouts", "unit", "width"),
         *("low", "ndarray", "np", "offsets", "part", "parts", "size", "start", "stop"),
+        *("begin", "length", "pace", "place", "runs"),
     }
 )
 _KERNEL_PREFIXES = (
@@ -39,7 +40,7 @@ _KERNEL_PREFIXES = (
     "spare_",
     "step_",
 )
-_KERNEL_ENDINGS = ("_counter", "_each", "_held", "_lane", "_line", "_version")
+_KERNEL_ENDINGS = ("_counter", "_each", "_held", "_lane", "_line", "_version", "_whole")
 _COUNTED = frozenset(
     ("all", "any", "argmax", "argmin", "lane", "max", "mean", "min", "part", "prod", "sum")
 )

@@ -52,6 +52,8 @@ QUERIES = {
     "bilinear_pair": 4,
     "half_shape": 2,
     "grouped_shape": 4,
+    "has_long_runs": 1,
+    "one_window": 2,
     "line_window": 4,
     "pooled_line": 2,
     "batch": 3,

@@ -109,10 +109,8 @@ def batch_norm_torch(
         dims = queries.other_dims(input, 1)
         parts = ops.normalized_channels(input, dims, weight, bias, eps)
         return queries.tracked(parts, input, running_mean, running_var, momentum)
-    rstd = ops.rsqrt(running_var + eps)
-    scale = ops.channel_affine(rstd, weight, None)
-    shift = ops.channel_affine(-running_mean * scale, None, bias)
-    return ops.channel_affine(input, scale, shift)
+    dims = queries.other_dims(input, 1)
+    return ops.channels_from(input, dims, running_mean, running_var, weight, bias, eps)
 
 
 def batch_norm_torch_out(
@@ -197,9 +195,15 @@ def group_norm(input, num_groups, weight=None, bias=None, eps=1e-05):
         queries.wrong_type("group_norm", "weight", weight)
     if bias is not None and not isinstance(bias, Tensor):
         queries.wrong_type("group_norm", "bias", bias)
+    if queries.has_long_runs(input):
+        groups_part_0 = queries.grouped_shape(input, num_groups, weight, bias)
+        groups = ops.reshape(input, groups_part_0)
+        normal = ops.normalized_runs(groups, (2, 3), weight, bias, eps)
+        return ops.reshape(normal, input.shape)
     groups_part_0 = queries.grouped_shape(input, num_groups, weight, bias)
     groups = ops.reshape(input, groups_part_0)
-    normal = ops.layer_norm(groups, (groups.shape[-1],), None, None, eps)
+    lines = ops.flatten(groups, 2)
+    normal = ops.layer_norm(lines, (lines.shape[2],), None, None, eps)
     return ops.channel_affine(ops.reshape(normal, input.shape), weight, bias)
 
 

@@ -60,6 +60,21 @@ def max_pool2d_out(
     )
 
 
+def adaptive_avg_pool2d(input, output_size):
+    """The means of as many windows as asked for, which cover the last two dimensions evenly;
+    None keeps a size.
+    """
+    if profiling.on:
+        row = profiled("adaptive_avg_pool2d", adaptive_avg_pool2d, (input, output_size))
+        if row:
+            return row[0]
+    if not isinstance(input, Tensor):
+        queries.wrong_type("adaptive_avg_pool2d", "input", input)
+    if queries.one_window(input, output_size):
+        return ops.mean(input, (-2, -1), True)
+    return ops.adaptive_means(input, output_size)
+
+
 def max_pool1d(
     input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False
 ):
@@ -228,6 +243,10 @@ SIGNATURES = {
     "max_pool2d": (
         ("input", "kernel_size", "stride", "padding", "dilation", "ceil_mode", "return_indices"),
         ("Tensor", "int[]", "int[]?=", "int[]=", "int[]=", "bool=", "bool="),
+    ),
+    "adaptive_avg_pool2d": (
+        ("input", "output_size"),
+        ("Tensor", "int[]"),
     ),
     "max_pool1d": (
         ("input", "kernel_size", "stride", "padding", "dilation", "ceil_mode", "return_indices"),

@@ -637,9 +637,9 @@ def avg_pool2d_backward(
     )
 
 
-class AdaptiveAvgPool2dBackward0(ArrayNode):
+class AdaptiveMeansBackward0(ArrayNode):
     __slots__ = ()
-    operator = "adaptive_avg_pool2d"
+    operator = "adaptive_means"
 
     def on_arrays(node, grad):
         saved = node.saved
@@ -661,20 +661,20 @@ class AdaptiveAvgPool2dBackward0(ArrayNode):
         return (gradient_input,)
 
 
-def adaptive_avg_pool2d_jvp(arguments, result, tangents):
+def adaptive_means_jvp(arguments, result, tangents):
     _, output_size = arguments
     terms = []
     tangent = tangents[0]
     if tangent is not None:
-        # input: adaptive_avg_pool2d
-        term = ops.adaptive_avg_pool2d(tangent, output_size)
+        # input: adaptive_means
+        term = ops.adaptive_means(tangent, output_size)
         terms.append(term)
     return total(terms)
 
 
-ADAPTIVE_AVG_POOL2D = ArrayOperator(
-    name="adaptive_avg_pool2d",
-    node=AdaptiveAvgPool2dBackward0,
+ADAPTIVE_MEANS = ArrayOperator(
+    name="adaptive_means",
+    node=AdaptiveMeansBackward0,
     arguments=("input", "output_size"),
     tensors=("input",),
     differentiable=("input",),
@@ -684,27 +684,25 @@ ADAPTIVE_AVG_POOL2D = ArrayOperator(
         ("input_shape", "shape", "input", (0,)),
         ("output_size", "value", "output_size", (0,)),
     ),
-    jvp=adaptive_avg_pool2d_jvp,
+    jvp=adaptive_means_jvp,
     rule="same",
     call=hand_written("adaptive_avg_pool2d"),
 )
 
 
-def adaptive_avg_pool2d(input, output_size):
-    """The means of as many windows as asked for, which cover the last two dimensions evenly;
-    None keeps a size.
-    """
+def adaptive_means(input, output_size):
+    """The means of `adaptive_avg_pool2d`, however many."""
     if type(input) is Tensor and not modes.active:
         shapes = (input.shape, input.dtype)
-        general = ADAPTIVE_AVG_POOL2D.known.get(shapes)
+        general = ADAPTIVE_MEANS.known.get(shapes)
         if general is not None:
             array_input = input._nd()
-            out = attempt(ADAPTIVE_AVG_POOL2D.function, array_input, output_size)
+            out = attempt(ADAPTIVE_MEANS.function, array_input, output_size)
             if out is not None:
                 result = wrapped(out)
                 need_input = input._requires_grad
                 if need_input and modes.grad:
-                    node = new(AdaptiveAvgPool2dBackward0)
+                    node = new(AdaptiveMeansBackward0)
                     node.sequence = next_sequence()
                     node.edges = (
                         (input._grad_fn or input) if need_input else None,
@@ -717,7 +715,7 @@ def adaptive_avg_pool2d(input, output_size):
                     result._requires_grad = True
                     result._grad_fn = node
                 return result
-    return dispatch(ADAPTIVE_AVG_POOL2D, input, output_size)
+    return dispatch(ADAPTIVE_MEANS, input, output_size)
 
 
 class AdaptiveAvgPool2dBackwardBackward0(ArrayNode):
@@ -731,16 +729,16 @@ class AdaptiveAvgPool2dBackwardBackward0(ArrayNode):
         output_size, _, _ = saved
         general = node.general
         grad = grad.reshape(node.shape) if type(grad) is ndarray else grad._nd()
-        gradient_grad_output = arrays.adaptive_avg_pool2d(grad, output_size)
+        gradient_grad_output = arrays.adaptive_means(grad, output_size)
         return fitted(gradient_grad_output, general, 0)
 
     def formulas(node, grad):
-        # grad_output: adaptive_avg_pool2d(grad, output_size)
+        # grad_output: adaptive_means(grad, output_size)
         (output_size,) = unpack(node)
         needed = node.needed()
         gradient_grad_output = None
         if needed[0]:
-            gradient_grad_output = ops.adaptive_avg_pool2d(grad, output_size)
+            gradient_grad_output = ops.adaptive_means(grad, output_size)
         return (gradient_grad_output,)
 
 
@@ -841,7 +839,7 @@ SIGNATURES = {
         ),
         ("Tensor", "int[]", "int[]", "int[]?", "int[]", "bool", "bool", "int?"),
     ),
-    "adaptive_avg_pool2d": (
+    "adaptive_means": (
         ("input", "output_size"),
         ("Tensor", "int[]"),
     ),

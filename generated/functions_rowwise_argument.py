@@ -30,6 +30,7 @@ ARGMAX = Rowwise(
         kernels.argmax_forward,
         kernels.argmax_forward_parallel,
         None,
+        None,
         ("self",),
     ),
     backward={},
@@ -70,6 +71,7 @@ ARGMIN = Rowwise(
     forward=(
         kernels.argmin_forward,
         kernels.argmin_forward_parallel,
+        None,
         None,
         ("self",),
     ),

@@ -37,6 +37,7 @@ SCALED_EXPONENTIALS = Rowwise(
             1,
             2,
         ),
+        None,
         ("self", "scale"),
     ),
     backward={},

@@ -58,6 +58,7 @@ CLASS_LOSSES = Rowwise(
         kernels.class_losses_forward,
         kernels.class_losses_forward_parallel,
         Columns(kernels.class_losses_forward_columns, (True, False, True, False), 6, 1, 2, 0),
+        None,
         ("input", "target", "share"),
     ),
     backward={
@@ -65,6 +66,7 @@ CLASS_LOSSES = Rowwise(
             kernels.class_losses_backward,
             kernels.class_losses_backward_parallel,
             Columns(kernels.class_losses_backward_columns, (True,), 0, 0, 0, 0),
+            None,
             ("input", "grad", "target", "share", "lse"),
             (0,),
         ),

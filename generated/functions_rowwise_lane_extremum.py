@@ -92,6 +92,7 @@ AMAX = Rowwise(
         kernels.amax_forward,
         kernels.amax_forward_parallel,
         Columns(kernels.amax_forward_columns, (True, False), 1, 1, 0, 0),
+        None,
         ("self",),
     ),
     backward={
@@ -99,6 +100,7 @@ AMAX = Rowwise(
             kernels.amax_backward,
             kernels.amax_backward_parallel,
             Columns(kernels.amax_backward_columns, (True, False, True), 1, 0, 1, 1),
+            kernels.amax_backward_runs,
             ("self", "grad", "result"),
             (0,),
         ),
@@ -213,6 +215,7 @@ AMIN = Rowwise(
         kernels.amin_forward,
         kernels.amin_forward_parallel,
         Columns(kernels.amin_forward_columns, (True, False), 1, 1, 0, 0),
+        None,
         ("self",),
     ),
     backward={
@@ -220,6 +223,7 @@ AMIN = Rowwise(
             kernels.amin_backward,
             kernels.amin_backward_parallel,
             Columns(kernels.amin_backward_columns, (True, False, True), 1, 0, 1, 1),
+            kernels.amin_backward_runs,
             ("self", "grad", "result"),
             (0,),
         ),
@@ -310,12 +314,14 @@ MAX_DIM = Rowwise(
         kernels.max_dim_forward,
         kernels.max_dim_forward_parallel,
         None,
+        None,
         ("self",),
     ),
     backward={
         (0,): (
             kernels.max_dim_backward,
             kernels.max_dim_backward_parallel,
+            None,
             None,
             ("grad", "indices"),
             (0,),
@@ -377,12 +383,14 @@ MIN_DIM = Rowwise(
         kernels.min_dim_forward,
         kernels.min_dim_forward_parallel,
         None,
+        None,
         ("self",),
     ),
     backward={
         (0,): (
             kernels.min_dim_backward,
             kernels.min_dim_backward_parallel,
+            None,
             None,
             ("grad", "indices"),
             (0,),

@@ -92,6 +92,7 @@ LOGSUMEXP = Rowwise(
         kernels.logsumexp_forward,
         kernels.logsumexp_forward_parallel,
         Columns(kernels.logsumexp_forward_columns, (True, False, True, False), 4, 1, 1, 0),
+        None,
         ("self",),
     ),
     backward={
@@ -99,6 +100,7 @@ LOGSUMEXP = Rowwise(
             kernels.logsumexp_backward,
             kernels.logsumexp_backward_parallel,
             Columns(kernels.logsumexp_backward_columns, (True,), 0, 0, 0, 0),
+            kernels.logsumexp_backward_runs,
             ("self", "grad", "result"),
             (0,),
         ),

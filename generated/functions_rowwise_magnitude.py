@@ -84,6 +84,7 @@ TAXICAB_NORM = Rowwise(
         kernels.taxicab_norm_forward,
         kernels.taxicab_norm_forward_parallel,
         Columns(kernels.taxicab_norm_forward_columns, (True, False), 1, 0, 1, 0),
+        kernels.taxicab_norm_forward_runs,
         ("self",),
     ),
     backward={
@@ -91,6 +92,7 @@ TAXICAB_NORM = Rowwise(
             kernels.taxicab_norm_backward,
             kernels.taxicab_norm_backward_parallel,
             Columns(kernels.taxicab_norm_backward_columns, (True,), 0, 0, 0, 0),
+            kernels.taxicab_norm_backward_runs,
             ("self", "grad"),
             (0,),
         ),
@@ -184,12 +186,14 @@ ZERO_NORM = Rowwise(
         kernels.zero_norm_forward,
         kernels.zero_norm_forward_parallel,
         Columns(kernels.zero_norm_forward_columns, (True, False), 1, 0, 1, 0),
+        kernels.zero_norm_forward_runs,
         ("self",),
     ),
     backward={
         (0,): (
             kernels.zero_norm_backward,
             kernels.zero_norm_backward_parallel,
+            None,
             None,
             (),
             (0,),

@@ -91,6 +91,7 @@ EUCLIDEAN_NORM = Rowwise(
         kernels.euclidean_norm_forward,
         kernels.euclidean_norm_forward_parallel,
         Columns(kernels.euclidean_norm_forward_columns, (True, False), 1, 0, 1, 0),
+        kernels.euclidean_norm_forward_runs,
         ("self",),
     ),
     backward={
@@ -98,6 +99,7 @@ EUCLIDEAN_NORM = Rowwise(
             kernels.euclidean_norm_backward,
             kernels.euclidean_norm_backward_parallel,
             Columns(kernels.euclidean_norm_backward_columns, (False, True), 1, 0, 0, 0),
+            kernels.euclidean_norm_backward_runs,
             ("self", "grad", "result"),
             (0,),
         ),
@@ -215,6 +217,7 @@ POWER_NORM = Rowwise(
         kernels.power_norm_forward,
         kernels.power_norm_forward_parallel,
         Columns(kernels.power_norm_forward_columns, (True, False), 1, 0, 1, 0),
+        kernels.power_norm_forward_runs,
         ("self", "p"),
     ),
     backward={
@@ -222,6 +225,7 @@ POWER_NORM = Rowwise(
             kernels.power_norm_backward,
             kernels.power_norm_backward_parallel,
             Columns(kernels.power_norm_backward_columns, (False, True), 1, 0, 0, 0),
+            kernels.power_norm_backward_runs,
             ("self", "grad", "result", "p"),
             (0,),
         ),

@@ -95,6 +95,7 @@ SOFTMAX = Rowwise(
         kernels.softmax_forward,
         kernels.softmax_forward_parallel,
         Columns(kernels.softmax_forward_columns, (True, False, True, False, True), 3, 1, 1, 1),
+        None,
         ("self",),
     ),
     backward={
@@ -102,6 +103,7 @@ SOFTMAX = Rowwise(
             kernels.softmax_backward,
             kernels.softmax_backward_parallel,
             Columns(kernels.softmax_backward_columns, (True, False, True), 1, 0, 1, 0),
+            kernels.softmax_backward_runs,
             ("grad", "result"),
             (0,),
         ),
@@ -224,6 +226,7 @@ LOG_SOFTMAX = Rowwise(
         kernels.log_softmax_forward,
         kernels.log_softmax_forward_parallel,
         Columns(kernels.log_softmax_forward_columns, (True, False, True, False, True), 4, 1, 1, 0),
+        None,
         ("self",),
     ),
     backward={
@@ -231,6 +234,7 @@ LOG_SOFTMAX = Rowwise(
             kernels.log_softmax_backward,
             kernels.log_softmax_backward_parallel,
             Columns(kernels.log_softmax_backward_columns, (True, False, True), 1, 0, 1, 0),
+            kernels.log_softmax_backward_runs,
             ("grad", "result"),
             (0,),
         ),

@@ -82,6 +82,7 @@ SUM = Rowwise(
         kernels.sum_forward,
         kernels.sum_forward_parallel,
         Columns(kernels.sum_forward_columns, (True, False), 1, 0, 1, 0),
+        kernels.sum_forward_runs,
         ("self",),
     ),
     backward={
@@ -199,12 +200,14 @@ MEAN = Rowwise(
         kernels.mean_forward,
         kernels.mean_forward_parallel,
         Columns(kernels.mean_forward_columns, (True, False), 1, 0, 1, 0),
+        kernels.mean_forward_runs,
         ("self",),
     ),
     backward={
         (0,): (
             kernels.mean_backward,
             kernels.mean_backward_parallel,
+            None,
             None,
             ("grad",),
             (0,),
@@ -283,6 +286,7 @@ ANY = Rowwise(
         kernels.any_forward,
         kernels.any_forward_parallel,
         None,
+        kernels.any_forward_runs,
         ("self",),
     ),
     backward={},
@@ -324,6 +328,7 @@ ALL = Rowwise(
         kernels.all_forward,
         kernels.all_forward_parallel,
         None,
+        kernels.all_forward_runs,
         ("self",),
     ),
     backward={},

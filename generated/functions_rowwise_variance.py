@@ -115,6 +115,7 @@ VAR = Rowwise(
             3,
             0,
         ),
+        kernels.var_forward_runs,
         ("self", "unbiased", "correction"),
     ),
     backward={
@@ -122,6 +123,7 @@ VAR = Rowwise(
             kernels.var_backward,
             kernels.var_backward_parallel,
             Columns(kernels.var_backward_columns, (False, True), 1, 0, 0, 0),
+            kernels.var_backward_runs,
             ("self", "grad", "center", "unbiased", "correction"),
             (0,),
         ),
@@ -301,6 +303,7 @@ STD = Rowwise(
             3,
             0,
         ),
+        kernels.std_forward_runs,
         ("self", "unbiased", "correction"),
     ),
     backward={
@@ -308,6 +311,7 @@ STD = Rowwise(
             kernels.std_backward,
             kernels.std_backward_parallel,
             Columns(kernels.std_backward_columns, (False, True), 2, 0, 0, 0),
+            kernels.std_backward_runs,
             ("self", "grad", "result", "center", "unbiased", "correction"),
             (0,),
         ),

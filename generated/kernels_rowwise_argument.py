@@ -106,12 +106,6 @@ def lane_argmin(x):
     return position_of(lane_min(x), x)
 
 
-@register_jitable
-def lane_at(x, place):
-    """The element at a place; 0 where the lane has none."""
-    return x[place] if 0 <= place < x.shape[0] else x.dtype.type(0)
-
-
 def accumulator(x):
     raise NotImplementedError
 

@@ -125,12 +125,6 @@ def lane_argmin(x):
     return position_of(lane_min(x), x)
 
 
-@register_jitable
-def lane_at(x, place):
-    """The element at a place; 0 where the lane has none."""
-    return x[place] if 0 <= place < x.shape[0] else x.dtype.type(0)
-
-
 def accumulator(x):
     raise NotImplementedError
 
@@ -280,6 +274,36 @@ def amax_backward_columns(self, grad, result, frame, held, sums, scratch, out):
                     out_line[c] = grad_each[c] * ties_line[c] / sum_0_each[c]
 
 
+@kernel
+def amax_backward_runs(self, grad, result, runs, length, pace, apart, low, high, out):
+    number = self.dtype.type
+    n = runs * length
+    ties_whole = np.empty(n, self.dtype)
+    for row in range(low, high):
+        begin = row * pace
+        grad_held = grad[row]
+        result_held = result[row]
+        for run in range(runs):
+            at = begin + run * apart
+            self_lane = self[at : at + length]
+            ties_lane = ties_whole[run * length : (run + 1) * length]
+            for i in range(self_lane.shape[0]):
+                ties_lane[i] = where(self_lane[i] == result_held, number(1), number(0))
+        sum_0_sum = accumulator(number(0))
+        for run in range(runs):
+            at = begin + run * apart
+            ties_lane = ties_whole[run * length : (run + 1) * length]
+            for i in range(ties_lane.shape[0]):
+                sum_0_sum += ties_lane[i]
+        sum_0 = number(sum_0_sum)
+        for run in range(runs):
+            at = begin + run * apart
+            out_lane = out[at : at + length]
+            ties_lane = ties_whole[run * length : (run + 1) * length]
+            for i in range(out_lane.shape[0]):
+                out_lane[i] = grad_held * ties_lane[i] / sum_0
+
+
 # amin:
 #     ties = where(self == result, 1, 0)
 #     min(self)
@@ -415,6 +439,36 @@ def amin_backward_columns(self, grad, result, frame, held, sums, scratch, out):
                 ties_line = scratch[at : at + size]
                 for c in range(out_line.shape[0]):
                     out_line[c] = grad_each[c] * ties_line[c] / sum_0_each[c]
+
+
+@kernel
+def amin_backward_runs(self, grad, result, runs, length, pace, apart, low, high, out):
+    number = self.dtype.type
+    n = runs * length
+    ties_whole = np.empty(n, self.dtype)
+    for row in range(low, high):
+        begin = row * pace
+        grad_held = grad[row]
+        result_held = result[row]
+        for run in range(runs):
+            at = begin + run * apart
+            self_lane = self[at : at + length]
+            ties_lane = ties_whole[run * length : (run + 1) * length]
+            for i in range(self_lane.shape[0]):
+                ties_lane[i] = where(self_lane[i] == result_held, number(1), number(0))
+        sum_0_sum = accumulator(number(0))
+        for run in range(runs):
+            at = begin + run * apart
+            ties_lane = ties_whole[run * length : (run + 1) * length]
+            for i in range(ties_lane.shape[0]):
+                sum_0_sum += ties_lane[i]
+        sum_0 = number(sum_0_sum)
+        for run in range(runs):
+            at = begin + run * apart
+            out_lane = out[at : at + length]
+            ties_lane = ties_whole[run * length : (run + 1) * length]
+            for i in range(out_lane.shape[0]):
+                out_lane[i] = grad_held * ties_lane[i] / sum_0
 
 
 # max:

@@ -160,33 +160,6 @@ def lane_min(x):
     return best
 
 
-@register_jitable
-def position_of(best, x):
-    """Index of the first element that equals `best`, or is nan if that is."""
-    for i in range(x.shape[0]):
-        if x[i] == best or (best != best and x[i] != x[i]):
-            return i
-    return 0
-
-
-@register_jitable
-def lane_argmax(x):
-    """Index of the first largest element; the first nan counts as largest."""
-    return position_of(lane_max(x), x)
-
-
-@register_jitable
-def lane_argmin(x):
-    """Index of the first smallest element; the first nan counts as smallest."""
-    return position_of(lane_min(x), x)
-
-
-@register_jitable
-def lane_at(x, place):
-    """The element at a place; 0 where the lane has none."""
-    return x[place] if 0 <= place < x.shape[0] else x.dtype.type(0)
-
-
 def accumulator(x):
     raise NotImplementedError
 
@@ -197,6 +170,220 @@ def accumulator_overload(x):
     if isinstance(x, types.Float):
         return lambda x: np.float64(x)
     return lambda x: np.int64(x)
+
+
+# layer_norm:
+#     center = mean(input)
+#     rstd = rsqrt(mean(square(input - center)) + eps)
+#     normal = (input - center) * rstd
+#     flow = grad * weight
+#     normal * weight + bias
+@kernel
+def layer_norm_forward(input, weight, bias, eps, rows, n, out, save_center, save_rstd):
+    number = input.dtype.type
+    eps = number(eps)
+    for row in range(rows):
+        start = row * n
+        stop = start + n
+        input_lane = input[start:stop]
+        out_lane = out[start:stop]
+        mean_0_sum = accumulator(number(0))
+        for i in range(input_lane.shape[0]):
+            mean_0_sum += input_lane[i]
+        mean_0 = number(mean_0_sum / n)
+        center = mean_0
+        mean_1_sum = accumulator(number(0))
+        for i in range(input_lane.shape[0]):
+            mean_1_sum += square(input_lane[i] - center)
+        mean_1 = number(mean_1_sum / n)
+        rstd = rsqrt(mean_1 + eps)
+        save_center[row] = center
+        save_rstd[row] = rstd
+        for i in range(out_lane.shape[0]):
+            out_lane[i] = (input_lane[i] - center) * rstd * weight[i] + bias[i]
+
+
+@parallel_kernel
+def layer_norm_forward_parallel(input, weight, bias, eps, rows, n, out, save_center, save_rstd):
+    block = CHUNK // n if 0 < n < CHUNK else 1
+    parts = (rows + block - 1) // block
+    for part in prange(parts):
+        low = part * block
+        high = low + block if low + block < rows else rows
+        layer_norm_forward(
+            input[low * n : high * n],
+            weight,
+            bias,
+            eps,
+            high - low,
+            n,
+            out[low * n : high * n],
+            save_center[low:high],
+            save_rstd[low:high],
+        )
+
+
+# layer_norm, gradient of input, weight, bias:
+#     rstd * (flow - mean(flow) - normal * mean(flow * normal))
+#     grad * normal
+#     grad
+@kernel
+def layer_norm_backward(
+    grad, input, weight, center, rstd, rows, n, out_input, out_weight, out_bias
+):
+    number = grad.dtype.type
+    for row in range(rows):
+        start = row * n
+        stop = start + n
+        grad_lane = grad[start:stop]
+        input_lane = input[start:stop]
+        out_input_lane = out_input[start:stop]
+        mean_0_sum = accumulator(number(0))
+        mean_1_sum = accumulator(number(0))
+        for i in range(grad_lane.shape[0]):
+            mean_0_sum += grad_lane[i] * weight[i]
+            part1_0 = (input_lane[i] - center[row]) * rstd[row]
+            mean_1_sum += grad_lane[i] * weight[i] * part1_0
+        mean_0 = number(mean_0_sum / n)
+        mean_1 = number(mean_1_sum / n)
+        for i in range(out_input_lane.shape[0]):
+            part0_0 = (input_lane[i] - center[row]) * rstd[row] * mean_1
+            out_input_lane[i] = rstd[row] * (grad_lane[i] * weight[i] - mean_0 - part0_0)
+            out_weight[i] += grad_lane[i] * ((input_lane[i] - center[row]) * rstd[row])
+            out_bias[i] += grad_lane[i]
+
+
+@parallel_kernel
+def layer_norm_backward_parallel(
+    grad, input, weight, center, rstd, rows, n, out_input, out_weight, out_bias
+):
+    block = CHUNK // n if 0 < n < CHUNK else 1
+    parts = (rows + block - 1) // block
+    partial_out_weight = np.zeros((parts, n), out_weight.dtype)
+    partial_out_bias = np.zeros((parts, n), out_bias.dtype)
+    for part in prange(parts):
+        low = part * block
+        high = low + block if low + block < rows else rows
+        layer_norm_backward(
+            grad[low * n : high * n],
+            input[low * n : high * n],
+            weight,
+            center[low:high],
+            rstd[low:high],
+            high - low,
+            n,
+            out_input[low * n : high * n],
+            partial_out_weight[part],
+            partial_out_bias[part],
+        )
+    for part in range(parts):
+        for i in range(n):
+            out_weight[i] += partial_out_weight[part, i]
+            out_bias[i] += partial_out_bias[part, i]
+
+
+# layer_norm, gradient of input:
+#     rstd * (flow - mean(flow) - normal * mean(flow * normal))
+@kernel
+def layer_norm_backward_input(grad, input, weight, center, rstd, rows, n, out):
+    number = grad.dtype.type
+    for row in range(rows):
+        start = row * n
+        stop = start + n
+        grad_lane = grad[start:stop]
+        input_lane = input[start:stop]
+        out_lane = out[start:stop]
+        mean_0_sum = accumulator(number(0))
+        mean_1_sum = accumulator(number(0))
+        for i in range(grad_lane.shape[0]):
+            mean_0_sum += grad_lane[i] * weight[i]
+            part1_0 = (input_lane[i] - center[row]) * rstd[row]
+            mean_1_sum += grad_lane[i] * weight[i] * part1_0
+        mean_0 = number(mean_0_sum / n)
+        mean_1 = number(mean_1_sum / n)
+        for i in range(out_lane.shape[0]):
+            part0_0 = (input_lane[i] - center[row]) * rstd[row] * mean_1
+            out_lane[i] = rstd[row] * (grad_lane[i] * weight[i] - mean_0 - part0_0)
+
+
+@parallel_kernel
+def layer_norm_backward_input_parallel(grad, input, weight, center, rstd, rows, n, out):
+    block = CHUNK // n if 0 < n < CHUNK else 1
+    parts = (rows + block - 1) // block
+    for part in prange(parts):
+        low = part * block
+        high = low + block if low + block < rows else rows
+        layer_norm_backward_input(
+            grad[low * n : high * n],
+            input[low * n : high * n],
+            weight,
+            center[low:high],
+            rstd[low:high],
+            high - low,
+            n,
+            out[low * n : high * n],
+        )
+
+
+# layer_norm, gradient of weight:
+#     grad * normal
+@kernel
+def layer_norm_backward_weight(grad, input, center, rstd, rows, n, out):
+    for row in range(rows):
+        start = row * n
+        stop = start + n
+        grad_lane = grad[start:stop]
+        input_lane = input[start:stop]
+        for i in range(out.shape[0]):
+            out[i] += grad_lane[i] * ((input_lane[i] - center[row]) * rstd[row])
+
+
+@parallel_kernel
+def layer_norm_backward_weight_parallel(grad, input, center, rstd, rows, n, out):
+    block = CHUNK // n if 0 < n < CHUNK else 1
+    parts = (rows + block - 1) // block
+    partial_out = np.zeros((parts, n), out.dtype)
+    for part in prange(parts):
+        low = part * block
+        high = low + block if low + block < rows else rows
+        layer_norm_backward_weight(
+            grad[low * n : high * n],
+            input[low * n : high * n],
+            center[low:high],
+            rstd[low:high],
+            high - low,
+            n,
+            partial_out[part],
+        )
+    for part in range(parts):
+        for i in range(n):
+            out[i] += partial_out[part, i]
+
+
+# layer_norm, gradient of bias:
+#     grad
+@kernel
+def layer_norm_backward_bias(grad, rows, n, out):
+    for row in range(rows):
+        start = row * n
+        stop = start + n
+        grad_lane = grad[start:stop]
+        for i in range(out.shape[0]):
+            out[i] += grad_lane[i]
+
+
+@parallel_kernel
+def layer_norm_backward_bias_parallel(grad, rows, n, out):
+    block = CHUNK // n if 0 < n < CHUNK else 1
+    parts = (rows + block - 1) // block
+    partial_out = np.zeros((parts, n), out.dtype)
+    for part in prange(parts):
+        low = part * block
+        high = low + block if low + block < rows else rows
+        layer_norm_backward_bias(grad[low * n : high * n], high - low, n, partial_out[part])
+    for part in range(parts):
+        for i in range(n):
+            out[i] += partial_out[part, i]
 
 
 # scaled_lanes:
@@ -356,594 +543,3 @@ def scaled_lanes_backward_weight_parallel(grad, input, rstd, rows, n, out):
     for part in range(parts):
         for i in range(n):
             out[i] += partial_out[part, i]
-
-
-# normalized_channels:
-#     center = mean(input)
-#     variance = mean(square(input - center))
-#     rstd = rsqrt(variance + eps)
-#     normal = (input - center) * rstd
-#     flow = sum(grad)
-#     slope = sum(grad * normal)
-#     normal * weight + bias
-#     center
-#     variance
-@kernel
-def normalized_channels_forward(
-    input,
-    weight,
-    bias,
-    eps,
-    rows,
-    n,
-    out_normalized,
-    out_means,
-    out_variances,
-    save_center,
-    save_variance,
-):
-    number = input.dtype.type
-    eps = number(eps)
-    for row in range(rows):
-        start = row * n
-        stop = start + n
-        input_lane = input[start:stop]
-        out_normalized_lane = out_normalized[start:stop]
-        mean_0_sum = accumulator(number(0))
-        for i in range(input_lane.shape[0]):
-            mean_0_sum += input_lane[i]
-        mean_0 = number(mean_0_sum / n)
-        center = mean_0
-        mean_1_sum = accumulator(number(0))
-        for i in range(input_lane.shape[0]):
-            mean_1_sum += square(input_lane[i] - center)
-        mean_1 = number(mean_1_sum / n)
-        variance = mean_1
-        rstd = rsqrt(variance + eps)
-        out_means[row] = center
-        out_variances[row] = variance
-        save_center[row] = center
-        save_variance[row] = variance
-        for i in range(out_normalized_lane.shape[0]):
-            out_normalized_lane[i] = (input_lane[i] - center) * rstd * weight[row] + bias[row]
-
-
-@parallel_kernel
-def normalized_channels_forward_parallel(
-    input,
-    weight,
-    bias,
-    eps,
-    rows,
-    n,
-    out_normalized,
-    out_means,
-    out_variances,
-    save_center,
-    save_variance,
-):
-    block = CHUNK // n if 0 < n < CHUNK else 1
-    parts = (rows + block - 1) // block
-    for part in prange(parts):
-        low = part * block
-        high = low + block if low + block < rows else rows
-        normalized_channels_forward(
-            input[low * n : high * n],
-            weight[low:high],
-            bias[low:high],
-            eps,
-            high - low,
-            n,
-            out_normalized[low * n : high * n],
-            out_means[low:high],
-            out_variances[low:high],
-            save_center[low:high],
-            save_variance[low:high],
-        )
-
-
-@kernel
-def normalized_channels_forward_columns(
-    input,
-    weight,
-    bias,
-    eps,
-    frame,
-    held,
-    sums,
-    scratch,
-    out_normalized,
-    out_means,
-    out_variances,
-    save_center,
-    save_variance,
-):
-    n, apart, width, low, high, top, bottom, first, last, strip, strips = frame
-    number = input.dtype.type
-    eps = number(eps)
-    groups = (apart + width - 1) // width
-    for unit in range(low, high):
-        column = unit % groups * width
-        size = min(width, apart - column)
-        start = unit // groups * n * apart + column
-        row = unit // groups * apart + column
-        center_each = held[0 * width : 0 * width + size]
-        variance_each = held[1 * width : 1 * width + size]
-        rstd_each = held[2 * width : 2 * width + size]
-        mean_0_each = held[3 * width : 3 * width + size]
-        mean_1_each = held[4 * width : 4 * width + size]
-        at = strip * width
-        mean_0_sum_each = sums[at : at + size]
-        at = (1 * strips + strip) * width
-        mean_1_sum_each = sums[at : at + size]
-        weight_each = weight[row : row + size]
-        bias_each = bias[row : row + size]
-        out_means_each = out_means[row : row + size]
-        out_variances_each = out_variances[row : row + size]
-        save_center_each = save_center[row : row + size]
-        save_variance_each = save_variance[row : row + size]
-        if first <= 0 < last:
-            mean_0_sum_each[:] = 0
-            for i in range(top, bottom):
-                at = start + i * apart
-                input_line = input[at : at + size]
-                for c in range(input_line.shape[0]):
-                    mean_0_sum_each[c] += input_line[c]
-        if first <= 1 < last:
-            for other_strip in range(1, strips):
-                at = other_strip * width
-                other = sums[at : at + size]
-                for c in range(other.shape[0]):
-                    mean_0_sum_each[c] = mean_0_sum_each[c] + other[c]
-            for c in range(mean_0_each.shape[0]):
-                mean_0_each[c] = number(mean_0_sum_each[c] / n)
-            for c in range(center_each.shape[0]):
-                center_each[c] = mean_0_each[c]
-        if first <= 2 < last:
-            mean_1_sum_each[:] = 0
-            for i in range(top, bottom):
-                at = start + i * apart
-                input_line = input[at : at + size]
-                for c in range(input_line.shape[0]):
-                    mean_1_sum_each[c] += square(input_line[c] - center_each[c])
-        if first <= 3 < last:
-            for other_strip in range(1, strips):
-                at = (1 * strips + other_strip) * width
-                other = sums[at : at + size]
-                for c in range(other.shape[0]):
-                    mean_1_sum_each[c] = mean_1_sum_each[c] + other[c]
-            for c in range(mean_1_each.shape[0]):
-                mean_1_each[c] = number(mean_1_sum_each[c] / n)
-            for c in range(variance_each.shape[0]):
-                variance_each[c] = mean_1_each[c]
-            for c in range(rstd_each.shape[0]):
-                rstd_each[c] = rsqrt(variance_each[c] + eps)
-            for c in range(out_means_each.shape[0]):
-                out_means_each[c] = center_each[c]
-            for c in range(out_variances_each.shape[0]):
-                out_variances_each[c] = variance_each[c]
-            for c in range(save_center_each.shape[0]):
-                save_center_each[c] = center_each[c]
-            for c in range(save_variance_each.shape[0]):
-                save_variance_each[c] = variance_each[c]
-        if first <= 4 < last:
-            for i in range(top, bottom):
-                at = start + i * apart
-                input_line = input[at : at + size]
-                out_normalized_line = out_normalized[at : at + size]
-                for c in range(input_line.shape[0]):
-                    part0_0 = (input_line[c] - center_each[c]) * rstd_each[c]
-                    out_normalized_line[c] = part0_0 * weight_each[c] + bias_each[c]
-
-
-# normalized_channels, gradient of input, weight, bias:
-#     rstd * weight * (grad - (flow + normal * slope) / count)
-#     slope
-#     flow
-@kernel
-def normalized_channels_backward(
-    grad, input, weight, center, variance, eps, rows, n, out_input, out_weight, out_bias
-):
-    number = grad.dtype.type
-    eps = number(eps)
-    for row in range(rows):
-        start = row * n
-        stop = start + n
-        grad_lane = grad[start:stop]
-        input_lane = input[start:stop]
-        out_input_lane = out_input[start:stop]
-        rstd = rsqrt(variance[row] + eps)
-        sum_0_sum = accumulator(number(0))
-        sum_1_sum = accumulator(number(0))
-        for i in range(grad_lane.shape[0]):
-            sum_0_sum += grad_lane[i]
-            sum_1_sum += grad_lane[i] * ((input_lane[i] - center[row]) * rstd)
-        sum_0 = number(sum_0_sum)
-        sum_1 = number(sum_1_sum)
-        flow = sum_0
-        slope = sum_1
-        out_weight[row] = slope
-        out_bias[row] = flow
-        for i in range(out_input_lane.shape[0]):
-            part0_0 = flow + (input_lane[i] - center[row]) * rstd * slope
-            out_input_lane[i] = rstd * weight[row] * (grad_lane[i] - part0_0 / number(n))
-
-
-@parallel_kernel
-def normalized_channels_backward_parallel(
-    grad, input, weight, center, variance, eps, rows, n, out_input, out_weight, out_bias
-):
-    block = CHUNK // n if 0 < n < CHUNK else 1
-    parts = (rows + block - 1) // block
-    for part in prange(parts):
-        low = part * block
-        high = low + block if low + block < rows else rows
-        normalized_channels_backward(
-            grad[low * n : high * n],
-            input[low * n : high * n],
-            weight[low:high],
-            center[low:high],
-            variance[low:high],
-            eps,
-            high - low,
-            n,
-            out_input[low * n : high * n],
-            out_weight[low:high],
-            out_bias[low:high],
-        )
-
-
-@kernel
-def normalized_channels_backward_columns(
-    grad,
-    input,
-    weight,
-    center,
-    variance,
-    eps,
-    frame,
-    held,
-    sums,
-    scratch,
-    out_input,
-    out_weight,
-    out_bias,
-):
-    n, apart, width, low, high, top, bottom, first, last, strip, strips = frame
-    number = grad.dtype.type
-    eps = number(eps)
-    groups = (apart + width - 1) // width
-    for unit in range(low, high):
-        column = unit % groups * width
-        size = min(width, apart - column)
-        start = unit // groups * n * apart + column
-        row = unit // groups * apart + column
-        rstd_each = held[0 * width : 0 * width + size]
-        flow_each = held[1 * width : 1 * width + size]
-        slope_each = held[2 * width : 2 * width + size]
-        sum_0_each = held[3 * width : 3 * width + size]
-        sum_1_each = held[4 * width : 4 * width + size]
-        at = strip * width
-        sum_0_sum_each = sums[at : at + size]
-        at = (1 * strips + strip) * width
-        sum_1_sum_each = sums[at : at + size]
-        weight_each = weight[row : row + size]
-        center_each = center[row : row + size]
-        variance_each = variance[row : row + size]
-        out_weight_each = out_weight[row : row + size]
-        out_bias_each = out_bias[row : row + size]
-        if first <= 0 < last:
-            for c in range(rstd_each.shape[0]):
-                rstd_each[c] = rsqrt(variance_each[c] + eps)
-        if first <= 1 < last:
-            sum_0_sum_each[:] = 0
-            sum_1_sum_each[:] = 0
-            for i in range(top, bottom):
-                at = start + i * apart
-                grad_line = grad[at : at + size]
-                input_line = input[at : at + size]
-                for c in range(grad_line.shape[0]):
-                    sum_0_sum_each[c] += grad_line[c]
-                    part1_0 = (input_line[c] - center_each[c]) * rstd_each[c]
-                    sum_1_sum_each[c] += grad_line[c] * part1_0
-        if first <= 2 < last:
-            for other_strip in range(1, strips):
-                at = other_strip * width
-                other = sums[at : at + size]
-                for c in range(other.shape[0]):
-                    sum_0_sum_each[c] = sum_0_sum_each[c] + other[c]
-            for c in range(sum_0_each.shape[0]):
-                sum_0_each[c] = number(sum_0_sum_each[c])
-            for other_strip in range(1, strips):
-                at = (1 * strips + other_strip) * width
-                other = sums[at : at + size]
-                for c in range(other.shape[0]):
-                    sum_1_sum_each[c] = sum_1_sum_each[c] + other[c]
-            for c in range(sum_1_each.shape[0]):
-                sum_1_each[c] = number(sum_1_sum_each[c])
-            for c in range(flow_each.shape[0]):
-                flow_each[c] = sum_0_each[c]
-            for c in range(slope_each.shape[0]):
-                slope_each[c] = sum_1_each[c]
-            for c in range(out_weight_each.shape[0]):
-                out_weight_each[c] = slope_each[c]
-            for c in range(out_bias_each.shape[0]):
-                out_bias_each[c] = flow_each[c]
-        if first <= 3 < last:
-            for i in range(top, bottom):
-                at = start + i * apart
-                grad_line = grad[at : at + size]
-                input_line = input[at : at + size]
-                out_input_line = out_input[at : at + size]
-                for c in range(grad_line.shape[0]):
-                    part0_0 = (input_line[c] - center_each[c]) * rstd_each[c]
-                    part0_1 = (flow_each[c] + part0_0 * slope_each[c]) / number(n)
-                    out_input_line[c] = rstd_each[c] * weight_each[c] * (grad_line[c] - part0_1)
-
-
-# normalized_channels, gradient of input:
-#     rstd * weight * (grad - (flow + normal * slope) / count)
-@kernel
-def normalized_channels_backward_input(grad, input, weight, center, variance, eps, rows, n, out):
-    number = grad.dtype.type
-    eps = number(eps)
-    for row in range(rows):
-        start = row * n
-        stop = start + n
-        grad_lane = grad[start:stop]
-        input_lane = input[start:stop]
-        out_lane = out[start:stop]
-        rstd = rsqrt(variance[row] + eps)
-        sum_0_sum = accumulator(number(0))
-        sum_1_sum = accumulator(number(0))
-        for i in range(grad_lane.shape[0]):
-            sum_0_sum += grad_lane[i]
-            sum_1_sum += grad_lane[i] * ((input_lane[i] - center[row]) * rstd)
-        sum_0 = number(sum_0_sum)
-        sum_1 = number(sum_1_sum)
-        flow = sum_0
-        slope = sum_1
-        for i in range(out_lane.shape[0]):
-            part0_0 = flow + (input_lane[i] - center[row]) * rstd * slope
-            out_lane[i] = rstd * weight[row] * (grad_lane[i] - part0_0 / number(n))
-
-
-@parallel_kernel
-def normalized_channels_backward_input_parallel(
-    grad, input, weight, center, variance, eps, rows, n, out
-):
-    block = CHUNK // n if 0 < n < CHUNK else 1
-    parts = (rows + block - 1) // block
-    for part in prange(parts):
-        low = part * block
-        high = low + block if low + block < rows else rows
-        normalized_channels_backward_input(
-            grad[low * n : high * n],
-            input[low * n : high * n],
-            weight[low:high],
-            center[low:high],
-            variance[low:high],
-            eps,
-            high - low,
-            n,
-            out[low * n : high * n],
-        )
-
-
-@kernel
-def normalized_channels_backward_input_columns(
-    grad, input, weight, center, variance, eps, frame, held, sums, scratch, out
-):
-    n, apart, width, low, high, top, bottom, first, last, strip, strips = frame
-    number = grad.dtype.type
-    eps = number(eps)
-    groups = (apart + width - 1) // width
-    for unit in range(low, high):
-        column = unit % groups * width
-        size = min(width, apart - column)
-        start = unit // groups * n * apart + column
-        row = unit // groups * apart + column
-        rstd_each = held[0 * width : 0 * width + size]
-        flow_each = held[1 * width : 1 * width + size]
-        slope_each = held[2 * width : 2 * width + size]
-        sum_0_each = held[3 * width : 3 * width + size]
-        sum_1_each = held[4 * width : 4 * width + size]
-        at = strip * width
-        sum_0_sum_each = sums[at : at + size]
-        at = (1 * strips + strip) * width
-        sum_1_sum_each = sums[at : at + size]
-        weight_each = weight[row : row + size]
-        center_each = center[row : row + size]
-        variance_each = variance[row : row + size]
-        if first <= 0 < last:
-            for c in range(rstd_each.shape[0]):
-                rstd_each[c] = rsqrt(variance_each[c] + eps)
-        if first <= 1 < last:
-            sum_0_sum_each[:] = 0
-            sum_1_sum_each[:] = 0
-            for i in range(top, bottom):
-                at = start + i * apart
-                grad_line = grad[at : at + size]
-                input_line = input[at : at + size]
-                for c in range(grad_line.shape[0]):
-                    sum_0_sum_each[c] += grad_line[c]
-                    part1_0 = (input_line[c] - center_each[c]) * rstd_each[c]
-                    sum_1_sum_each[c] += grad_line[c] * part1_0
-        if first <= 2 < last:
-            for other_strip in range(1, strips):
-                at = other_strip * width
-                other = sums[at : at + size]
-                for c in range(other.shape[0]):
-                    sum_0_sum_each[c] = sum_0_sum_each[c] + other[c]
-            for c in range(sum_0_each.shape[0]):
-                sum_0_each[c] = number(sum_0_sum_each[c])
-            for other_strip in range(1, strips):
-                at = (1 * strips + other_strip) * width
-                other = sums[at : at + size]
-                for c in range(other.shape[0]):
-                    sum_1_sum_each[c] = sum_1_sum_each[c] + other[c]
-            for c in range(sum_1_each.shape[0]):
-                sum_1_each[c] = number(sum_1_sum_each[c])
-            for c in range(flow_each.shape[0]):
-                flow_each[c] = sum_0_each[c]
-            for c in range(slope_each.shape[0]):
-                slope_each[c] = sum_1_each[c]
-        if first <= 3 < last:
-            for i in range(top, bottom):
-                at = start + i * apart
-                grad_line = grad[at : at + size]
-                input_line = input[at : at + size]
-                out_line = out[at : at + size]
-                for c in range(grad_line.shape[0]):
-                    part0_0 = (input_line[c] - center_each[c]) * rstd_each[c]
-                    part0_1 = (flow_each[c] + part0_0 * slope_each[c]) / number(n)
-                    out_line[c] = rstd_each[c] * weight_each[c] * (grad_line[c] - part0_1)
-
-
-# normalized_channels, gradient of weight:
-#     slope
-@kernel
-def normalized_channels_backward_weight(grad, input, center, variance, eps, rows, n, out):
-    number = grad.dtype.type
-    eps = number(eps)
-    for row in range(rows):
-        start = row * n
-        stop = start + n
-        grad_lane = grad[start:stop]
-        input_lane = input[start:stop]
-        rstd = rsqrt(variance[row] + eps)
-        sum_0_sum = accumulator(number(0))
-        for i in range(grad_lane.shape[0]):
-            sum_0_sum += grad_lane[i] * ((input_lane[i] - center[row]) * rstd)
-        sum_0 = number(sum_0_sum)
-        slope = sum_0
-        out[row] = slope
-
-
-@parallel_kernel
-def normalized_channels_backward_weight_parallel(grad, input, center, variance, eps, rows, n, out):
-    block = CHUNK // n if 0 < n < CHUNK else 1
-    parts = (rows + block - 1) // block
-    for part in prange(parts):
-        low = part * block
-        high = low + block if low + block < rows else rows
-        normalized_channels_backward_weight(
-            grad[low * n : high * n],
-            input[low * n : high * n],
-            center[low:high],
-            variance[low:high],
-            eps,
-            high - low,
-            n,
-            out[low:high],
-        )
-
-
-@kernel
-def normalized_channels_backward_weight_columns(
-    grad, input, center, variance, eps, frame, held, sums, scratch, out
-):
-    n, apart, width, low, high, top, bottom, first, last, strip, strips = frame
-    number = grad.dtype.type
-    eps = number(eps)
-    groups = (apart + width - 1) // width
-    for unit in range(low, high):
-        column = unit % groups * width
-        size = min(width, apart - column)
-        start = unit // groups * n * apart + column
-        row = unit // groups * apart + column
-        rstd_each = held[0 * width : 0 * width + size]
-        slope_each = held[1 * width : 1 * width + size]
-        sum_0_each = held[2 * width : 2 * width + size]
-        at = strip * width
-        sum_0_sum_each = sums[at : at + size]
-        center_each = center[row : row + size]
-        variance_each = variance[row : row + size]
-        out_each = out[row : row + size]
-        if first <= 0 < last:
-            for c in range(rstd_each.shape[0]):
-                rstd_each[c] = rsqrt(variance_each[c] + eps)
-        if first <= 1 < last:
-            sum_0_sum_each[:] = 0
-            for i in range(top, bottom):
-                at = start + i * apart
-                grad_line = grad[at : at + size]
-                input_line = input[at : at + size]
-                for c in range(grad_line.shape[0]):
-                    part0_0 = (input_line[c] - center_each[c]) * rstd_each[c]
-                    sum_0_sum_each[c] += grad_line[c] * part0_0
-        if first <= 2 < last:
-            for other_strip in range(1, strips):
-                at = other_strip * width
-                other = sums[at : at + size]
-                for c in range(other.shape[0]):
-                    sum_0_sum_each[c] = sum_0_sum_each[c] + other[c]
-            for c in range(sum_0_each.shape[0]):
-                sum_0_each[c] = number(sum_0_sum_each[c])
-            for c in range(slope_each.shape[0]):
-                slope_each[c] = sum_0_each[c]
-            for c in range(out_each.shape[0]):
-                out_each[c] = slope_each[c]
-
-
-# normalized_channels, gradient of bias:
-#     flow
-@kernel
-def normalized_channels_backward_bias(grad, rows, n, out):
-    number = grad.dtype.type
-    for row in range(rows):
-        start = row * n
-        stop = start + n
-        grad_lane = grad[start:stop]
-        sum_0_sum = accumulator(number(0))
-        for i in range(grad_lane.shape[0]):
-            sum_0_sum += grad_lane[i]
-        sum_0 = number(sum_0_sum)
-        flow = sum_0
-        out[row] = flow
-
-
-@parallel_kernel
-def normalized_channels_backward_bias_parallel(grad, rows, n, out):
-    block = CHUNK // n if 0 < n < CHUNK else 1
-    parts = (rows + block - 1) // block
-    for part in prange(parts):
-        low = part * block
-        high = low + block if low + block < rows else rows
-        normalized_channels_backward_bias(grad[low * n : high * n], high - low, n, out[low:high])
-
-
-@kernel
-def normalized_channels_backward_bias_columns(grad, frame, held, sums, scratch, out):
-    n, apart, width, low, high, top, bottom, first, last, strip, strips = frame
-    number = grad.dtype.type
-    groups = (apart + width - 1) // width
-    for unit in range(low, high):
-        column = unit % groups * width
-        size = min(width, apart - column)
-        start = unit // groups * n * apart + column
-        row = unit // groups * apart + column
-        flow_each = held[0 * width : 0 * width + size]
-        sum_0_each = held[1 * width : 1 * width + size]
-        at = strip * width
-        sum_0_sum_each = sums[at : at + size]
-        out_each = out[row : row + size]
-        if first <= 0 < last:
-            sum_0_sum_each[:] = 0
-            for i in range(top, bottom):
-                at = start + i * apart
-                grad_line = grad[at : at + size]
-                for c in range(grad_line.shape[0]):
-                    sum_0_sum_each[c] += grad_line[c]
-        if first <= 1 < last:
-            for other_strip in range(1, strips):
-                at = other_strip * width
-                other = sums[at : at + size]
-                for c in range(other.shape[0]):
-                    sum_0_sum_each[c] = sum_0_sum_each[c] + other[c]
-            for c in range(sum_0_each.shape[0]):
-                sum_0_each[c] = number(sum_0_sum_each[c])
-            for c in range(flow_each.shape[0]):
-                flow_each[c] = sum_0_each[c]
-            for c in range(out_each.shape[0]):
-                out_each[c] = flow_each[c]

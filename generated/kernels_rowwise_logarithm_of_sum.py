@@ -402,33 +402,6 @@ def lane_min(x):
     return best
 
 
-@register_jitable
-def position_of(best, x):
-    """Index of the first element that equals `best`, or is nan if that is."""
-    for i in range(x.shape[0]):
-        if x[i] == best or (best != best and x[i] != x[i]):
-            return i
-    return 0
-
-
-@register_jitable
-def lane_argmax(x):
-    """Index of the first largest element; the first nan counts as largest."""
-    return position_of(lane_max(x), x)
-
-
-@register_jitable
-def lane_argmin(x):
-    """Index of the first smallest element; the first nan counts as smallest."""
-    return position_of(lane_min(x), x)
-
-
-@register_jitable
-def lane_at(x, place):
-    """The element at a place; 0 where the lane has none."""
-    return x[place] if 0 <= place < x.shape[0] else x.dtype.type(0)
-
-
 def accumulator(x):
     raise NotImplementedError
 
@@ -577,3 +550,17 @@ def logsumexp_backward_columns(self, grad, result, frame, held, sums, scratch, o
                 out_line = out[at : at + size]
                 for c in range(self_line.shape[0]):
                     out_line[c] = grad_each[c] * exp(self_line[c] - result_each[c])
+
+
+@kernel
+def logsumexp_backward_runs(self, grad, result, runs, length, pace, apart, low, high, out):
+    for row in range(low, high):
+        begin = row * pace
+        grad_held = grad[row]
+        result_held = result[row]
+        for run in range(runs):
+            at = begin + run * apart
+            self_lane = self[at : at + length]
+            out_lane = out[at : at + length]
+            for i in range(self_lane.shape[0]):
+                out_lane[i] = grad_held * exp(self_lane[i] - result_held)

@@ -163,33 +163,6 @@ def lane_min(x):
     return best
 
 
-@register_jitable
-def position_of(best, x):
-    """Index of the first element that equals `best`, or is nan if that is."""
-    for i in range(x.shape[0]):
-        if x[i] == best or (best != best and x[i] != x[i]):
-            return i
-    return 0
-
-
-@register_jitable
-def lane_argmax(x):
-    """Index of the first largest element; the first nan counts as largest."""
-    return position_of(lane_max(x), x)
-
-
-@register_jitable
-def lane_argmin(x):
-    """Index of the first smallest element; the first nan counts as smallest."""
-    return position_of(lane_min(x), x)
-
-
-@register_jitable
-def lane_at(x, place):
-    """The element at a place; 0 where the lane has none."""
-    return x[place] if 0 <= place < x.shape[0] else x.dtype.type(0)
-
-
 def accumulator(x):
     raise NotImplementedError
 
@@ -261,6 +234,21 @@ def taxicab_norm_forward_columns(self, frame, held, sums, scratch, out):
                 out_each[c] = sum_0_each[c]
 
 
+@kernel
+def taxicab_norm_forward_runs(self, runs, length, pace, apart, low, high, out):
+    number = self.dtype.type
+    for row in range(low, high):
+        begin = row * pace
+        sum_0_sum = accumulator(number(0))
+        for run in range(runs):
+            at = begin + run * apart
+            self_lane = self[at : at + length]
+            for i in range(self_lane.shape[0]):
+                sum_0_sum += abs(self_lane[i])
+        sum_0 = number(sum_0_sum)
+        out[row] = sum_0
+
+
 # taxicab_norm, gradient of self:
 #     grad * sign(self)
 @kernel
@@ -307,6 +295,19 @@ def taxicab_norm_backward_columns(self, grad, frame, held, sums, scratch, out):
                 out_line = out[at : at + size]
                 for c in range(self_line.shape[0]):
                     out_line[c] = grad_each[c] * sign(self_line[c])
+
+
+@kernel
+def taxicab_norm_backward_runs(self, grad, runs, length, pace, apart, low, high, out):
+    for row in range(low, high):
+        begin = row * pace
+        grad_held = grad[row]
+        for run in range(runs):
+            at = begin + run * apart
+            self_lane = self[at : at + length]
+            out_lane = out[at : at + length]
+            for i in range(self_lane.shape[0]):
+                out_lane[i] = grad_held * sign(self_lane[i])
 
 
 # zero_norm:
@@ -366,6 +367,21 @@ def zero_norm_forward_columns(self, frame, held, sums, scratch, out):
                 sum_0_each[c] = number(sum_0_sum_each[c])
             for c in range(out_each.shape[0]):
                 out_each[c] = sum_0_each[c]
+
+
+@kernel
+def zero_norm_forward_runs(self, runs, length, pace, apart, low, high, out):
+    number = self.dtype.type
+    for row in range(low, high):
+        begin = row * pace
+        sum_0_sum = accumulator(number(0))
+        for run in range(runs):
+            at = begin + run * apart
+            self_lane = self[at : at + length]
+            for i in range(self_lane.shape[0]):
+                sum_0_sum += where(self_lane[i] != number(0), number(1), number(0))
+        sum_0 = number(sum_0_sum)
+        out[row] = sum_0
 
 
 # zero_norm, gradient of self:

@@ -512,33 +512,6 @@ def lane_min(x):
     return best
 
 
-@register_jitable
-def position_of(best, x):
-    """Index of the first element that equals `best`, or is nan if that is."""
-    for i in range(x.shape[0]):
-        if x[i] == best or (best != best and x[i] != x[i]):
-            return i
-    return 0
-
-
-@register_jitable
-def lane_argmax(x):
-    """Index of the first largest element; the first nan counts as largest."""
-    return position_of(lane_max(x), x)
-
-
-@register_jitable
-def lane_argmin(x):
-    """Index of the first smallest element; the first nan counts as smallest."""
-    return position_of(lane_min(x), x)
-
-
-@register_jitable
-def lane_at(x, place):
-    """The element at a place; 0 where the lane has none."""
-    return x[place] if 0 <= place < x.shape[0] else x.dtype.type(0)
-
-
 def accumulator(x):
     raise NotImplementedError
 
@@ -611,6 +584,21 @@ def euclidean_norm_forward_columns(self, frame, held, sums, scratch, out):
                 out_each[c] = sqrt(sum_0_each[c])
 
 
+@kernel
+def euclidean_norm_forward_runs(self, runs, length, pace, apart, low, high, out):
+    number = self.dtype.type
+    for row in range(low, high):
+        begin = row * pace
+        sum_0_sum = accumulator(number(0))
+        for run in range(runs):
+            at = begin + run * apart
+            self_lane = self[at : at + length]
+            for i in range(self_lane.shape[0]):
+                sum_0_sum += square(self_lane[i])
+        sum_0 = number(sum_0_sum)
+        out[row] = sqrt(sum_0)
+
+
 # euclidean_norm, gradient of self:
 #     grad * where(result == 0, 0, self / divisor)
 @kernel
@@ -671,6 +659,24 @@ def euclidean_norm_backward_columns(self, grad, result, frame, held, sums, scrat
                     part0_0 = self_line[c] / divisor_each[c]
                     part0_1 = where(result_each[c] == number(0), number(0), part0_0)
                     out_line[c] = grad_each[c] * part0_1
+
+
+@kernel
+def euclidean_norm_backward_runs(self, grad, result, runs, length, pace, apart, low, high, out):
+    number = self.dtype.type
+    for row in range(low, high):
+        begin = row * pace
+        grad_held = grad[row]
+        result_held = result[row]
+        divisor = where(result_held == number(0), number(1), result_held)
+        for run in range(runs):
+            at = begin + run * apart
+            self_lane = self[at : at + length]
+            out_lane = out[at : at + length]
+            for i in range(self_lane.shape[0]):
+                part0_0 = result_held == number(0)
+                part0_1 = where(part0_0, number(0), self_lane[i] / divisor)
+                out_lane[i] = grad_held * part0_1
 
 
 # power_norm:
@@ -734,6 +740,22 @@ def power_norm_forward_columns(self, p, frame, held, sums, scratch, out):
                 sum_0_each[c] = number(sum_0_sum_each[c])
             for c in range(out_each.shape[0]):
                 out_each[c] = pow(sum_0_each[c], number(1) / p)
+
+
+@kernel
+def power_norm_forward_runs(self, p, runs, length, pace, apart, low, high, out):
+    number = self.dtype.type
+    p = number(p)
+    for row in range(low, high):
+        begin = row * pace
+        sum_0_sum = accumulator(number(0))
+        for run in range(runs):
+            at = begin + run * apart
+            self_lane = self[at : at + length]
+            for i in range(self_lane.shape[0]):
+                sum_0_sum += pow(abs(self_lane[i]), p)
+        sum_0 = number(sum_0_sum)
+        out[row] = pow(sum_0, number(1) / p)
 
 
 # power_norm, gradient of self:
@@ -804,3 +826,24 @@ def power_norm_backward_columns(self, grad, result, p, frame, held, sums, scratc
                     part0_3 = pow(part0_2 / divisor_each[c], p - number(1))
                     part0_4 = where(part0_0, number(0), sign(self_line[c]) * part0_3)
                     out_line[c] = grad_each[c] * part0_4
+
+
+@kernel
+def power_norm_backward_runs(self, grad, result, p, runs, length, pace, apart, low, high, out):
+    number = self.dtype.type
+    p = number(p)
+    for row in range(low, high):
+        begin = row * pace
+        grad_held = grad[row]
+        result_held = result[row]
+        divisor = where(result_held == number(0), number(1), result_held)
+        for run in range(runs):
+            at = begin + run * apart
+            self_lane = self[at : at + length]
+            out_lane = out[at : at + length]
+            for i in range(self_lane.shape[0]):
+                part0_0 = self_lane[i] == number(0)
+                part0_1 = where(part0_0, number(1), abs(self_lane[i])) / divisor
+                part0_2 = sign(self_lane[i]) * pow(part0_1, p - number(1))
+                part0_3 = where(result_held == number(0), number(0), part0_2)
+                out_lane[i] = grad_held * part0_3

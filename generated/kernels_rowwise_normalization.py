@@ -374,33 +374,6 @@ def lane_min(x):
     return best
 
 
-@register_jitable
-def position_of(best, x):
-    """Index of the first element that equals `best`, or is nan if that is."""
-    for i in range(x.shape[0]):
-        if x[i] == best or (best != best and x[i] != x[i]):
-            return i
-    return 0
-
-
-@register_jitable
-def lane_argmax(x):
-    """Index of the first largest element; the first nan counts as largest."""
-    return position_of(lane_max(x), x)
-
-
-@register_jitable
-def lane_argmin(x):
-    """Index of the first smallest element; the first nan counts as smallest."""
-    return position_of(lane_min(x), x)
-
-
-@register_jitable
-def lane_at(x, place):
-    """The element at a place; 0 where the lane has none."""
-    return x[place] if 0 <= place < x.shape[0] else x.dtype.type(0)
-
-
 def accumulator(x):
     raise NotImplementedError
 
@@ -583,6 +556,28 @@ def softmax_backward_columns(grad, result, frame, held, sums, scratch, out):
                     out_line[c] = result_line[c] * (grad_line[c] - sum_0_each[c])
 
 
+@kernel
+def softmax_backward_runs(grad, result, runs, length, pace, apart, low, high, out):
+    number = grad.dtype.type
+    for row in range(low, high):
+        begin = row * pace
+        sum_0_sum = accumulator(number(0))
+        for run in range(runs):
+            at = begin + run * apart
+            grad_lane = grad[at : at + length]
+            result_lane = result[at : at + length]
+            for i in range(grad_lane.shape[0]):
+                sum_0_sum += grad_lane[i] * result_lane[i]
+        sum_0 = number(sum_0_sum)
+        for run in range(runs):
+            at = begin + run * apart
+            grad_lane = grad[at : at + length]
+            result_lane = result[at : at + length]
+            out_lane = out[at : at + length]
+            for i in range(grad_lane.shape[0]):
+                out_lane[i] = result_lane[i] * (grad_lane[i] - sum_0)
+
+
 # log_softmax:
 #     shift = max(self)
 #     lse = shift + log(sum(exp(self - shift)))
@@ -746,3 +741,24 @@ def log_softmax_backward_columns(grad, result, frame, held, sums, scratch, out):
                 out_line = out[at : at + size]
                 for c in range(grad_line.shape[0]):
                     out_line[c] = grad_line[c] - exp(result_line[c]) * sum_0_each[c]
+
+
+@kernel
+def log_softmax_backward_runs(grad, result, runs, length, pace, apart, low, high, out):
+    number = grad.dtype.type
+    for row in range(low, high):
+        begin = row * pace
+        sum_0_sum = accumulator(number(0))
+        for run in range(runs):
+            at = begin + run * apart
+            grad_lane = grad[at : at + length]
+            for i in range(grad_lane.shape[0]):
+                sum_0_sum += grad_lane[i]
+        sum_0 = number(sum_0_sum)
+        for run in range(runs):
+            at = begin + run * apart
+            grad_lane = grad[at : at + length]
+            result_lane = result[at : at + length]
+            out_lane = out[at : at + length]
+            for i in range(grad_lane.shape[0]):
+                out_lane[i] = grad_lane[i] - exp(result_lane[i]) * sum_0

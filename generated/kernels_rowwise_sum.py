@@ -85,33 +85,6 @@ def lane_min(x):
     return best
 
 
-@register_jitable
-def position_of(best, x):
-    """Index of the first element that equals `best`, or is nan if that is."""
-    for i in range(x.shape[0]):
-        if x[i] == best or (best != best and x[i] != x[i]):
-            return i
-    return 0
-
-
-@register_jitable
-def lane_argmax(x):
-    """Index of the first largest element; the first nan counts as largest."""
-    return position_of(lane_max(x), x)
-
-
-@register_jitable
-def lane_argmin(x):
-    """Index of the first smallest element; the first nan counts as smallest."""
-    return position_of(lane_min(x), x)
-
-
-@register_jitable
-def lane_at(x, place):
-    """The element at a place; 0 where the lane has none."""
-    return x[place] if 0 <= place < x.shape[0] else x.dtype.type(0)
-
-
 def accumulator(x):
     raise NotImplementedError
 
@@ -183,6 +156,21 @@ def sum_forward_columns(self, frame, held, sums, scratch, out):
                 out_each[c] = sum_0_each[c]
 
 
+@kernel
+def sum_forward_runs(self, runs, length, pace, apart, low, high, out):
+    number = self.dtype.type
+    for row in range(low, high):
+        begin = row * pace
+        sum_0_sum = accumulator(number(0))
+        for run in range(runs):
+            at = begin + run * apart
+            self_lane = self[at : at + length]
+            for i in range(self_lane.shape[0]):
+                sum_0_sum += self_lane[i]
+        sum_0 = number(sum_0_sum)
+        out[row] = sum_0
+
+
 # mean:
 #     mean(self)
 @kernel
@@ -242,6 +230,22 @@ def mean_forward_columns(self, frame, held, sums, scratch, out):
                 out_each[c] = mean_0_each[c]
 
 
+@kernel
+def mean_forward_runs(self, runs, length, pace, apart, low, high, out):
+    number = self.dtype.type
+    n = runs * length
+    for row in range(low, high):
+        begin = row * pace
+        mean_0_sum = accumulator(number(0))
+        for run in range(runs):
+            at = begin + run * apart
+            self_lane = self[at : at + length]
+            for i in range(self_lane.shape[0]):
+                mean_0_sum += self_lane[i]
+        mean_0 = number(mean_0_sum / n)
+        out[row] = mean_0
+
+
 # mean, gradient of self:
 #     grad / count
 @kernel
@@ -286,6 +290,20 @@ def any_forward_parallel(self, rows, n, out):
         any_forward(self[low * n : high * n], high - low, n, out[low:high])
 
 
+@kernel
+def any_forward_runs(self, runs, length, pace, apart, low, high, out):
+    number = self.dtype.type
+    for row in range(low, high):
+        begin = row * pace
+        any_0 = False
+        for run in range(runs):
+            at = begin + run * apart
+            self_lane = self[at : at + length]
+            for i in range(self_lane.shape[0]):
+                any_0 |= self_lane[i] != number(0)
+        out[row] = any_0
+
+
 # all:
 #     all(self != 0)
 @kernel
@@ -309,3 +327,17 @@ def all_forward_parallel(self, rows, n, out):
         low = part * block
         high = low + block if low + block < rows else rows
         all_forward(self[low * n : high * n], high - low, n, out[low:high])
+
+
+@kernel
+def all_forward_runs(self, runs, length, pace, apart, low, high, out):
+    number = self.dtype.type
+    for row in range(low, high):
+        begin = row * pace
+        all_0 = True
+        for run in range(runs):
+            at = begin + run * apart
+            self_lane = self[at : at + length]
+            for i in range(self_lane.shape[0]):
+                all_0 &= self_lane[i] != number(0)
+        out[row] = all_0

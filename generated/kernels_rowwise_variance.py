@@ -167,33 +167,6 @@ def lane_min(x):
     return best
 
 
-@register_jitable
-def position_of(best, x):
-    """Index of the first element that equals `best`, or is nan if that is."""
-    for i in range(x.shape[0]):
-        if x[i] == best or (best != best and x[i] != x[i]):
-            return i
-    return 0
-
-
-@register_jitable
-def lane_argmax(x):
-    """Index of the first largest element; the first nan counts as largest."""
-    return position_of(lane_max(x), x)
-
-
-@register_jitable
-def lane_argmin(x):
-    """Index of the first smallest element; the first nan counts as smallest."""
-    return position_of(lane_min(x), x)
-
-
-@register_jitable
-def lane_at(x, place):
-    """The element at a place; 0 where the lane has none."""
-    return x[place] if 0 <= place < x.shape[0] else x.dtype.type(0)
-
-
 def accumulator(x):
     raise NotImplementedError
 
@@ -341,6 +314,44 @@ def var_forward_columns(self, unbiased, correction, frame, held, sums, scratch, 
                 save_center_each[c] = center_each[c]
 
 
+@kernel
+def var_forward_runs(
+    self, unbiased, correction, runs, length, pace, apart, low, high, out, save_center
+):
+    number = self.dtype.type
+    unbiased = number(unbiased)
+    correction = number(correction)
+    n = runs * length
+    for row in range(low, high):
+        begin = row * pace
+        freedom = maximum(number(n) - correction * unbiased, number(0))
+        mean_0_sum = accumulator(number(0))
+        for run in range(runs):
+            at = begin + run * apart
+            self_lane = self[at : at + length]
+            for i in range(self_lane.shape[0]):
+                mean_0_sum += self_lane[i]
+        mean_0 = number(mean_0_sum / n)
+        near = mean_0
+        mean_1_sum = accumulator(number(0))
+        for run in range(runs):
+            at = begin + run * apart
+            self_lane = self[at : at + length]
+            for i in range(self_lane.shape[0]):
+                mean_1_sum += self_lane[i] - near
+        mean_1 = number(mean_1_sum / n)
+        center = near + mean_1
+        sum_2_sum = accumulator(number(0))
+        for run in range(runs):
+            at = begin + run * apart
+            self_lane = self[at : at + length]
+            for i in range(self_lane.shape[0]):
+                sum_2_sum += square(self_lane[i] - center)
+        sum_2 = number(sum_2_sum)
+        out[row] = sum_2 / freedom
+        save_center[row] = center
+
+
 # var, gradient of self:
 #     2 * grad * (self - center) / freedom
 @kernel
@@ -404,6 +415,28 @@ def var_backward_columns(self, grad, center, unbiased, correction, frame, held, 
                 for c in range(self_line.shape[0]):
                     part0_0 = number(2) * grad_each[c] * (self_line[c] - center_each[c])
                     out_line[c] = part0_0 / freedom_each[c]
+
+
+@kernel
+def var_backward_runs(
+    self, grad, center, unbiased, correction, runs, length, pace, apart, low, high, out
+):
+    number = self.dtype.type
+    unbiased = number(unbiased)
+    correction = number(correction)
+    n = runs * length
+    for row in range(low, high):
+        begin = row * pace
+        grad_held = grad[row]
+        center_held = center[row]
+        freedom = maximum(number(n) - correction * unbiased, number(0))
+        for run in range(runs):
+            at = begin + run * apart
+            self_lane = self[at : at + length]
+            out_lane = out[at : at + length]
+            for i in range(self_lane.shape[0]):
+                part0_0 = number(2) * grad_held * (self_lane[i] - center_held)
+                out_lane[i] = part0_0 / freedom
 
 
 # std:
@@ -543,6 +576,44 @@ def std_forward_columns(self, unbiased, correction, frame, held, sums, scratch, 
                 save_center_each[c] = center_each[c]
 
 
+@kernel
+def std_forward_runs(
+    self, unbiased, correction, runs, length, pace, apart, low, high, out, save_center
+):
+    number = self.dtype.type
+    unbiased = number(unbiased)
+    correction = number(correction)
+    n = runs * length
+    for row in range(low, high):
+        begin = row * pace
+        freedom = maximum(number(n) - correction * unbiased, number(0))
+        mean_0_sum = accumulator(number(0))
+        for run in range(runs):
+            at = begin + run * apart
+            self_lane = self[at : at + length]
+            for i in range(self_lane.shape[0]):
+                mean_0_sum += self_lane[i]
+        mean_0 = number(mean_0_sum / n)
+        near = mean_0
+        mean_1_sum = accumulator(number(0))
+        for run in range(runs):
+            at = begin + run * apart
+            self_lane = self[at : at + length]
+            for i in range(self_lane.shape[0]):
+                mean_1_sum += self_lane[i] - near
+        mean_1 = number(mean_1_sum / n)
+        center = near + mean_1
+        sum_2_sum = accumulator(number(0))
+        for run in range(runs):
+            at = begin + run * apart
+            self_lane = self[at : at + length]
+            for i in range(self_lane.shape[0]):
+                sum_2_sum += square(self_lane[i] - center)
+        sum_2 = number(sum_2_sum)
+        out[row] = sqrt(sum_2 / freedom)
+        save_center[row] = center
+
+
 # std, gradient of self:
 #     grad * slope
 @kernel
@@ -618,3 +689,28 @@ def std_backward_columns(
                     part0_1 = (self_line[c] - center_each[c]) / part0_0
                     part0_2 = where(result_each[c] == number(0), number(0), part0_1)
                     out_line[c] = grad_each[c] * part0_2
+
+
+@kernel
+def std_backward_runs(
+    self, grad, result, center, unbiased, correction, runs, length, pace, apart, low, high, out
+):
+    number = self.dtype.type
+    unbiased = number(unbiased)
+    correction = number(correction)
+    n = runs * length
+    for row in range(low, high):
+        begin = row * pace
+        grad_held = grad[row]
+        result_held = result[row]
+        center_held = center[row]
+        freedom = maximum(number(n) - correction * unbiased, number(0))
+        divisor = where(result_held == number(0), number(1), result_held)
+        for run in range(runs):
+            at = begin + run * apart
+            self_lane = self[at : at + length]
+            out_lane = out[at : at + length]
+            for i in range(self_lane.shape[0]):
+                part0_0 = (self_lane[i] - center_held) / (divisor * freedom)
+                part0_1 = where(result_held == number(0), number(0), part0_0)
+                out_lane[i] = grad_held * part0_1

@@ -192,6 +192,7 @@ OPERATORS = [
             {"input": [2, 6], "num_groups": 2, "weight": [6], "bias": [6]},
             {"input": [2, 4, 3], "num_groups": 2, "bias": [4], "eps": 0.01},
             {"input": [2, 4, 2, 2], "num_groups": 4, "weight": [4]},
+            {"input": [2, 4, 4, 4], "num_groups": 2, "weight": [4], "bias": [4]},
             {"input": [2, 3, 4], "num_groups": 1},
             {"input": [0, 4], "num_groups": 2},
         ],

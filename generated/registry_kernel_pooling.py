@@ -197,14 +197,14 @@ OPERATORS = [
         reference=None,
     ),
     declared(
-        name="adaptive_avg_pool2d",
-        public="adaptive_avg_pool2d",
+        name="adaptive_means",
+        public="adaptive_means",
         overload="",
         family="kernel",
         group="pooling",
-        namespace=("nn.functional",),
-        signature="adaptive_avg_pool2d(Tensor input, int[] output_size) -> Tensor",
-        doc="The means of as many windows as asked for, which cover the last two dimensions evenly; None keeps a size.",
+        namespace=("internal",),
+        signature="adaptive_means(Tensor input, int[] output_size) -> Tensor",
+        doc="The means of `adaptive_avg_pool2d`, however many.",
         arguments=(
             ("input", "Tensor", False, False, False, False, False, False, None),
             ("output_size", "int", False, False, True, False, False, False, None),
@@ -214,7 +214,7 @@ OPERATORS = [
             "input": "adaptive_avg_pool2d_backward(grad, shape(input), output_size)",
         },
         jvp={
-            "input": "adaptive_avg_pool2d",
+            "input": "adaptive_means",
         },
         differentiable=("input",),
         differentiable_outputs=("result",),
@@ -243,7 +243,7 @@ OPERATORS = [
         ),
         outputs=(("result", False),),
         gradients={
-            "grad_output": "adaptive_avg_pool2d(grad, output_size)",
+            "grad_output": "adaptive_means(grad, output_size)",
         },
         jvp={
             "grad_output": "adaptive_avg_pool2d_backward",

@@ -15,16 +15,17 @@ from .operator import numel
 from .plan import layout
 from .strips import share_out
 from .tensor import Tensor, from_flat, view_of
-from .threads import threads
+from .threads import get_num_threads, threads
 
 BLOCK = 65536
 BAND = 16  # lanes that lie side by side are brought in such numbers
 WIDE = 64  # as many of them read whole lines of the cache from each row of memory
 LARGE = 4 * BLOCK  # elements of a block of WIDE lanes at most
+LONG = 16  # elements of a run at least, for a kernel to go from run to run
 
 empty = np.empty
 
-LANE, ROW, WHOLE = range(3)
+LANE, ROW, WHOLE, RUN = range(4)
 
 
 class Lanes:
@@ -38,6 +39,7 @@ class Lanes:
         "last",
         "order",
         "rows",
+        "runs",
         "shape",
         "turned",
         "without",
@@ -57,6 +59,7 @@ class Lanes:
         order = [d for d in self.order if shape[d] != 1]
         self.last = order == sorted(order)
         self.apart = self._apart()
+        self.runs = self._runs()
         self.turned = None if self.last else self.layout(contiguous_strides(shape))
 
     def reduced(self, keepdim):
@@ -70,6 +73,28 @@ class Lanes:
         if not isinstance(tensor, Tensor) or tensor.shape == self.kept:
             return tensor
         return ops.reshape(tensor, self.kept)
+
+    def keep_runs(self, tensor):
+        """A tensor of one number a run, so that it broadcasts."""
+        from . import operators as ops
+
+        if not isinstance(tensor, Tensor):
+            return tensor
+        return ops.reshape(tensor, self.shape_of_runs(tensor.shape.numel()))
+
+    def sum_of_runs(self, tensor, shape):
+        """Sums over each run as the gradient of a tensor of `shape`, which has a number for it."""
+        from . import operators as ops
+
+        total = ops.sum_to_size(tensor, self.shape_of_runs(shape.numel()))
+        return ops.reshape(total, shape)
+
+    def shape_of_runs(self, n):
+        """The last dimensions but one that have `n` elements, and a 1 for the last."""
+        first = len(self.shape) - 1
+        while first and numel(self.shape[first - 1 : -1]) <= n:
+            first -= 1
+        return Size((*self.shape[first:-1], 1))
 
     def spread(self, rows):
         """One number a lane, given dense, as a tensor that repeats it along the lane."""
@@ -92,12 +117,15 @@ class Lanes:
         return None if found is None else found[0]
 
     def run(self, kernels, sources, outs):
-        """Call a rowwise kernel: (serial, parallel, columns), (role, value) pairs in and out.
+        """Call a rowwise kernel: (serial, parallel, columns, runs), (role, value) pairs in and out.
 
-        A LANE is a tensor (or dense array) of the lanes' shape, a ROW has one element a lane,
-        what is WHOLE is handed on. The kernel adds to a WHOLE result, so that it may be called
-        for some lanes at a time.
+        A LANE is a tensor (or dense array) of the lanes' shape, a ROW has one element a lane, a
+        RUN one for each run, what is WHOLE is handed on. The kernel adds to a WHOLE result, so
+        that it may be called for some lanes at a time.
         """
+        if kernels[0] is None or self._in_runs(kernels[3], sources):
+            self._run_runs(kernels, sources, outs)
+            return
         if self.last:
             kernel = kernels[self.rows * self.count >= threads.minimum]
             given = [v._dense() if role == LANE else v for role, v in sources]
@@ -139,6 +167,41 @@ class Lanes:
             return 0
         apart = numel([self.shape[d] for d in wide[inside[-1] + 1 :]])
         return apart if apart >= BAND and self.count else 0
+
+    def _runs(self):
+        """(runs, length, from lane to lane, from run to run) of lanes that are several dense runs.
+
+        The last dimension is a run where lanes are dense; None where runs lie otherwise.
+        """
+        wide = [d for d, n in enumerate(self.shape) if n != 1]
+        if self.last:
+            length = self.shape[-1] if self.shape else 1
+            return self.count // max(length, 1), length, self.count, length
+        apart = [place for place, d in enumerate(wide) if d not in self.dims]
+        together = apart[-1] - apart[0] < len(apart)
+        if not (together and apart[0] > 0 and apart[-1] < len(wide) - 1):
+            return None
+        length = numel([self.shape[d] for d in wide[apart[-1] + 1 :]])
+        return self.count // max(length, 1), length, length, self.rows * length
+
+    def _in_runs(self, kernel, sources):
+        """Whether to go from run to run of lanes where they lie."""
+        if kernel is None or self.last or self.runs is None or self.runs[1] < LONG:
+            return False
+        return self._side_by_side(sources)
+
+    def _run_runs(self, kernels, sources, outs):
+        """Some lanes after the other where they lie, each run by run."""
+        given = [value._dense() if role == LANE else value for role, value in sources]
+        taken = [out for _, out in outs]
+        count = get_num_threads()
+        strips = min(4 * count if count > 1 else 1, -(-self.rows * self.count // BLOCK))
+
+        def work(strip):
+            low, high = strip * self.rows // strips, (strip + 1) * self.rows // strips
+            kernels[3](*given, *self.runs, low, high, *taken)
+
+        share_out(work, strips)
 
     @staticmethod
     def _side_by_side(sources):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 
 from .geometry import Size
+from .lanes import LONG
 
 # --- bilinear maps -------------------------------------------------------------------------------
 
@@ -54,7 +55,7 @@ def half_shape(input, weight):
 
 
 def grouped_shape(input, num_groups, weight, bias):
-    """(batch, groups, elements of a group) of the input of group_norm, if its arguments fit."""
+    """(batch, groups, channels, places) of the input of group_norm, if its arguments fit."""
     if input.ndim < 2:
         raise RuntimeError(
             f"Expected at least 2 dimensions for input tensor but received {input.ndim}"
@@ -85,7 +86,22 @@ def grouped_shape(input, num_groups, weight, bias):
             )
         if tensor.dtype is not input.dtype:
             raise RuntimeError("mixed dtype (CPU): all inputs must share same datatype.")
-    return Size((shape[0], num_groups, math.prod([channels // num_groups, *shape[2:]])))
+    return Size((shape[0], num_groups, channels // num_groups, math.prod(shape[2:])))
+
+
+def has_long_runs(input):
+    """Whether a channel has enough elements for kernels that go from channel to channel."""
+    return math.prod(input.shape[2:]) >= LONG
+
+
+# --- pooling ----------------------------------------------------------------------------------
+
+
+def one_window(input, output_size):
+    """Whether an adaptive pooling takes in all of each plane, with arguments that are no error."""
+    ones = (1, (1,), [1], (1, 1), [1, 1])
+    fits = input.ndim in (3, 4) and 0 not in input.shape[-2:]
+    return fits and input.dtype.is_floating_point and output_size in ones
 
 
 # --- pooling of lines ----------------------------------------------------------------------------

@@ -8,7 +8,9 @@ from .layer_queries import (  # noqa: F401
     bilinear_pair,
     grouped_shape,
     half_shape,
+    has_long_runs,
     line_window,
+    one_window,
     pooled_line,
 )
 from .loss_queries import (  # noqa: F401

@@ -8,8 +8,8 @@ from . import dtypes, graph
 from .blocks import sum_to, summed
 from .geometry import normalize_dims
 from .kernels.accumulate import repeat_each
-from .lanes import LANE, ROW, WHOLE, Lanes, lane_tensor
-from .operator import Direct, Operator
+from .lanes import LANE, ROW, RUN, WHOLE, Lanes, lane_tensor
+from .operator import Direct, Operator, numel
 from .operator_nodes import OperatorNode, expired
 from .tensor import Tensor, from_flat
 from .threads import threads
@@ -84,11 +84,13 @@ class Rowwise(Operator):
         backward,
         empty=None,
         lane_numbers=(),
+        lane_runs=(),
         **common,
     ):
         super().__init__(**common)
         self.over = over
         self.lane_numbers = lane_numbers
+        self.lane_runs = lane_runs
         self.lane_outputs = lane_outputs
         self.lane_parameters = lane_parameters
         self.saved_rows = saved_rows
@@ -110,6 +112,8 @@ class Rowwise(Operator):
         """How a saved value lies: in lanes, one number a lane, or neither."""
         if kind == "row" or source in self.lane_numbers:
             return ROW
+        if source in self.lane_runs:
+            return RUN
         if kind == "output":
             return LANE if self.lane_outputs[self.outputs.index(source)] else ROW
         return LANE if kind == "input" and source == self.tensors[0] else WHOLE
@@ -270,6 +274,9 @@ class Rowwise(Operator):
             return LANE, value
         if name in self.lane_numbers:
             return ROW, self._numbers(name, value, lanes, dtype)
+        if name in self.lane_runs:
+            self._check_runs(name, value, lanes)
+            return RUN, _for_each_run(value, lanes, dtype.numpy, self.absent.get(name))
         if name not in self.lane_parameters:
             return WHOLE, _number(value)
         if value is None:
@@ -311,6 +318,20 @@ class Rowwise(Operator):
             numbers.astype(dtype.numpy, copy=False) if tensor.dtype.is_floating_point else numbers
         )
 
+    def _check_runs(self, name, tensor, lanes):
+        """What has a number for each run: it is as large as some dimensions before the last."""
+        if not lanes.last:
+            raise RuntimeError(f"{self.name}(): lanes must be the last dimensions of input")
+        if tensor is None and name in self.absent:
+            return
+        n = tensor.numel()
+        if n != numel(lanes.shape_of_runs(n)):
+            raise RuntimeError(
+                f"{self.name}(): {name} has shape {tuple(tensor.shape)}, but input is "
+                f"{tuple(lanes.shape)}; it must have one number for each of the last dimensions "
+                "but one"
+            )
+
     def _allocate(self, tensor, lanes):
         outs = []
         for lane, rule in zip(self.lane_outputs, self.rules, strict=True):
@@ -329,6 +350,17 @@ class Rowwise(Operator):
             shape = lanes.shape if lane else lanes.reduced(keepdim)
             results.append(from_flat(out, shape, dtypes.from_numpy_dtype(out.dtype)))
         return results
+
+
+def _for_each_run(value, lanes, kind, absent):
+    """One number for each run of all lanes, from a tensor that has them for some dimensions."""
+    n = lanes.rows * lanes.runs[0]
+    if value is None:
+        return np.full(n, absent, kind)
+    numbers = value._dense() if isinstance(value, Tensor) else value.reshape(-1)
+    repeated = empty((n // max(len(numbers), 1), len(numbers)), kind)
+    repeated[...] = numbers
+    return repeated.reshape(-1)
 
 
 def _number(value):
@@ -359,6 +391,9 @@ def backward(node, grad):
         for i, (role, out) in zip(computed, outs, strict=True):
             if role == ROW and op.even[i]:
                 gradients[i] = spread(out, lanes)
+            elif role == RUN:
+                total = out.reshape(-1, general.input_shapes[i].numel()).sum(axis=0)
+                gradients[i] = total.astype(general.input_dtypes[i].numpy, copy=False)
             elif role != LANE:
                 gradients[i] = out.astype(general.input_dtypes[i].numpy, copy=False)
             else:
@@ -378,6 +413,8 @@ def _source_of(node, name, grad, kind):
     if counter is not None and counter[0] != version:
         expired(node)
     what = op.roles[name]
+    if what == RUN:
+        return what, _for_each_run(value, lanes, kind, op.absent.get(name))
     if isinstance(value, Tensor):
         return what, value if what == LANE else value._dense()
     if type(value) is np.ndarray and what == LANE:
@@ -389,6 +426,8 @@ def _source_of(node, name, grad, kind):
 
 def _gradient(op, index, lanes, kind):
     """Gradients of lane parameters are accumulated over the rows, others are written once."""
+    if op.differentiable[index] in op.lane_runs:
+        return RUN, empty(lanes.rows * lanes.runs[0], kind)
     if op.even[index] or op.differentiable[index] in op.lane_numbers:
         return ROW, empty(lanes.rows, kind)
     if op.differentiable[index] in op.lane_parameters:

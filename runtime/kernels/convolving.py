@@ -2,8 +2,8 @@
 
 A tap is a shifted image times a number. The image is first laid out so that every tap is the
 same run of memory at another offset: padded, with a plane for each residue of the row modulo the
-stride, and either with columns that all taps share (the run then goes over the padding at the
-ends of rows, too) or with a copy for the column of each tap.
+stride, and either with columns that taps share (a copy for each residue of the column; the run then
+goes over the padding at the ends of rows, too) or with a copy for the column of each tap.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from numba import njit, prange
 
 from ..threads import get_num_threads, threads
-from .tiles import LANES, VECTORS, combine, copy_row
+from .tiles import LANES, VECTORS, combine, copy_row, copy_second
 
 BLOCK = 1 << 15  # sums that are computed before they are copied to the output
 
@@ -42,19 +42,21 @@ class Layout:
         self.step, self.output = step, output
         self.low = int(rows.min())
         self.rows = (output[0] - 1) * step[0] + int(rows.max()) - self.low + 1
-        width = output[1] + int(np.ptp(columns))
-        self.shared = step[1] == 1 and self._is_cheaper(
-            channels, len(rows), columns, width, outputs
-        )
+        residues = columns % step[1]
+        first_of = np.array([columns[residues == r].min() for r in residues])
+        width = output[1] + int((columns - first_of).max()) // step[1]
+        self.shared = self._is_cheaper(channels, len(rows), residues, width, outputs)
         self.pitch = width if self.shared else output[1]
-        self.columns = columns.min(keepdims=True) if self.shared else columns
+        self.columns = np.unique(first_of) if self.shared else columns
         plane = self.plane
         self.size = len(self.columns) * channels * step[0] * plane
         row_of = (rows - self.low) % step[0] * plane + (rows - self.low) // step[0] * self.pitch
+        copy = channels * step[0] * plane
         if self.shared:
-            column_of = columns - columns.min()
+            column_of = np.searchsorted(self.columns, first_of) * copy
+            column_of += (columns - first_of) // step[1]
         else:
-            column_of = np.arange(len(columns)) * (channels * step[0] * plane)
+            column_of = np.arange(len(columns)) * copy
         channel_of = np.arange(channels) * (step[0] * plane)
         self.offsets = (channel_of[:, None, None] + row_of[:, None] + column_of).reshape(-1)
         self.run = (output[0] - 1) * self.pitch + output[1]
@@ -65,16 +67,16 @@ class Layout:
         """Elements of one channel's rows of one residue."""
         return -(-self.rows // self.step[0]) * self.pitch
 
-    def _is_cheaper(self, channels, rows, columns, width, outputs):
+    def _is_cheaper(self, channels, rows, residues, width, outputs):
         """Whether computing the padding of shared columns costs less than copies for each tap.
 
         A product of vectors counts 1, copying a row 10.
         """
-        height, taps = self.output[0], len(columns)
+        height, taps, copies = self.output[0], len(residues), len(set(residues.tolist()))
         products = channels * rows * taps * outputs / 16
         copied = 10 * channels * self.rows
         shared = (height - 1) * width + self.output[1]
-        together = shared * products + copied + 10 * outputs * height
+        together = shared * products + copied * copies + 10 * outputs * height
         return together <= height * self.output[1] * products + copied * taps
 
     def is_memory_of(self, shape):
@@ -82,7 +84,7 @@ class Layout:
         size = (self.rows, self.pitch)
         return (
             self.shared
-            and self.step[0] == 1
+            and self.step == (1, 1)
             and self.low == self.columns[0] == 0
             and (size == tuple(shape[-2:]))
         )
@@ -112,6 +114,8 @@ def lay_out(image, buffer, start, low, rows, step, plane, columns, stride, pitch
                 place = (c * height + low + r) * width + first + left * stride
                 if stride == 1:
                     copy_row(flat, place, buffer, at, right - left, zero)
+                elif stride == 2:
+                    copy_second(flat, place, buffer, at, right - left)
                 else:
                     for j in range(right - left):
                         buffer[at + j] = flat[place + j * stride]

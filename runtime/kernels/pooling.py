@@ -40,11 +40,65 @@ def _window(plane, sizes, i, j, lowest):
 
 
 @njit(cache=True, nogil=True)
-def _pool_any(planes, out, place, sizes, lowest, low, high):
+def _pool_any(planes, out, place, sizes, steps, lowest, low, high):
+    """Windows of any size: place by place of a window, each for all windows of a row.
+
+    A window's first element inside is taken as it is, the others where they are larger.
+    """
+    kh, kw, sh, sw, ph, pw, dh, dw = sizes
+    height, width = planes.shape[1:]
+    columns = out.shape[2]
     for p in range(low, high):
         for i in range(out.shape[1]):
-            for j in range(out.shape[2]):
-                out[p, i, j], place[p, i, j] = _window(planes[p], sizes, i, j, lowest)
+            values, places = out[p, i], place[p, i]
+            values[:] = lowest
+            places[:] = -1
+            first = True
+            for y in range(kh):
+                h = i * sh - ph + y * dh
+                if h < 0 or h >= height:
+                    continue
+                begun = columns if first else 0
+                first = False
+                for x in range(kw):
+                    w = x * dw - pw
+                    start = max(0, -(w // sw))
+                    end = min(columns, (width - 1 - w) // sw + 1)
+                    line = planes[p, h]
+                    new = min(end, begun)
+                    _take(line, values, places, start, new, h * width, w, sw, steps)
+                    _take_larger(
+                        line, values, places, max(start, begun), end, h * width, w, sw, steps
+                    )
+                    begun = min(begun, start)
+
+
+@njit(cache=True, nogil=True)
+def _take(line, values, places, start, end, base, w, stride, steps):
+    """Elements of a row of the plane and their places, for windows from `start` to `end`."""
+    if end <= start:
+        return
+    first = w + start * stride
+    given, best, at = line[first:], values[start:end], places[start:end]
+    step = len(steps) if len(steps) else stride
+    for j in range(best.shape[0]):
+        best[j] = given[step * j]
+        at[j] = base + first + step * j
+
+
+@njit(cache=True, nogil=True)
+def _take_larger(line, values, places, start, end, base, w, stride, steps):
+    """The same where they are larger than what was found before."""
+    if end <= start:
+        return
+    first = w + start * stride
+    given, best, at = line[first:], values[start:end], places[start:end]
+    step = len(steps) if len(steps) else stride
+    for j in range(best.shape[0]):
+        value, old = given[step * j], best[j]
+        larger = (value > old) | (value != value)
+        best[j] = value if larger else old
+        at[j] = base + first + step * j if larger else at[j]
 
 
 @njit(cache=True, nogil=True)
@@ -130,11 +184,11 @@ def _pool_3(planes, out, place, sizes, steps, inner, lowest, low, high):
 
 
 @njit(cache=True, nogil=True, parallel=True)
-def _pool_any_parallel(planes, out, place, sizes, lowest, parts):
+def _pool_any_parallel(planes, out, place, sizes, steps, lowest, parts):
     n = planes.shape[0]
     for part in prange(parts):
         low, high = part * n // parts, (part + 1) * n // parts
-        _pool_any(planes, out, place, sizes, lowest, low, high)
+        _pool_any(planes, out, place, sizes, steps, lowest, low, high)
 
 
 @njit(cache=True, nogil=True, parallel=True)
@@ -204,7 +258,8 @@ def max_pool2d_with_indices(input, kernel_size, stride, padding, dilation, ceil_
         pair = (_pool_2, _pool_2_parallel) if kh == 2 else (_pool_3, _pool_3_parallel)
         special = (0,) * sh, windows.inner
     else:
-        pair, special = (_pool_any, _pool_any_parallel), ()
+        pair = _pool_any, _pool_any_parallel
+        special = ((0,) * sw if sw <= 3 else (),)
     run_planes(*pair, size, len(planes), planes, out, place, windows.sizes, *special, lowest)
     shape = (*input.shape[:-2], *windows.output)
     return out.reshape(shape), place.reshape(shape)

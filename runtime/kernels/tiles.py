@@ -234,6 +234,40 @@ def copy_row(typingctx, source, start, target, at, count, number):
     return types.void(source, start, target, at, count, number), generate
 
 
+@intrinsic
+def copy_second(typingctx, source, start, target, at, count):
+    """`target[at + i] = source[start + 2 * i]` for all i below `count`."""
+
+    def generate(context, builder, signature, arguments):
+        block = _Block(context, builder, source.dtype)
+        given, _ = block.data(signature.args[0], arguments[0])
+        taken, _ = block.data(signature.args[2], arguments[2])
+        given, taken = block.at(given, arguments[1]), block.at(taken, arguments[3])
+        count, one = arguments[4], ir.Constant(_INDEX, 1)
+        order = [2 * lane for lane in range(block.lanes)]
+        order = ir.Constant(ir.VectorType(ir.IntType(32), block.lanes), order)
+        # all but the last element, and what lies behind it, are read in any case
+        whole = builder.sdiv(builder.sub(count, one), ir.Constant(_INDEX, block.lanes))
+        with cgutils.for_range(builder, whole) as loop:
+            place = block.times(loop.index, block.lanes)
+            pair = [block.at(given, place, place, more) for more in (0, block.lanes)]
+            value = builder.shuffle_vector(block.load(pair[0]), block.load(pair[1]), order)
+            block.store(value, block.at(taken, place))
+        done = block.times(whole, block.lanes)
+        rest = builder.sub(count, done)
+        with builder.if_then(builder.icmp_signed(">", rest, ir.Constant(_INDEX, 0))):
+            lanes = builder.sub(block.times(rest, 2), one)
+            loaded = []
+            for more in (0, block.lanes):
+                mask = block.mask(builder.sub(lanes, ir.Constant(_INDEX, more)))
+                loaded.append(block.load(block.at(given, done, done, more), mask))
+            value = builder.shuffle_vector(*loaded, order)
+            block.store(value, block.at(taken, done), block.mask(rest))
+        return context.get_dummy_value()
+
+    return types.void(source, start, target, at, count), generate
+
+
 def _cross(builder, lines, step):
     """One stage of a transposition: every second block of `step` elements changes its line."""
     count = len(lines)

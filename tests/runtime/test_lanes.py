@@ -152,3 +152,46 @@ def test_what_is_not_finite_stays_in_its_column(value):
         beside = function(rd.from_numpy(array), 0).numpy()
         after = function(rd.from_numpy(np.ascontiguousarray(array.T)), 1).numpy().T
         np.testing.assert_allclose(beside, after, rtol=1e-12)
+
+
+def normalized(x, dims, mean=None, variance=None):
+    mean = x.mean(dims, keepdims=True) if mean is None else mean
+    variance = x.var(dims, keepdims=True) if variance is None else variance
+    return (x - mean) / np.sqrt(variance + 1e-5)
+
+
+def norms_of_images(x, weight, bias):
+    """Ours and NumPy's, where a channel's elements are runs of memory."""
+    array, F = x.detach().numpy(), rd.nn.functional
+    groups = array.reshape(len(array), 2, -1)
+    known = rd.arange(4.0, dtype=rd.float64), rd.arange(1.0, 5.0, dtype=rd.float64)
+    mean, variance = (t.numpy()[:, None, None] for t in known)
+    yield F.group_norm(x, 2, weight, bias), normalized(groups, 2).reshape(array.shape)
+    yield F.batch_norm(x, None, None, weight, bias, True), normalized(array, (0, 2, 3))
+    yield F.batch_norm(x, *known, weight, bias), normalized(array, None, mean, variance)
+
+
+@pytest.mark.parametrize("size", [(3, 4, 5, 7), (40, 4, 30, 41), (2, 4, 1, 16)])
+def test_normalisation_of_images(size):
+    draw = np.random.default_rng(6)
+    x = rd.from_numpy(draw.standard_normal(size)).requires_grad_()
+    weight, bias = (rd.from_numpy(draw.standard_normal(4)) for _ in range(2))
+    scale, shift = weight.numpy()[:, None, None], bias.numpy()[:, None, None]
+    flow = draw.standard_normal(size)
+    for result, normal in norms_of_images(x, weight, bias):
+        np.testing.assert_allclose(result.detach().numpy(), normal * scale + shift, atol=1e-12)
+    weight.requires_grad_()
+    bias.requires_grad_()
+    result = rd.nn.functional.group_norm(x, 2, weight, bias)
+    gradients = rd.autograd.grad(result, (x, weight, bias), rd.from_numpy(flow))
+    groups = (size[0], 2, -1)
+    normal = normalized(x.detach().numpy().reshape(groups), 2)
+    inner = (flow * scale).reshape(groups)
+    deviation = x.detach().numpy().reshape(groups).std(2, keepdims=True)
+    rstd = 1 / np.sqrt(deviation**2 + 1e-5)
+    of_normal = normal * (inner * normal).mean(2, keepdims=True)
+    expected = rstd * (inner - inner.mean(2, keepdims=True) - of_normal)
+    np.testing.assert_allclose(gradients[0].numpy(), expected.reshape(size), atol=1e-11)
+    by_channel = (flow * normal.reshape(size)).sum((0, 2, 3))
+    np.testing.assert_allclose(gradients[1].numpy(), by_channel, atol=1e-10)
+    np.testing.assert_allclose(gradients[2].numpy(), flow.sum((0, 2, 3)), atol=1e-10)

@@ -76,6 +76,40 @@ def test_many_planes_on_several_threads_as_on_one(kernel):
         assert (one == other).all()
 
 
+def largest(plane, i, j, kernel, stride, padding, dilation):
+    """The place of a window's largest element, found one by one; the last nan, else the first."""
+    best = None
+    for a, b in np.ndindex(*kernel):
+        h, w = (
+            k * s - p + n * d
+            for k, s, p, n, d in zip((i, j), stride, padding, (a, b), dilation, strict=True)
+        )
+        if 0 <= h < plane.shape[0] and 0 <= w < plane.shape[1]:
+            value = plane[h, w]
+            if best is None or np.isnan(value) or value > plane[best]:
+                best = h, w
+    return best
+
+
+@pytest.mark.parametrize(
+    ("kernel", "stride", "padding", "dilation"),
+    [
+        ((1, 2), (1, 2), (0, 1), (1, 1)),
+        ((3, 4), (2, 5), (1, 2), (2, 1)),
+        ((2, 5), 2 * (3,), (1, 2), (3, 2)),
+    ],
+)
+def test_windows_of_any_size_find_the_places_of_a_plain_search(kernel, stride, padding, dilation):
+    planes = np.random.default_rng(3).integers(0, 9, (2, 1, 13, 40)).astype(np.float32)
+    planes[0, 0, 4, ::7], planes[1, 0, :5] = NAN, -np.inf
+    options = {"stride": stride, "padding": padding, "dilation": dilation, "return_indices": True}
+    values, places = F.max_pool2d(rd.from_numpy(planes), kernel, **options)
+    for n, _, i, j in np.ndindex(*values.shape):
+        h, w = largest(planes[n, 0], i, j, kernel, stride, padding, dilation)
+        assert places[n, 0, i, j].item() == h * 40 + w
+        np.testing.assert_equal(values[n, 0, i, j].item(), planes[n, 0, h, w])
+
+
 def test_ceil_mode_starts_no_window_in_the_padding():
     assert F.max_pool2d(grid(1, 1, 5), (1, 2), ceil_mode=True).tolist() == [[[1.0, 3.0, 4.0]]]
     assert F.max_pool2d(grid(1, 2, 2), 2, 2, 1, ceil_mode=True).shape == (1, 2, 2)

@@ -84,6 +84,7 @@ ENERGY = Rowwise(
         kernels.energy_forward,
         kernels.energy_forward_parallel,
         Columns(kernels.energy_forward_columns, (True, False), 1, 0, 1, 0),
+        kernels.energy_forward_runs,
         ("self",),
     ),
     backward={
@@ -91,6 +92,7 @@ ENERGY = Rowwise(
             kernels.energy_backward,
             kernels.energy_backward_parallel,
             Columns(kernels.energy_backward_columns, (True,), 0, 0, 0, 0),
+            kernels.energy_backward_runs,
             ("self", "grad"),
             (0,),
         ),

@@ -1,0 +1,190 @@
+"""Lowering of the rowwise family for lanes that are several dense runs: the channels of images.
+
+The same work as in `lower_rowwise`, with a loop over the runs around each loop over a lane, so
+that no lane has to be brought together. Tensors of one number a run are read once for each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from .expressions import count, names
+from .kernel_text import KernelPrinter
+from .model import Binary, Expr
+
+REDUCTIONS = {"sum", "mean", "prod", "any", "all"}
+
+Step = tuple[str, str, Expr]
+Result = tuple[str, Expr, str]
+
+
+@dataclass(frozen=True)
+class Runs:
+    """The text of a kernel over runs, for the template."""
+
+    scratch: tuple[str, ...]
+    body: tuple[str, ...]
+
+    @property
+    def literals(self) -> bool:
+        """Whether there is a number in the dtype of the input."""
+        return any("number(" in line for line in self.body)
+
+    @property
+    def counted(self) -> bool:
+        """Whether the length of a lane is read."""
+        return bool(self.scratch) or any(
+            "number(n)" in line or " / n)" in line for line in self.body
+        )
+
+
+@dataclass
+class _Loop:
+    """One loop over the runs: what it assigns, and the sums over each run."""
+
+    assigned: list[Step] = field(default_factory=list)
+    after: list[str] = field(default_factory=list)
+    parts: dict[Expr, str] = field(default_factory=dict)
+
+
+class RunPrinter:
+    """Prints the work of an emitter of rows; its arguments come by kind.
+
+    rows, each: tensors of one number a lane and of one number a run; level: which reductions an
+    expression waits for.
+    """
+
+    def __init__(
+        self,
+        lanes: Sequence[str],
+        rows: Sequence[str],
+        each: Sequence[str],
+        scratch: Sequence[str],
+        level: Callable[[Expr], int],
+    ) -> None:
+        self.lanes = tuple(lanes)
+        self.rows = tuple(rows)
+        self.each = tuple(each)
+        self.scratch = tuple(scratch)
+        self.level = level
+        self.sums = 0
+        places = {"count": "number(n)"}
+        places |= {name: f"{name}_lane[i]" for name in (*self.lanes, *self.scratch)}
+        places |= {name: f"{name}_held" for name in self.rows}
+        places |= {name: f"{name}_each" for name in self.each}
+        self.printer = KernelPrinter(places)
+
+    def runs(
+        self,
+        steps: Mapping[int, Sequence[Step]],
+        reductions: Mapping[int, Sequence[Step]],
+        final: Sequence[Result],
+    ) -> Runs | None:
+        """All levels in order, then the results; None where the work has no such form."""
+        levels = [step for found in (*steps.values(), *reductions.values()) for step in found]
+        trees = [tree for _, _, tree in levels] + [tree for _, tree, _ in final]
+        functions = {function for found in reductions.values() for function, _, _ in found}
+        if functions - REDUCTIONS or any(count(tree, "position") for tree in trees):
+            return None
+        lines = ["begin = row * pace", *(f"{name}_held = {name}[row]" for name in self.rows)]
+        early = {out: self.level(tree) for out, tree, kind in final if kind != "row"}
+        for level in sorted({*steps, *reductions}):
+            for kind, name, tree in steps.get(level, ()):
+                if kind == "row":
+                    lines += self.printer.statements(name, tree, f"{name}_part")
+                else:
+                    lines += self._all(_Loop([(f"{name}_lane[i]", "=", tree)]))
+            if reductions.get(level):
+                # what waits for no more is written in the loop that reads the same elements
+                now = [item for item in final if early.get(item[0]) == level]
+                lines += self._reduce(reductions[level], now)
+                early = {out: found for out, found in early.items() if found != level}
+        for out, tree, kind in final:
+            if kind == "row":
+                lines += self.printer.statements(f"{out}[row]", tree, f"{out}_part")
+        loop = _Loop()
+        self._write([item for item in final if item[0] in early], loop)
+        return Runs(self.scratch, (*lines, *self._all(loop)))
+
+    def _write(self, final: Sequence[Result], loop: _Loop) -> None:
+        """Results along the lane, and those of one number a run."""
+        for out, tree, kind in final:
+            if kind == "lane":
+                loop.assigned.append((f"{out}_lane[i]", "=", tree))
+            else:
+                outside, inside = self._factors(tree)
+                value = " * ".join([self._part(inside, loop), *outside])
+                loop.after.append(f"{out}[place] = number({value})")
+
+    def _part(self, tree: Expr | None, loop: _Loop) -> str:
+        """The name of a sum over one run; equal ones are computed once."""
+        if tree is None:
+            return "length"
+        if tree not in loop.parts:
+            loop.parts[tree] = f"part_{self.sums}"
+            self.sums += 1
+            loop.assigned.append((loop.parts[tree], "+=", tree))
+        return loop.parts[tree]
+
+    def _factors(self, tree: Expr) -> tuple[list[str], Expr | None]:
+        """The factors that are one number a run, printed, and the rest."""
+        used = names(tree)
+        if used & {*self.each} and not used & {*self.lanes, *self.scratch}:
+            return [f"({self.printer.printer(tree)})"], None
+        if not (isinstance(tree, Binary) and tree.operator == "*"):
+            return [], tree
+        (left, first), (right, second) = self._factors(tree.left), self._factors(tree.right)
+        if not (left or right):
+            return [], tree
+        rest = Binary("*", first, second) if first and second else first or second
+        return left + right, rest
+
+    def _all(self, loop: _Loop) -> list[str]:
+        """A loop over the runs, and in it over their elements."""
+        assigned = loop.assigned
+        if not assigned:
+            return []
+        written = [t.removesuffix("_lane[i]") for t, _, _ in assigned if t.endswith("_lane[i]")]
+        used = set(written).union(*(names(tree) for _, _, tree in assigned))
+        scratch = [name for name in self.scratch if name in used]
+        dense = [name for name in self.lanes if name in used]
+        dense += [name for name in written if name not in self.scratch]
+        each = [n for n in self.each if n in used or any(f"{n}_each" in a for a in loop.after)]
+        inside = ["at = begin + run * apart"]
+        inside += ["place = at // length"] if each or loop.after else []
+        inside += [f"{name}_each = {name}[place]" for name in each]
+        inside += [f"{name}_lane = {name}[at : at + length]" for name in dense]
+        inside += [
+            f"{name}_lane = {name}_whole[run * length : (run + 1) * length]" for name in scratch
+        ]
+        inside += [f"{part} = accumulator(number(0))" for part in loop.parts.values()]
+        inside.append(f"for i in range({[*dense, *scratch][0]}_lane.shape[0]):")
+        for number, (target, sign, tree) in enumerate(assigned):
+            for line in self.printer.statements(target, tree, f"part{number}"):
+                inside.append("    " + line.replace(f"{target} = ", f"{target} {sign} ", 1))
+        return ["for run in range(runs):", *(f"    {line}" for line in (*inside, *loop.after))]
+
+    def _reduce(self, reductions: Sequence[Step], final: Sequence[Result]) -> list[str]:
+        start: list[str] = []
+        loop = _Loop()
+        after: list[str] = []
+        for function, name, value in reductions:
+            if function in ("sum", "mean"):
+                start.append(f"{name}_sum = accumulator(number(0))")
+                outside, inside = self._factors(value)
+                if outside:
+                    text = " * ".join([self._part(inside, loop), *outside])
+                    loop.after.append(f"{name}_sum += {text}")
+                else:
+                    loop.assigned.append((f"{name}_sum", "+=", value))
+                part = " / n" if function == "mean" else ""
+                after.append(f"{name} = number({name}_sum{part})")
+            elif function == "prod":
+                start.append(f"{name} = accumulator(number(1))")
+                loop.assigned.append((name, "*=", value))
+            else:
+                start.append(f"{name} = {function == 'all'}")
+                loop.assigned.append((name, "&=" if function == "all" else "|=", value))
+        self._write(final, loop)
+        return [*start, *self._all(loop), *after]
