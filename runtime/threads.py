@@ -11,7 +11,7 @@ import numba
 from numba.core.compiler_lock import global_compiler_lock
 
 from .blas import set_blas_threads
-from .idling import unless_set
+from .idling import nesting, unless_set
 
 MINIMUM = 32768
 
@@ -24,9 +24,10 @@ def _layer_is_safe():
     with unless_set("GOMP_SPINCOUNT", "1000"):
         for name in ("omppool", "tbbpool"):
             try:
-                importlib.import_module(f"numba.np.ufunc.{name}")
+                pool = importlib.import_module(f"numba.np.ufunc.{name}")
             except ImportError:
                 continue
+            nesting.note(pool)
             return True
     return False
 
@@ -74,6 +75,7 @@ class Threads:
             self.wanted = number
             if number > 1:
                 numba.set_num_threads(number)
+                nesting.restore()
             self._decide()
             if not self._busy:
                 set_blas_threads(number)
