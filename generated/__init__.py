@@ -247,7 +247,7 @@ INTERFACE = (
     ("scatter_fill", "scatter_fill", ("internal",), (), False, ""),
     ("scatter_multiply", "scatter_multiply", ("internal",), (), False, ""),
     ("other_factors", "other_factors", ("internal",), (), False, ""),
-    ("last_written", "last_written", ("internal",), (), False, ""),
+    ("gather_last", "gather_last", ("internal",), (), False, ""),
     ("corner", "corner", ("internal",), (), False, ""),
     ("nonzero", "nonzero", ("torch",), (), True, ""),
     ("nonzero_places", "nonzero_places", ("internal",), (), False, ""),
