@@ -73,26 +73,28 @@ def _along(shape, dim, index):
     return (math.prod(shape[:dim]), (shape[dim], index.shape[dim], inner)), array
 
 
-def _moved(kernel, source, found, out, index, dim, *base):
-    """A kernel of `moving` along a dimension; an error for an index that names no place."""
+def _taken(kernel, self, found, index, dim):
+    """What a kernel takes from the places of an index; an error where it names none."""
     (outer, sizes), array = found
-    if not kernel(source, array, out, *base, outer, sizes):
+    out = np.empty(index.size, self.dtype)
+    if not kernel(_flat(self), array, out, outer, sizes):
         check_index(index, sizes[0], dim)
+    return out.reshape(index.shape)
 
 
-def _sent(kernel, self, source, found, index, dim):
-    """A copy of the input with elements of a source sent to it by a kernel."""
-    result = np.empty(self.shape, self.dtype)
-    _moved(kernel, source, found, result.reshape(-1), index, dim, _flat(self))
-    return result
+def _sent(kernel, source, found, base, shape, index, dim):
+    """What a kernel sends to the places of an index in `base`; an error where it names none."""
+    (outer, sizes), array = found
+    result, fine = kernel(source, array, base, outer, sizes)
+    if not fine:
+        check_index(index, sizes[0], dim)
+    return result.reshape(shape)
 
 
 def gather(self, dim, index, sparse_grad=False):
     found = _along(self.shape, dim, index)
     if found is not None:
-        out = np.empty(index.size, self.dtype)
-        _moved(moving.take, _flat(self), found, out, index, dim)
-        return out.reshape(index.shape)
+        return _taken(moving.take, self, found, index, dim)
     places = _places(self.shape, dim, index)
     return np.take(_flat(self), places)
 
@@ -102,11 +104,7 @@ def gathered_back(self, dim, index, size):
     size = tuple(size)
     found = _along(size, dim, index)
     if found is not None and self.dtype != bool:
-        (outer, sizes), array = found
-        result, fine = moving.add_to_zeros(_flat(self), array, outer, sizes)
-        if not fine:
-            check_index(index, sizes[0], dim)
-        return result.reshape(size)
+        return _sent(moving.add, _flat(self), found, None, size, index, dim)
     result = np.zeros(size, self.dtype)
     places = _places(size, dim, index)
     np.add.at(result.reshape(-1), places.reshape(-1), _flat(self))
@@ -134,7 +132,7 @@ def scatter(self, dim, index, src):
     places = _places(self.shape, dim, index) if found is None else None
     part = _part(self, index, src)
     if found is not None:
-        return _sent(moving.put, self, _flat(part), found, index, dim)
+        return _sent(moving.put, _flat(part), found, _flat(self), self.shape, index, dim)
     result = np.array(self, order="C")
     result.reshape(-1)[places.reshape(-1)] = part.reshape(-1)
     return result
@@ -144,7 +142,7 @@ def scatter_fill(self, dim, index, value):
     value = self.dtype.type(value)
     found = _along(self.shape, dim, index)
     if found is not None:
-        return _sent(moving.put, self, np.full(1, value), found, index, dim)
+        return _sent(moving.put, np.full(1, value), found, _flat(self), self.shape, index, dim)
     places = _places(self.shape, dim, index)
     result = np.array(self, order="C")
     result.reshape(-1)[places.reshape(-1)] = value
@@ -156,7 +154,7 @@ def scatter_add(self, dim, index, src):
     places = _places(self.shape, dim, index) if found is None else None
     part = _part(self, index, src)
     if found is not None:
-        return _sent(moving.add, self, _flat(part), found, index, dim)
+        return _sent(moving.add, _flat(part), found, _flat(self), self.shape, index, dim)
     result = np.array(self, order="C")
     np.add.at(result.reshape(-1), places.reshape(-1), part.reshape(-1))
     return result
@@ -173,9 +171,7 @@ def gather_last(self, dim, index):
     """As `gather`, but 0 where a later element of the index names the same place."""
     found = _along(self.shape, dim, index)
     if found is not None:
-        out = np.empty(index.size, self.dtype)
-        _moved(moving.take_last, _flat(self), found, out, index, dim)
-        return out.reshape(index.shape)
+        return _taken(moving.take_last, self, found, index, dim)
     places = _places(self.shape, dim, index)
     flat, order = places.reshape(-1), np.arange(places.size)
     last = np.empty(self.size, np.int64)

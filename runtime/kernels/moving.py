@@ -13,6 +13,7 @@ from ..strips import share_out
 from ..threads import get_num_threads, threads
 
 LINE = 64  # bytes of a line of the cache
+CACHE = 1 << 18  # bytes that stay in the cache of a core
 
 NOTHING, ZEROS, COPY = range(3)  # what an array holds before elements are sent to it
 
@@ -221,7 +222,7 @@ def _shared(kernel, arrays, outer, sizes):
 def take(source, index, out, outer, sizes):
     """`out[o, j, i] = source[o, index[o, j, i], i]`; sizes: (n, index, inner).
 
-    Whether every index names a place, as of `take_last`, `put` and `add`.
+    Whether every index names a place, as of `take_last`.
     """
     return _shared(_take, (source, index, out), outer, sizes)
 
@@ -231,32 +232,33 @@ def take_last(source, index, out, outer, sizes):
     return _shared(_take_last, (source, index, out), outer, sizes)
 
 
-def put(source, index, out, base, outer, sizes):
-    """`out` is `base`, but `out[o, index[o, j, i], i] = source[o, j, i]`.
+def put(source, index, base, outer, sizes):
+    """(a copy of `base` with `out[o, index[o, j, i], i] = source[o, j, i]`, whether all is fine).
 
     A source of one element is put everywhere. Of several for one place the last stays.
     """
-    return _shared(_put, (source, index, out, base, COPY), outer, sizes)
+    return _sent(_put, source, index, base, outer, sizes)
 
 
-def add(source, index, out, base, outer, sizes):
-    """`out` is `base`, or zeros for None, plus `source[o, j, i]` at `[o, index[o, j, i], i]`."""
-    how = ZEROS if base is None else COPY
-    return _shared(_add, (source, index, out, out if base is None else base, how), outer, sizes)
+def add(source, index, base, outer, sizes):
+    """(`base`, or zeros for None, plus `source[o, j, i]` at `[o, index[o, j, i], i]`, fine)."""
+    return _sent(_add, source, index, base, outer, sizes)
 
 
-def add_to_zeros(source, index, outer, sizes):
-    """(`add` to zeros, whether every index names a place).
+def _sent(kernel, source, index, base, outer, sizes):
+    """Elements sent to a copy of `base` or to zeros.
 
-    The system clears what nobody touches for nothing; where most lines of the cache are touched,
-    they had better be cleared just before.
+    An outer element that stays in the cache is copied or cleared just before the kernel sends to
+    it. Else the C library is faster; and the system clears for nothing what nobody touches.
     """
-    size = outer * sizes[0] * sizes[2]
-    if sizes[1] * LINE < sizes[0] * source.itemsize:
-        out = np.zeros(size, source.dtype)
-        return out, _shared(_add, (source, index, out, out, NOTHING), outer, sizes)
-    out = np.empty(size, source.dtype)
-    return out, add(source, index, out, None, outer, sizes)
+    size, bytes_each = outer * sizes[0] * sizes[2], sizes[0] * sizes[2] * source.itemsize
+    few = base is None and sizes[1] * LINE < sizes[0] * source.itemsize
+    if few or bytes_each > CACHE:
+        out, how = np.zeros(size, source.dtype) if base is None else base.copy(), NOTHING
+    else:
+        out, how = np.empty(size, source.dtype), ZEROS if base is None else COPY
+    given = out if base is None else base
+    return out, _shared(kernel, (source, index, out, given, how), outer, sizes)
 
 
 def take_slices(source, index, out, outer, sizes):
