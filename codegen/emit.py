@@ -8,7 +8,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from . import array_path, describe, fast_path, function_text, row_path, view_path
+from . import array_path, describe, fast_path, function_text, kernel_text, row_path, view_path
 from .fast_path import call
 from .layout import lay_out, listed
 from .lower import Module
@@ -16,7 +16,6 @@ from .lower_rowwise import Lane
 from .model import Specification
 from .plans import Kernel, Operator
 from .printer import literal
-from .scalars import SCALARS
 from .scalars import emit as emit_scalars
 from .scalars import preamble as scalar_preamble
 
@@ -181,16 +180,7 @@ def _isort(name: str) -> tuple[int, str]:
 
 def _scalars(module: Module) -> list[str]:
     """The scalar functions that the kernels of a module call."""
-    used: set[str] = set()
-    for kernel in module.kernels:
-        for line in kernel.body:
-            tree = ast.parse(f"if True:\n {line}\n  pass" if line.endswith(":") else line.strip())
-            used |= {
-                node.func.id
-                for node in ast.walk(tree)
-                if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
-            }
-    return sorted(used & set(SCALARS))
+    return sorted({name for kernel in module.kernels for name in kernel_text.called(kernel.body)})
 
 
 def _parallel_call(kernel: Kernel) -> str:

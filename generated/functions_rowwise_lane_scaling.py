@@ -123,7 +123,7 @@ def scaled_lanes(input, normalized_shape, weight, eps):
         if (
             general is not None
             and flat_input is not None
-            and general.n < threads.minimum
+            and general.n < threads.light
             and (weight is None or flat_weight is not None)
         ):
             rows, n = general.rows, general.count

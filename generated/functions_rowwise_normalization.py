@@ -44,7 +44,7 @@ class SoftmaxBackward0(RowwiseNode):
             grad = grad._dense()
         out = empty(general.n, grad.dtype)
         run = kernels.softmax_backward
-        if general.n >= threads.minimum:
+        if general.n >= threads.light:
             run = kernels.softmax_backward_parallel
         run(grad, result, general.rows, general.count, out)
         return out
@@ -119,7 +119,7 @@ def softmax(input, dim, dtype=None):
         flat_input = input._flat
         sizes = (input.shape, input.dtype, dim)
         general = SOFTMAX.straight.get(sizes)
-        if general is not None and flat_input is not None and general.n < threads.minimum:
+        if general is not None and flat_input is not None and general.n < threads.light:
             rows, n = general.rows, general.count
             out = empty(general.n, flat_input.dtype)
             kernels.softmax_forward(flat_input, rows, n, out)
@@ -173,7 +173,7 @@ class LogSoftmaxBackward0(RowwiseNode):
             grad = grad._dense()
         out = empty(general.n, grad.dtype)
         run = kernels.log_softmax_backward
-        if general.n >= threads.minimum:
+        if general.n >= threads.light:
             run = kernels.log_softmax_backward_parallel
         run(grad, result, general.rows, general.count, out)
         return out
@@ -248,7 +248,7 @@ def log_softmax(input, dim, dtype=None):
         flat_input = input._flat
         sizes = (input.shape, input.dtype, dim)
         general = LOG_SOFTMAX.straight.get(sizes)
-        if general is not None and flat_input is not None and general.n < threads.minimum:
+        if general is not None and flat_input is not None and general.n < threads.light:
             rows, n = general.rows, general.count
             out = empty(general.n, flat_input.dtype)
             kernels.log_softmax_forward(flat_input, rows, n, out)
@@ -409,7 +409,7 @@ def layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-05):
         if (
             general is not None
             and flat_input is not None
-            and general.n < threads.minimum
+            and general.n < threads.light
             and (weight is None or flat_weight is not None)
             and (bias is None or flat_bias is not None)
         ):

@@ -100,7 +100,7 @@ class Lanes:
         for some lanes at a time.
         """
         if self.last:
-            kernel = kernels[self.rows * self.count >= threads.minimum]
+            kernel = kernels[self.rows * self.count >= threads.light]
             given = [v._dense() if role == LANE else v for role, v in sources]
             kernel(*given, self.rows, self.count, *[out for _, out in outs])
             return

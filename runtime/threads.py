@@ -14,6 +14,7 @@ from .blas import set_blas_threads
 from .idling import nesting, unless_set
 
 MINIMUM = 32768
+LIGHT = 262144
 
 # omp starts a kernel in 1.5 us and may be called from several threads; workqueue may not.
 numba.config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]
@@ -35,11 +36,13 @@ def _layer_is_safe():
 class Threads:
     """`minimum`: from so many elements on a kernel runs on several threads.
 
+    `light`: the same for kernels that do little but read and write. On as many elements as
+    `minimum` they take 5 us; to wake another thread takes 5 to 50.
     `possible`: whether that may happen in this process at all.
     `wanted`: how many threads there may be.
     """
 
-    __slots__ = ("_busy", "_lock", "minimum", "possible", "wanted")
+    __slots__ = ("_busy", "_lock", "light", "minimum", "possible", "wanted")
 
     def __init__(self):
         self.possible = numba.config.NUMBA_NUM_THREADS > 1 and _layer_is_safe()
@@ -52,7 +55,9 @@ class Threads:
         self._decide()
 
     def _decide(self):
-        self.minimum = sys.maxsize if self._busy or self.wanted == 1 else MINIMUM
+        alone = self._busy or self.wanted == 1
+        self.minimum = sys.maxsize if alone else MINIMUM
+        self.light = sys.maxsize if alone else LIGHT
 
     def __enter__(self):
         """Inside, other threads are at work: kernels and products stay in the one that calls."""

@@ -31,7 +31,7 @@ def add_into(target, source):
         raise RuntimeError(
             f"gradients of {len(target)} and {len(source)} elements meet; they must be as many"
         )
-    if len(target) < threads.minimum:
+    if len(target) < threads.light:
         _add(target, source)
     else:
         _add_parallel(target, source)
@@ -47,12 +47,12 @@ def _add_to_rows(target, row):
             part[i] += row[i]
 
 
-SMALL = 4096
+MOST = 262144  # beyond that memory sets the speed
 
 
 def add_to_rows(target, row):
     """`target += row`, along the last dimension of a dense array."""
-    if 0 < target.size <= SMALL:
+    if 0 < target.size <= MOST:
         _add_to_rows(target.ravel(), row if row.flags.c_contiguous else row.copy())
     else:
         target += row

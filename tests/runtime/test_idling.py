@@ -57,7 +57,7 @@ def test_parallel_kernels_leave_nesting_to_others_as_it_was(tmp_path):
         print(library.omp_get_max_active_levels())
         import rederive as rd
         for _ in range(2):
-            rd.ones(100_000).square()
+            rd.ones(300_000).square()
             print(library.omp_get_max_active_levels())
             rd.set_num_threads(2)
         """,
