@@ -259,6 +259,7 @@ INTERFACE = (
     ("mv", "mv", ("torch",), (), True, ""),
     ("dot", "dot", ("torch",), (), True, ""),
     ("outer", "outer", ("torch",), ("ger",), True, ""),
+    ("outer_product", "outer_product", ("internal",), (), False, ""),
     ("batched_matmul", "batched_matmul", ("internal",), (), False, ""),
     ("matmul", "matmul", ("torch",), ("linalg.matmul",), True, "@"),
     ("addmm", "addmm", ("torch",), (), True, ""),

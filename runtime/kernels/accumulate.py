@@ -1,4 +1,4 @@
-"""Adding one flat array into another: where gradients meet."""
+"""Adding one flat array into another, where gradients meet, and repeating over rows."""
 
 from __future__ import annotations
 
@@ -71,3 +71,20 @@ def repeat_each(values, count):
     out = np.empty(len(values) * count, values.dtype)
     _repeat_each(values, count, out)
     return out
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _outer(first, second, out):
+    n = second.shape[0]
+    for row in range(first.shape[0]):
+        value, part = first[row], out[row * n : (row + 1) * n]
+        for i in range(part.shape[0]):
+            part[i] = value * second[i]
+
+
+def outer(first, second):
+    """All products of an element of one vector with one of the other, as a matrix."""
+    first, second = np.ascontiguousarray(first), np.ascontiguousarray(second)
+    out = np.empty(len(first) * len(second), first.dtype)
+    _outer(first, second, out)
+    return out.reshape(len(first), len(second))
