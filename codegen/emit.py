@@ -8,7 +8,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from . import array_path, describe, fast_path, function_text, row_path, view_path
+from . import array_path, describe, fast_path, function_text, kernel_text, row_path, view_path
 from .fast_path import call
 from .layout import lay_out, listed
 from .lower import Module
@@ -188,14 +188,7 @@ def _called(module: Module) -> set[str]:
     used: set[str] = set()
     for kernel in module.kernels:
         lane = kernel.lane if isinstance(kernel.lane, Lane) else None
-        for line in (*kernel.body, *(lane.runs.body if lane and lane.runs else ())):
-            line = line.strip()
-            tree = ast.parse(f"if True:\n {line}\n  pass" if line.endswith(":") else line)
-            used |= {
-                node.func.id
-                for node in ast.walk(tree)
-                if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
-            }
+        used |= kernel_text.called((*kernel.body, *(lane.runs.body if lane and lane.runs else ())))
     return used
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from .kernel_text import light
 from .layout import condition, disjunction, listed
 from .model import Argument
 from .plans import Backward, Form, Kernel, Operator, Saved
@@ -40,9 +41,10 @@ def fast_forms(op: Operator) -> list[Form]:
 
 
 def _run(kernel: Kernel, arguments: Sequence[str], size: str = "n") -> list[str]:
+    bound = "light" if light(kernel.body) else "minimum"
     lines = [
         f"run = kernels.{kernel.name}",
-        f"if {size} >= threads.minimum:",
+        f"if {size} >= threads.{bound}:",
         f"    run = kernels.{kernel.name}_parallel",
     ]
     return [*lines, *call("run", arguments)]

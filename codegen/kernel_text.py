@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+import ast
+from collections.abc import Iterable, Mapping, Set
 
 from .expressions import names, substitute, transform
 from .model import Binary, Call, Constant, Entry, Expr, Formula, Name, Unary
 from .printer import Printer, literal
+from .scalars import SCALARS
 
 WIDTH = 60
 
@@ -108,3 +110,22 @@ def used_lets(trees: list[Expr], let: tuple[tuple[str, Formula], ...]) -> list[t
             kept.append((name, formula))
             wanted |= names(formula.tree)
     return kept[::-1]
+
+
+def called(lines: Iterable[str]) -> set[str]:
+    """The functions that the statements of a kernel call."""
+    used: set[str] = set()
+    for line in lines:
+        line = line.strip()
+        tree = ast.parse(f"if True:\n {line}\n  pass" if line.endswith(":") else line)
+        used |= {
+            node.func.id
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+        }
+    return used
+
+
+def light(lines: Iterable[str]) -> bool:
+    """Whether a kernel does little but read and write: it evaluates no polynomials."""
+    return all(SCALARS[name].bound32 == 0 for name in called(lines) & set(SCALARS))

@@ -27,6 +27,123 @@ from rederive.door import (
 )
 
 
+class OuterProductBackward0(ArrayNode):
+    __slots__ = ()
+    operator = "outer_product"
+
+    def on_arrays(node, grad):
+        saved = node.saved
+        if saved is None:
+            freed(node)
+        self, self_counter, self_version, other, other_counter, other_version = saved
+        general = node.general
+        grad = grad.reshape(node.shape) if type(grad) is ndarray else grad._nd()
+        edges = node.edges
+        gradient_self = None
+        if edges[0] is not None:
+            if other_counter[0] != other_version:
+                expired(node)
+            gradient_self = arrays.mv(grad, other)
+            gradient_self = fitted(gradient_self, general, 0)
+        gradient_other = None
+        if edges[2] is not None:
+            if self_counter[0] != self_version:
+                expired(node)
+            gradient_other = arrays.mv(arrays.t(grad), self)
+            gradient_other = fitted(gradient_other, general, 1)
+        return gradient_self, gradient_other
+
+    def formulas(node, grad):
+        # self: mv(grad, other)
+        # other: mv(t(grad), self)
+        self, other = unpack(node)
+        needed = node.needed()
+        gradient_self = None
+        if needed[0]:
+            gradient_self = ops.mv(grad, other)
+        gradient_other = None
+        if needed[1]:
+            gradient_other = ops.mv(ops.t(grad), self)
+        return (gradient_self, gradient_other)
+
+
+def outer_product_jvp(arguments, result, tangents):
+    self, other = arguments
+    terms = []
+    tangent = tangents[0]
+    if tangent is not None:
+        # self: outer_product
+        term = ops.outer_product(tangent, other)
+        terms.append(term)
+    tangent = tangents[1]
+    if tangent is not None:
+        # other: outer_product
+        term = ops.outer_product(self, tangent)
+        terms.append(term)
+    return total(terms)
+
+
+OUTER_PRODUCT = ArrayOperator(
+    name="outer_product",
+    node=OuterProductBackward0,
+    arguments=("self", "other"),
+    tensors=("self", "other"),
+    differentiable=("self", "other"),
+    outputs=("result",),
+    differentiable_outputs=(0,),
+    saved=(
+        ("self", "input", "self", (1,)),
+        ("other", "input", "other", (0,)),
+    ),
+    jvp=outer_product_jvp,
+    rule="same",
+    shapes={
+        "self": ("n",),
+        "other": ("m",),
+    },
+    call=hand_written("outer_product"),
+)
+
+
+def outer_product(input, other):
+    """Outer product of two vectors of one dtype."""
+    if type(input) is Tensor and type(other) is Tensor and not modes.active:
+        shapes = (input.shape, input.dtype, other.shape, other.dtype)
+        general = OUTER_PRODUCT.known.get(shapes)
+        if general is not None:
+            array_input = input._nd()
+            array_other = other._nd()
+            out = attempt(OUTER_PRODUCT.function, array_input, array_other)
+            if out is not None:
+                result = wrapped(out)
+                need_input = input._requires_grad
+                need_other = other._requires_grad
+                if (need_input or need_other) and modes.grad:
+                    node = new(OuterProductBackward0)
+                    node.sequence = next_sequence()
+                    node.edges = (
+                        (input._grad_fn or input) if need_input else None,
+                        input._output_nr,
+                        (other._grad_fn or other) if need_other else None,
+                        other._output_nr,
+                    )
+                    node.saved = (
+                        array_input if need_other else None,
+                        input._counter if need_other else None,
+                        input._counter[0] if need_other else 0,
+                        array_other if need_input else None,
+                        other._counter if need_input else None,
+                        other._counter[0] if need_input else 0,
+                    )
+                    node.shape = result.shape
+                    node.general = general
+                    node.hooks = None
+                    result._requires_grad = True
+                    result._grad_fn = node
+                return result
+    return dispatch(OUTER_PRODUCT, input, other)
+
+
 class BatchedMatmulBackward0(ArrayNode):
     __slots__ = ()
     operator = "batched_matmul"
@@ -574,6 +691,10 @@ def product_over_rows(input, other):
 
 
 SIGNATURES = {
+    "outer_product": (
+        ("self", "other"),
+        ("Tensor", "Tensor"),
+    ),
     "batched_matmul": (
         ("self", "other"),
         ("Tensor", "Tensor"),

@@ -149,7 +149,7 @@ class ScatterSrcBackward0(ArrayNode):
         saved = node.saved
         if saved is None:
             freed(node)
-        self_shape, _, _, index, index_counter, index_version, dim, _, _ = saved
+        index, index_counter, index_version, dim, _, _ = saved
         general = node.general
         grad = grad.reshape(node.shape) if type(grad) is ndarray else grad._nd()
         edges = node.edges
@@ -163,23 +163,21 @@ class ScatterSrcBackward0(ArrayNode):
         if edges[2] is not None:
             if index_counter[0] != index_version:
                 expired(node)
-            part_0 = arrays.last_written(index, dim, self_shape)
-            gradient_src = arrays.gather(grad, dim, index, False) * part_0
+            gradient_src = arrays.gather_last(grad, dim, index)
             gradient_src = fitted(gradient_src, general, 1)
         return gradient_self, gradient_src
 
     def formulas(node, grad):
         # self: scatter_fill(grad, dim, index, 0)
-        # src: gather(grad, dim, index) * last_written(index, dim, shape(self))
-        self_shape, index, dim = unpack(node)
+        # src: gather_last(grad, dim, index)
+        index, dim = unpack(node)
         needed = node.needed()
         gradient_self = None
         if needed[0]:
             gradient_self = ops.scatter_fill(grad, dim, index, 0)
         gradient_src = None
         if needed[1]:
-            part_0 = ops.last_written(index, dim, self_shape)
-            gradient_src = ops.gather(grad, dim, index) * part_0
+            gradient_src = ops.gather_last(grad, dim, index)
         return (gradient_self, gradient_src)
 
 
@@ -209,7 +207,6 @@ SCATTER_SRC = ArrayOperator(
     outputs=("result",),
     differentiable_outputs=(0,),
     saved=(
-        ("self_shape", "shape", "self", (1,)),
         ("index", "input", "index", (0, 1)),
         ("dim", "value", "dim", (0, 1)),
     ),
@@ -242,17 +239,7 @@ def scatter_src(input, dim, index, src):
                         (src._grad_fn or src) if need_src else None,
                         src._output_nr,
                     )
-                    node.saved = (
-                        input.shape,
-                        None,
-                        0,
-                        array_index,
-                        index._counter,
-                        index._counter[0],
-                        dim,
-                        None,
-                        0,
-                    )
+                    node.saved = (array_index, index._counter, index._counter[0], dim, None, 0)
                     node.shape = result.shape
                     node.general = general
                     node.hooks = None
@@ -434,33 +421,100 @@ def scatter_multiply(input, dim, index, src):
     return dispatch(SCATTER_MULTIPLY, input, dim, index, src)
 
 
-LAST_WRITTEN = ArrayOperator(
-    name="last_written",
-    node=None,
-    arguments=("index", "dim", "size"),
-    tensors=("index",),
-    differentiable=(),
+class GatherLastBackward0(ArrayNode):
+    __slots__ = ()
+    operator = "gather_last"
+
+    def on_arrays(node, grad):
+        saved = node.saved
+        if saved is None:
+            freed(node)
+        self_shape, _, _, index, index_counter, index_version, dim, _, _ = saved
+        general = node.general
+        grad = grad.reshape(node.shape) if type(grad) is ndarray else grad._nd()
+        if index_counter[0] != index_version:
+            expired(node)
+        part_0 = arrays.new_zeros(grad, self_shape)
+        gradient_self = arrays.scatter_src(part_0, dim, index, grad)
+        return fitted(gradient_self, general, 0)
+
+    def formulas(node, grad):
+        # self: scatter_src(new_zeros(grad, shape(self)), dim, index, grad)
+        self_shape, index, dim = unpack(node)
+        needed = node.needed()
+        gradient_self = None
+        if needed[0]:
+            gradient_self = ops.scatter_src(ops.new_zeros(grad, self_shape), dim, index, grad)
+        return (gradient_self,)
+
+
+def gather_last_jvp(arguments, result, tangents):
+    _, dim, index = arguments
+    terms = []
+    tangent = tangents[0]
+    if tangent is not None:
+        # self: gather_last
+        term = ops.gather_last(tangent, dim, index)
+        terms.append(term)
+    return total(terms)
+
+
+GATHER_LAST = ArrayOperator(
+    name="gather_last",
+    node=GatherLastBackward0,
+    arguments=("self", "dim", "index"),
+    tensors=("self", "index"),
+    differentiable=("self",),
     outputs=("result",),
-    differentiable_outputs=(),
-    saved=(),
-    jvp=None,
+    differentiable_outputs=(0,),
+    saved=(
+        ("self_shape", "shape", "self", (0,)),
+        ("index", "input", "index", (0,)),
+        ("dim", "value", "dim", (0,)),
+    ),
+    jvp=gather_last_jvp,
     rule="same",
-    call=hand_written("last_written"),
+    call=hand_written("gather_last"),
 )
 
 
-def last_written(index, dim, size):
-    """Which elements of an index are the last to name their place in a tensor of `size`."""
-    if type(index) is Tensor and not modes.active:
-        shapes = (index.shape, index.dtype)
-        general = LAST_WRITTEN.known.get(shapes)
+def gather_last(input, dim, index):
+    """As `gather`, but 0 where a later element of the index names the same place."""
+    if type(input) is Tensor and type(index) is Tensor and not modes.active:
+        shapes = (input.shape, input.dtype, index.shape, index.dtype)
+        general = GATHER_LAST.known.get(shapes)
         if general is not None:
+            array_input = input._nd()
             array_index = index._nd()
-            out = attempt(LAST_WRITTEN.function, array_index, dim, size)
+            out = attempt(GATHER_LAST.function, array_input, dim, array_index)
             if out is not None:
                 result = wrapped(out)
+                need_input = input._requires_grad
+                if need_input and modes.grad:
+                    node = new(GatherLastBackward0)
+                    node.sequence = next_sequence()
+                    node.edges = (
+                        (input._grad_fn or input) if need_input else None,
+                        input._output_nr,
+                    )
+                    node.saved = (
+                        input.shape,
+                        None,
+                        0,
+                        array_index,
+                        index._counter,
+                        index._counter[0],
+                        dim,
+                        None,
+                        0,
+                    )
+                    node.shape = result.shape
+                    node.general = general
+                    node.hooks = None
+                    result._requires_grad = True
+                    result._grad_fn = node
                 return result
-    return dispatch(LAST_WRITTEN, index, dim, size)
+    return dispatch(GATHER_LAST, input, dim, index)
 
 
 SIGNATURES = {
@@ -480,8 +534,8 @@ SIGNATURES = {
         ("self", "dim", "index", "src"),
         ("Tensor", "int", "Tensor", "Tensor"),
     ),
-    "last_written": (
-        ("index", "dim", "size"),
-        ("Tensor", "int", "int[]"),
+    "gather_last": (
+        ("self", "dim", "index"),
+        ("Tensor", "int", "Tensor"),
     ),
 }

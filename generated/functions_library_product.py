@@ -290,7 +290,7 @@ class MvBackward0(ArrayNode):
         if edges[0] is not None:
             if vec_counter[0] != vec_version:
                 expired(node)
-            gradient_self = arrays.unsqueeze(grad, 1) * arrays.unsqueeze(vec, 0)
+            gradient_self = arrays.outer_product(grad, vec)
             gradient_self = fitted(gradient_self, general, 0)
         gradient_vec = None
         if edges[2] is not None:
@@ -301,13 +301,13 @@ class MvBackward0(ArrayNode):
         return gradient_self, gradient_vec
 
     def formulas(node, grad):
-        # self: unsqueeze(grad, 1) * unsqueeze(vec, 0)
+        # self: outer_product(grad, vec)
         # vec: mv(t(self), grad)
         self, vec = unpack(node)
         needed = node.needed()
         gradient_self = None
         if needed[0]:
-            gradient_self = ops.unsqueeze(grad, 1) * ops.unsqueeze(vec, 0)
+            gradient_self = ops.outer_product(grad, vec)
         gradient_vec = None
         if needed[1]:
             gradient_vec = ops.mv(ops.t(self), grad)

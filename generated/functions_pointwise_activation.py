@@ -46,7 +46,7 @@ class SigmoidBackward0(PointwiseNode):
             expired(node)
         out = empty(n, grad.dtype)
         run = kernels.sigmoid_backward
-        if n >= threads.minimum:
+        if n >= threads.light:
             run = kernels.sigmoid_backward_parallel
         run(grad, result, out)
         return out
@@ -168,7 +168,7 @@ class ReluBackward0(PointwiseNode):
             expired(node)
         out = empty(n, grad.dtype)
         run = kernels.relu_backward
-        if n >= threads.minimum:
+        if n >= threads.light:
             run = kernels.relu_backward_parallel
         run(grad, result, out)
         return out
@@ -237,7 +237,7 @@ def relu(input, inplace=False):
                 n = len(flat_input)
                 out = empty(n, flat_input.dtype)
                 run = kernels.relu_forward
-                if n >= threads.minimum:
+                if n >= threads.light:
                     run = kernels.relu_forward_parallel
                 run(flat_input, out)
                 result = new(Tensor)
@@ -288,7 +288,7 @@ class LeakyReluBackward0(PointwiseNode):
             expired(node)
         out = empty(n, grad.dtype)
         run = kernels.leaky_relu_backward
-        if n >= threads.minimum:
+        if n >= threads.light:
             run = kernels.leaky_relu_backward_parallel
         run(grad, self, float(negative_slope), out)
         return out
@@ -358,7 +358,7 @@ def leaky_relu(input, negative_slope=0.01, inplace=False):
                 n = len(flat_input)
                 out = empty(n, flat_input.dtype)
                 run = kernels.leaky_relu_forward
-                if n >= threads.minimum:
+                if n >= threads.light:
                     run = kernels.leaky_relu_forward_parallel
                 run(flat_input, float(negative_slope), out)
                 result = new(Tensor)

@@ -137,7 +137,7 @@ def add(input, other, *, alpha=1):
                     n = len(flat_input)
                     out = empty(n, flat_input.dtype)
                     run = kernels.add_forward
-                    if n >= threads.minimum:
+                    if n >= threads.light:
                         run = kernels.add_forward_parallel
                     run(flat_input, flat_other, out)
                     result = new(Tensor)
@@ -173,7 +173,7 @@ def add(input, other, *, alpha=1):
                 n = len(flat_input)
                 out = empty(n, flat_input.dtype)
                 run = kernels.add_forward_scalar_other
-                if n >= threads.minimum:
+                if n >= threads.light:
                     run = kernels.add_forward_scalar_other_parallel
                 run(flat_input, float(other), out)
                 result = new(Tensor)
@@ -227,7 +227,7 @@ def add_reflected(other, input):
             n = len(flat_other)
             out = empty(n, flat_other.dtype)
             run = kernels.add_forward_scalar_self
-            if n >= threads.minimum:
+            if n >= threads.light:
                 run = kernels.add_forward_scalar_self_parallel
             run(flat_other, float(input), out)
             result = new(Tensor)
@@ -269,7 +269,7 @@ class SubBackward0(PointwiseNode):
         if edges[0] is None:
             out = empty(n, grad.dtype)
             run = kernels.sub_backward_other
-            if n >= threads.minimum:
+            if n >= threads.light:
                 run = kernels.sub_backward_other_parallel
             run(grad, out)
             return None, out
@@ -277,7 +277,7 @@ class SubBackward0(PointwiseNode):
             return grad, None
         out = empty(n, grad.dtype)
         run = kernels.sub_backward_other
-        if n >= threads.minimum:
+        if n >= threads.light:
             run = kernels.sub_backward_other_parallel
         run(grad, out)
         return grad, out
@@ -308,7 +308,7 @@ class SubBackward0_self(SubBackward0):
         n = len(grad)
         out = empty(n, grad.dtype)
         run = kernels.sub_backward_other_scalar_self
-        if n >= threads.minimum:
+        if n >= threads.light:
             run = kernels.sub_backward_other_scalar_self_parallel
         run(grad, out)
         return None, out
@@ -393,7 +393,7 @@ def sub(input, other, *, alpha=1):
                     n = len(flat_input)
                     out = empty(n, flat_input.dtype)
                     run = kernels.sub_forward
-                    if n >= threads.minimum:
+                    if n >= threads.light:
                         run = kernels.sub_forward_parallel
                     run(flat_input, flat_other, out)
                     result = new(Tensor)
@@ -429,7 +429,7 @@ def sub(input, other, *, alpha=1):
                 n = len(flat_input)
                 out = empty(n, flat_input.dtype)
                 run = kernels.sub_forward_scalar_other
-                if n >= threads.minimum:
+                if n >= threads.light:
                     run = kernels.sub_forward_scalar_other_parallel
                 run(flat_input, float(other), out)
                 result = new(Tensor)
@@ -483,7 +483,7 @@ def sub_reflected(other, input):
             n = len(flat_other)
             out = empty(n, flat_other.dtype)
             run = kernels.sub_forward_scalar_self
-            if n >= threads.minimum:
+            if n >= threads.light:
                 run = kernels.sub_forward_scalar_self_parallel
             run(flat_other, float(input), out)
             result = new(Tensor)
@@ -523,7 +523,7 @@ class NegBackward0(PointwiseNode):
         n = len(grad)
         out = empty(n, grad.dtype)
         run = kernels.neg_backward
-        if n >= threads.minimum:
+        if n >= threads.light:
             run = kernels.neg_backward_parallel
         run(grad, out)
         return out
@@ -586,7 +586,7 @@ def neg(input):
                 n = len(flat_input)
                 out = empty(n, flat_input.dtype)
                 run = kernels.neg_forward
-                if n >= threads.minimum:
+                if n >= threads.light:
                     run = kernels.neg_forward_parallel
                 run(flat_input, out)
                 result = new(Tensor)

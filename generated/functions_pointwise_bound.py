@@ -50,7 +50,7 @@ class ClampMinBackward0(PointwiseNode):
                 expired(node)
             out = empty(n, grad.dtype)
             run = kernels.clamp_min_backward_min
-            if n >= threads.minimum:
+            if n >= threads.light:
                 run = kernels.clamp_min_backward_min_parallel
             run(grad, self, min, out)
             return None, out
@@ -61,7 +61,7 @@ class ClampMinBackward0(PointwiseNode):
                 expired(node)
             out = empty(n, grad.dtype)
             run = kernels.clamp_min_backward_self
-            if n >= threads.minimum:
+            if n >= threads.light:
                 run = kernels.clamp_min_backward_self_parallel
             run(grad, self, min, out)
             return out, None
@@ -72,7 +72,7 @@ class ClampMinBackward0(PointwiseNode):
         out_self = empty(n, grad.dtype)
         out_min = empty(n, grad.dtype)
         run = kernels.clamp_min_backward
-        if n >= threads.minimum:
+        if n >= threads.light:
             run = kernels.clamp_min_backward_parallel
         run(grad, self, min, out_self, out_min)
         return out_self, out_min
@@ -109,7 +109,7 @@ class ClampMinBackward0_min(ClampMinBackward0):
             expired(node)
         out = empty(n, grad.dtype)
         run = kernels.clamp_min_backward_self_scalar_min
-        if n >= threads.minimum:
+        if n >= threads.light:
             run = kernels.clamp_min_backward_self_scalar_min_parallel
         run(grad, self, float(min), out)
         return out, None
@@ -202,7 +202,7 @@ def clamp_min(input, min):
                     n = len(flat_input)
                     out = empty(n, flat_input.dtype)
                     run = kernels.clamp_min_forward
-                    if n >= threads.minimum:
+                    if n >= threads.light:
                         run = kernels.clamp_min_forward_parallel
                     run(flat_input, flat_min, out)
                     result = new(Tensor)
@@ -245,7 +245,7 @@ def clamp_min(input, min):
                 n = len(flat_input)
                 out = empty(n, flat_input.dtype)
                 run = kernels.clamp_min_forward_scalar_min
-                if n >= threads.minimum:
+                if n >= threads.light:
                     run = kernels.clamp_min_forward_scalar_min_parallel
                 run(flat_input, float(min), out)
                 result = new(Tensor)
@@ -307,7 +307,7 @@ class ClampMaxBackward0(PointwiseNode):
                 expired(node)
             out = empty(n, grad.dtype)
             run = kernels.clamp_max_backward_max
-            if n >= threads.minimum:
+            if n >= threads.light:
                 run = kernels.clamp_max_backward_max_parallel
             run(grad, self, max, out)
             return None, out
@@ -318,7 +318,7 @@ class ClampMaxBackward0(PointwiseNode):
                 expired(node)
             out = empty(n, grad.dtype)
             run = kernels.clamp_max_backward_self
-            if n >= threads.minimum:
+            if n >= threads.light:
                 run = kernels.clamp_max_backward_self_parallel
             run(grad, self, max, out)
             return out, None
@@ -329,7 +329,7 @@ class ClampMaxBackward0(PointwiseNode):
         out_self = empty(n, grad.dtype)
         out_max = empty(n, grad.dtype)
         run = kernels.clamp_max_backward
-        if n >= threads.minimum:
+        if n >= threads.light:
             run = kernels.clamp_max_backward_parallel
         run(grad, self, max, out_self, out_max)
         return out_self, out_max
@@ -366,7 +366,7 @@ class ClampMaxBackward0_max(ClampMaxBackward0):
             expired(node)
         out = empty(n, grad.dtype)
         run = kernels.clamp_max_backward_self_scalar_max
-        if n >= threads.minimum:
+        if n >= threads.light:
             run = kernels.clamp_max_backward_self_scalar_max_parallel
         run(grad, self, float(max), out)
         return out, None
@@ -459,7 +459,7 @@ def clamp_max(input, max):
                     n = len(flat_input)
                     out = empty(n, flat_input.dtype)
                     run = kernels.clamp_max_forward
-                    if n >= threads.minimum:
+                    if n >= threads.light:
                         run = kernels.clamp_max_forward_parallel
                     run(flat_input, flat_max, out)
                     result = new(Tensor)
@@ -502,7 +502,7 @@ def clamp_max(input, max):
                 n = len(flat_input)
                 out = empty(n, flat_input.dtype)
                 run = kernels.clamp_max_forward_scalar_max
-                if n >= threads.minimum:
+                if n >= threads.light:
                     run = kernels.clamp_max_forward_scalar_max_parallel
                 run(flat_input, float(max), out)
                 result = new(Tensor)

@@ -48,7 +48,7 @@ class WhereBackward0(PointwiseNode):
                 expired(node)
             out = empty(n, grad.dtype)
             run = kernels.where_backward_other
-            if n >= threads.minimum:
+            if n >= threads.light:
                 run = kernels.where_backward_other_parallel
             run(grad, condition, out)
             return None, out
@@ -57,7 +57,7 @@ class WhereBackward0(PointwiseNode):
                 expired(node)
             out = empty(n, grad.dtype)
             run = kernels.where_backward_self
-            if n >= threads.minimum:
+            if n >= threads.light:
                 run = kernels.where_backward_self_parallel
             run(grad, condition, out)
             return out, None
@@ -66,7 +66,7 @@ class WhereBackward0(PointwiseNode):
         out_self = empty(n, grad.dtype)
         out_other = empty(n, grad.dtype)
         run = kernels.where_backward
-        if n >= threads.minimum:
+        if n >= threads.light:
             run = kernels.where_backward_parallel
         run(grad, condition, out_self, out_other)
         return out_self, out_other
@@ -163,7 +163,7 @@ def where(condition, input, other):
                         n = len(flat_condition)
                         out = empty(n, flat_input.dtype)
                         run = kernels.where_forward
-                        if n >= threads.minimum:
+                        if n >= threads.light:
                             run = kernels.where_forward_parallel
                         run(flat_condition, flat_input, flat_other, out)
                         result = new(Tensor)
@@ -225,7 +225,7 @@ class MaskedFillBackward0(PointwiseNode):
                 expired(node)
             out = empty(n, grad.dtype)
             run = kernels.masked_fill_backward_value
-            if n >= threads.minimum:
+            if n >= threads.light:
                 run = kernels.masked_fill_backward_value_parallel
             run(grad, mask, out)
             return None, out
@@ -234,7 +234,7 @@ class MaskedFillBackward0(PointwiseNode):
                 expired(node)
             out = empty(n, grad.dtype)
             run = kernels.masked_fill_backward_self
-            if n >= threads.minimum:
+            if n >= threads.light:
                 run = kernels.masked_fill_backward_self_parallel
             run(grad, mask, out)
             return out, None
@@ -243,7 +243,7 @@ class MaskedFillBackward0(PointwiseNode):
         out_self = empty(n, grad.dtype)
         out_value = empty(n, grad.dtype)
         run = kernels.masked_fill_backward
-        if n >= threads.minimum:
+        if n >= threads.light:
             run = kernels.masked_fill_backward_parallel
         run(grad, mask, out_self, out_value)
         return out_self, out_value
@@ -340,7 +340,7 @@ def masked_fill(input, mask, value):
                         n = len(flat_input)
                         out = empty(n, flat_input.dtype)
                         run = kernels.masked_fill_forward
-                        if n >= threads.minimum:
+                        if n >= threads.light:
                             run = kernels.masked_fill_forward_parallel
                         run(flat_input, flat_mask, flat_value, out)
                         result = new(Tensor)

@@ -57,7 +57,7 @@ class RelativeEntropyBackward0(PointwiseNode):
                 expired(node)
             out = empty(n, grad.dtype)
             run = kernels.relative_entropy_backward_self
-            if n >= threads.minimum:
+            if n >= threads.light:
                 run = kernels.relative_entropy_backward_self_parallel
             run(grad, target, out)
             return out, None

@@ -49,7 +49,7 @@ class DivBackward0(PointwiseNode):
                 expired(node)
             out = empty(n, grad.dtype)
             run = kernels.div_backward_other
-            if n >= threads.minimum:
+            if n >= threads.light:
                 run = kernels.div_backward_other_parallel
             run(grad, other, result, out)
             return None, out
@@ -58,7 +58,7 @@ class DivBackward0(PointwiseNode):
                 expired(node)
             out = empty(n, grad.dtype)
             run = kernels.div_backward_self
-            if n >= threads.minimum:
+            if n >= threads.light:
                 run = kernels.div_backward_self_parallel
             run(grad, other, out)
             return out, None
@@ -69,7 +69,7 @@ class DivBackward0(PointwiseNode):
         out_self = empty(n, grad.dtype)
         out_other = empty(n, grad.dtype)
         run = kernels.div_backward
-        if n >= threads.minimum:
+        if n >= threads.light:
             run = kernels.div_backward_parallel
         run(grad, other, result, out_self, out_other)
         return out_self, out_other
@@ -108,7 +108,7 @@ class DivBackward0_self(DivBackward0):
             expired(node)
         out = empty(n, grad.dtype)
         run = kernels.div_backward_other_scalar_self
-        if n >= threads.minimum:
+        if n >= threads.light:
             run = kernels.div_backward_other_scalar_self_parallel
         run(grad, other, result, out)
         return None, out
@@ -130,7 +130,7 @@ class DivBackward0_other(DivBackward0):
         n = len(grad)
         out = empty(n, grad.dtype)
         run = kernels.div_backward_self_scalar_other
-        if n >= threads.minimum:
+        if n >= threads.light:
             run = kernels.div_backward_self_scalar_other_parallel
         run(grad, float(other), out)
         return out, None
@@ -213,7 +213,7 @@ def div(input, other):
                     n = len(flat_input)
                     out = empty(n, flat_input.dtype)
                     run = kernels.div_forward
-                    if n >= threads.minimum:
+                    if n >= threads.light:
                         run = kernels.div_forward_parallel
                     run(flat_input, flat_other, out)
                     result = new(Tensor)
@@ -256,7 +256,7 @@ def div(input, other):
                 n = len(flat_input)
                 out = empty(n, flat_input.dtype)
                 run = kernels.div_forward_scalar_other
-                if n >= threads.minimum:
+                if n >= threads.light:
                     run = kernels.div_forward_scalar_other_parallel
                 run(flat_input, float(other), out)
                 result = new(Tensor)
@@ -309,7 +309,7 @@ def div_reflected(other, input):
             n = len(flat_other)
             out = empty(n, flat_other.dtype)
             run = kernels.div_forward_scalar_self
-            if n >= threads.minimum:
+            if n >= threads.light:
                 run = kernels.div_forward_scalar_self_parallel
             run(flat_other, float(input), out)
             result = new(Tensor)
@@ -380,7 +380,7 @@ class TiedQuotientBackward0(PointwiseNode):
                 expired(node)
             out = empty(n, grad.dtype)
             run = kernels.tied_quotient_backward_gap
-            if n >= threads.minimum:
+            if n >= threads.light:
                 run = kernels.tied_quotient_backward_gap_parallel
             run(grad, self, gap, near, noise, result, out)
             return None, out
@@ -395,7 +395,7 @@ class TiedQuotientBackward0(PointwiseNode):
                 expired(node)
             out = empty(n, grad.dtype)
             run = kernels.tied_quotient_backward_self
-            if n >= threads.minimum:
+            if n >= threads.light:
                 run = kernels.tied_quotient_backward_self_parallel
             run(grad, self, gap, near, noise, out)
             return out, None
@@ -412,7 +412,7 @@ class TiedQuotientBackward0(PointwiseNode):
         out_self = empty(n, grad.dtype)
         out_gap = empty(n, grad.dtype)
         run = kernels.tied_quotient_backward
-        if n >= threads.minimum:
+        if n >= threads.light:
             run = kernels.tied_quotient_backward_parallel
         run(grad, self, gap, near, noise, result, out_self, out_gap)
         return out_self, out_gap
@@ -525,7 +525,7 @@ def tied_quotient(input, gap, near, noise):
                             n = len(flat_input)
                             out = empty(n, flat_input.dtype)
                             run = kernels.tied_quotient_forward
-                            if n >= threads.minimum:
+                            if n >= threads.light:
                                 run = kernels.tied_quotient_forward_parallel
                             run(flat_input, flat_gap, flat_near, flat_noise, out)
                             result = new(Tensor)

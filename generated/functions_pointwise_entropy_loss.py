@@ -57,7 +57,7 @@ class BinaryEntropyBackward0(PointwiseNode):
                 expired(node)
             out = empty(n, grad.dtype)
             run = kernels.binary_entropy_backward_self
-            if n >= threads.minimum:
+            if n >= threads.light:
                 run = kernels.binary_entropy_backward_self_parallel
             run(grad, self, target, out)
             return out, None
@@ -234,7 +234,7 @@ class LogitsEntropyBackward0(PointwiseNode):
                 expired(node)
             out = empty(n, grad.dtype)
             run = kernels.logits_entropy_backward_target
-            if n >= threads.minimum:
+            if n >= threads.light:
                 run = kernels.logits_entropy_backward_target_parallel
             run(grad, self, out)
             return None, out

@@ -53,7 +53,7 @@ def eq(input, other):
                     n = len(flat_input)
                     out = empty(n, bool_numpy)
                     run = kernels.eq_forward
-                    if n >= threads.minimum:
+                    if n >= threads.light:
                         run = kernels.eq_forward_parallel
                     run(flat_input, flat_other, out)
                     result = new(Tensor)
@@ -71,7 +71,7 @@ def eq(input, other):
                 n = len(flat_input)
                 out = empty(n, bool_numpy)
                 run = kernels.eq_forward_scalar_other
-                if n >= threads.minimum:
+                if n >= threads.light:
                     run = kernels.eq_forward_scalar_other_parallel
                 run(flat_input, float(other), out)
                 result = new(Tensor)
@@ -113,7 +113,7 @@ def eq_reflected(other, input):
             n = len(flat_other)
             out = empty(n, bool_numpy)
             run = kernels.eq_forward_scalar_self
-            if n >= threads.minimum:
+            if n >= threads.light:
                 run = kernels.eq_forward_scalar_self_parallel
             run(flat_other, float(input), out)
             result = new(Tensor)
@@ -164,7 +164,7 @@ def ne(input, other):
                     n = len(flat_input)
                     out = empty(n, bool_numpy)
                     run = kernels.ne_forward
-                    if n >= threads.minimum:
+                    if n >= threads.light:
                         run = kernels.ne_forward_parallel
                     run(flat_input, flat_other, out)
                     result = new(Tensor)
@@ -182,7 +182,7 @@ def ne(input, other):
                 n = len(flat_input)
                 out = empty(n, bool_numpy)
                 run = kernels.ne_forward_scalar_other
-                if n >= threads.minimum:
+                if n >= threads.light:
                     run = kernels.ne_forward_scalar_other_parallel
                 run(flat_input, float(other), out)
                 result = new(Tensor)
@@ -224,7 +224,7 @@ def ne_reflected(other, input):
             n = len(flat_other)
             out = empty(n, bool_numpy)
             run = kernels.ne_forward_scalar_self
-            if n >= threads.minimum:
+            if n >= threads.light:
                 run = kernels.ne_forward_scalar_self_parallel
             run(flat_other, float(input), out)
             result = new(Tensor)

@@ -44,7 +44,7 @@ class ExpBackward0(PointwiseNode):
             expired(node)
         out = empty(n, grad.dtype)
         run = kernels.exp_backward
-        if n >= threads.minimum:
+        if n >= threads.light:
             run = kernels.exp_backward_parallel
         run(grad, result, out)
         return out
@@ -166,7 +166,7 @@ class Exp2Backward0(PointwiseNode):
             expired(node)
         out = empty(n, grad.dtype)
         run = kernels.exp2_backward
-        if n >= threads.minimum:
+        if n >= threads.light:
             run = kernels.exp2_backward_parallel
         run(grad, result, out)
         return out
@@ -288,7 +288,7 @@ class Expm1Backward0(PointwiseNode):
             expired(node)
         out = empty(n, grad.dtype)
         run = kernels.expm1_backward
-        if n >= threads.minimum:
+        if n >= threads.light:
             run = kernels.expm1_backward_parallel
         run(grad, result, out)
         return out
@@ -410,7 +410,7 @@ class LogBackward0(PointwiseNode):
             expired(node)
         out = empty(n, grad.dtype)
         run = kernels.log_backward
-        if n >= threads.minimum:
+        if n >= threads.light:
             run = kernels.log_backward_parallel
         run(grad, self, out)
         return out
@@ -533,7 +533,7 @@ class Log1pBackward0(PointwiseNode):
             expired(node)
         out = empty(n, grad.dtype)
         run = kernels.log1p_backward
-        if n >= threads.minimum:
+        if n >= threads.light:
             run = kernels.log1p_backward_parallel
         run(grad, self, out)
         return out
@@ -656,7 +656,7 @@ class Log2Backward0(PointwiseNode):
             expired(node)
         out = empty(n, grad.dtype)
         run = kernels.log2_backward
-        if n >= threads.minimum:
+        if n >= threads.light:
             run = kernels.log2_backward_parallel
         run(grad, self, out)
         return out

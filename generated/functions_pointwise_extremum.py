@@ -48,7 +48,7 @@ class MaximumBackward0(PointwiseNode):
                 expired(node)
             out = empty(n, grad.dtype)
             run = kernels.maximum_backward_other
-            if n >= threads.minimum:
+            if n >= threads.light:
                 run = kernels.maximum_backward_other_parallel
             run(grad, self, other, out)
             return None, out
@@ -59,7 +59,7 @@ class MaximumBackward0(PointwiseNode):
                 expired(node)
             out = empty(n, grad.dtype)
             run = kernels.maximum_backward_self
-            if n >= threads.minimum:
+            if n >= threads.light:
                 run = kernels.maximum_backward_self_parallel
             run(grad, self, other, out)
             return out, None
@@ -70,7 +70,7 @@ class MaximumBackward0(PointwiseNode):
         out_self = empty(n, grad.dtype)
         out_other = empty(n, grad.dtype)
         run = kernels.maximum_backward
-        if n >= threads.minimum:
+        if n >= threads.light:
             run = kernels.maximum_backward_parallel
         run(grad, self, other, out_self, out_other)
         return out_self, out_other
@@ -109,7 +109,7 @@ class MaximumBackward0_other(MaximumBackward0):
             expired(node)
         out = empty(n, grad.dtype)
         run = kernels.maximum_backward_self_scalar_other
-        if n >= threads.minimum:
+        if n >= threads.light:
             run = kernels.maximum_backward_self_scalar_other_parallel
         run(grad, self, float(other), out)
         return out, None
@@ -192,7 +192,7 @@ def maximum(input, other):
                     n = len(flat_input)
                     out = empty(n, flat_input.dtype)
                     run = kernels.maximum_forward
-                    if n >= threads.minimum:
+                    if n >= threads.light:
                         run = kernels.maximum_forward_parallel
                     run(flat_input, flat_other, out)
                     result = new(Tensor)
@@ -235,7 +235,7 @@ def maximum(input, other):
                 n = len(flat_input)
                 out = empty(n, flat_input.dtype)
                 run = kernels.maximum_forward_scalar_other
-                if n >= threads.minimum:
+                if n >= threads.light:
                     run = kernels.maximum_forward_scalar_other_parallel
                 run(flat_input, float(other), out)
                 result = new(Tensor)
@@ -292,7 +292,7 @@ class MinimumBackward0(PointwiseNode):
                 expired(node)
             out = empty(n, grad.dtype)
             run = kernels.minimum_backward_other
-            if n >= threads.minimum:
+            if n >= threads.light:
                 run = kernels.minimum_backward_other_parallel
             run(grad, self, other, out)
             return None, out
@@ -303,7 +303,7 @@ class MinimumBackward0(PointwiseNode):
                 expired(node)
             out = empty(n, grad.dtype)
             run = kernels.minimum_backward_self
-            if n >= threads.minimum:
+            if n >= threads.light:
                 run = kernels.minimum_backward_self_parallel
             run(grad, self, other, out)
             return out, None
@@ -314,7 +314,7 @@ class MinimumBackward0(PointwiseNode):
         out_self = empty(n, grad.dtype)
         out_other = empty(n, grad.dtype)
         run = kernels.minimum_backward
-        if n >= threads.minimum:
+        if n >= threads.light:
             run = kernels.minimum_backward_parallel
         run(grad, self, other, out_self, out_other)
         return out_self, out_other
@@ -353,7 +353,7 @@ class MinimumBackward0_other(MinimumBackward0):
             expired(node)
         out = empty(n, grad.dtype)
         run = kernels.minimum_backward_self_scalar_other
-        if n >= threads.minimum:
+        if n >= threads.light:
             run = kernels.minimum_backward_self_scalar_other_parallel
         run(grad, self, float(other), out)
         return out, None
@@ -436,7 +436,7 @@ def minimum(input, other):
                     n = len(flat_input)
                     out = empty(n, flat_input.dtype)
                     run = kernels.minimum_forward
-                    if n >= threads.minimum:
+                    if n >= threads.light:
                         run = kernels.minimum_forward_parallel
                     run(flat_input, flat_other, out)
                     result = new(Tensor)
@@ -479,7 +479,7 @@ def minimum(input, other):
                 n = len(flat_input)
                 out = empty(n, flat_input.dtype)
                 run = kernels.minimum_forward_scalar_other
-                if n >= threads.minimum:
+                if n >= threads.light:
                     run = kernels.minimum_forward_scalar_other_parallel
                 run(flat_input, float(other), out)
                 result = new(Tensor)

@@ -45,7 +45,7 @@ class TanhBackward0(PointwiseNode):
             expired(node)
         out = empty(n, grad.dtype)
         run = kernels.tanh_backward
-        if n >= threads.minimum:
+        if n >= threads.light:
             run = kernels.tanh_backward_parallel
         run(grad, result, out)
         return out

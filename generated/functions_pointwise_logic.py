@@ -53,7 +53,7 @@ def logical_and(input, other):
                     n = len(flat_input)
                     out = empty(n, bool_numpy)
                     run = kernels.logical_and_forward
-                    if n >= threads.minimum:
+                    if n >= threads.light:
                         run = kernels.logical_and_forward_parallel
                     run(flat_input, flat_other, out)
                     result = new(Tensor)
@@ -116,7 +116,7 @@ def logical_or(input, other):
                     n = len(flat_input)
                     out = empty(n, bool_numpy)
                     run = kernels.logical_or_forward
-                    if n >= threads.minimum:
+                    if n >= threads.light:
                         run = kernels.logical_or_forward_parallel
                     run(flat_input, flat_other, out)
                     result = new(Tensor)
@@ -179,7 +179,7 @@ def logical_xor(input, other):
                     n = len(flat_input)
                     out = empty(n, bool_numpy)
                     run = kernels.logical_xor_forward
-                    if n >= threads.minimum:
+                    if n >= threads.light:
                         run = kernels.logical_xor_forward_parallel
                     run(flat_input, flat_other, out)
                     result = new(Tensor)
@@ -238,7 +238,7 @@ def logical_not(input):
             n = len(flat_input)
             out = empty(n, bool_numpy)
             run = kernels.logical_not_forward
-            if n >= threads.minimum:
+            if n >= threads.light:
                 run = kernels.logical_not_forward_parallel
             run(flat_input, out)
             result = new(Tensor)

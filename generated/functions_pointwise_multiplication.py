@@ -46,7 +46,7 @@ class MulBackward0(PointwiseNode):
                 expired(node)
             out = empty(n, grad.dtype)
             run = kernels.mul_backward_other
-            if n >= threads.minimum:
+            if n >= threads.light:
                 run = kernels.mul_backward_other_parallel
             run(grad, self, out)
             return None, out
@@ -55,7 +55,7 @@ class MulBackward0(PointwiseNode):
                 expired(node)
             out = empty(n, grad.dtype)
             run = kernels.mul_backward_self
-            if n >= threads.minimum:
+            if n >= threads.light:
                 run = kernels.mul_backward_self_parallel
             run(grad, other, out)
             return out, None
@@ -66,7 +66,7 @@ class MulBackward0(PointwiseNode):
         out_self = empty(n, grad.dtype)
         out_other = empty(n, grad.dtype)
         run = kernels.mul_backward
-        if n >= threads.minimum:
+        if n >= threads.light:
             run = kernels.mul_backward_parallel
         run(grad, self, other, out_self, out_other)
         return out_self, out_other
@@ -101,7 +101,7 @@ class MulBackward0_self(MulBackward0):
         n = len(grad)
         out = empty(n, grad.dtype)
         run = kernels.mul_backward_other_scalar_self
-        if n >= threads.minimum:
+        if n >= threads.light:
             run = kernels.mul_backward_other_scalar_self_parallel
         run(grad, float(self), out)
         return None, out
@@ -123,7 +123,7 @@ class MulBackward0_other(MulBackward0):
         n = len(grad)
         out = empty(n, grad.dtype)
         run = kernels.mul_backward_self_scalar_other
-        if n >= threads.minimum:
+        if n >= threads.light:
             run = kernels.mul_backward_self_scalar_other_parallel
         run(grad, float(other), out)
         return out, None
@@ -201,7 +201,7 @@ def mul(input, other):
                     n = len(flat_input)
                     out = empty(n, flat_input.dtype)
                     run = kernels.mul_forward
-                    if n >= threads.minimum:
+                    if n >= threads.light:
                         run = kernels.mul_forward_parallel
                     run(flat_input, flat_other, out)
                     result = new(Tensor)
@@ -244,7 +244,7 @@ def mul(input, other):
                 n = len(flat_input)
                 out = empty(n, flat_input.dtype)
                 run = kernels.mul_forward_scalar_other
-                if n >= threads.minimum:
+                if n >= threads.light:
                     run = kernels.mul_forward_scalar_other_parallel
                 run(flat_input, float(other), out)
                 result = new(Tensor)
@@ -297,7 +297,7 @@ def mul_reflected(other, input):
             n = len(flat_other)
             out = empty(n, flat_other.dtype)
             run = kernels.mul_forward_scalar_self
-            if n >= threads.minimum:
+            if n >= threads.light:
                 run = kernels.mul_forward_scalar_self_parallel
             run(flat_other, float(input), out)
             result = new(Tensor)
@@ -343,7 +343,7 @@ class SquareBackward0(PointwiseNode):
             expired(node)
         out = empty(n, grad.dtype)
         run = kernels.square_backward
-        if n >= threads.minimum:
+        if n >= threads.light:
             run = kernels.square_backward_parallel
         run(grad, self, out)
         return out
@@ -407,7 +407,7 @@ def square(input):
             n = len(flat_input)
             out = empty(n, flat_input.dtype)
             run = kernels.square_forward
-            if n >= threads.minimum:
+            if n >= threads.light:
                 run = kernels.square_forward_parallel
             run(flat_input, out)
             result = new(Tensor)
@@ -465,7 +465,7 @@ class ReciprocalBackward0(PointwiseNode):
             expired(node)
         out = empty(n, grad.dtype)
         run = kernels.reciprocal_backward
-        if n >= threads.minimum:
+        if n >= threads.light:
             run = kernels.reciprocal_backward_parallel
         run(grad, result, out)
         return out
@@ -529,7 +529,7 @@ def reciprocal(input):
                 n = len(flat_input)
                 out = empty(n, flat_input.dtype)
                 run = kernels.reciprocal_forward
-                if n >= threads.minimum:
+                if n >= threads.light:
                     run = kernels.reciprocal_forward_parallel
                 run(flat_input, out)
                 result = new(Tensor)
@@ -697,7 +697,7 @@ def addcmul(input, tensor1, tensor2, *, value=1):
                         n = len(flat_input)
                         out = empty(n, flat_input.dtype)
                         run = kernels.addcmul_forward
-                        if n >= threads.minimum:
+                        if n >= threads.light:
                             run = kernels.addcmul_forward_parallel
                         run(flat_input, flat_tensor1, flat_tensor2, out)
                         result = new(Tensor)

@@ -53,7 +53,7 @@ def lt(input, other):
                     n = len(flat_input)
                     out = empty(n, bool_numpy)
                     run = kernels.lt_forward
-                    if n >= threads.minimum:
+                    if n >= threads.light:
                         run = kernels.lt_forward_parallel
                     run(flat_input, flat_other, out)
                     result = new(Tensor)
@@ -71,7 +71,7 @@ def lt(input, other):
                 n = len(flat_input)
                 out = empty(n, bool_numpy)
                 run = kernels.lt_forward_scalar_other
-                if n >= threads.minimum:
+                if n >= threads.light:
                     run = kernels.lt_forward_scalar_other_parallel
                 run(flat_input, float(other), out)
                 result = new(Tensor)
@@ -113,7 +113,7 @@ def lt_reflected(other, input):
             n = len(flat_other)
             out = empty(n, bool_numpy)
             run = kernels.lt_forward_scalar_self
-            if n >= threads.minimum:
+            if n >= threads.light:
                 run = kernels.lt_forward_scalar_self_parallel
             run(flat_other, float(input), out)
             result = new(Tensor)
@@ -164,7 +164,7 @@ def le(input, other):
                     n = len(flat_input)
                     out = empty(n, bool_numpy)
                     run = kernels.le_forward
-                    if n >= threads.minimum:
+                    if n >= threads.light:
                         run = kernels.le_forward_parallel
                     run(flat_input, flat_other, out)
                     result = new(Tensor)
@@ -182,7 +182,7 @@ def le(input, other):
                 n = len(flat_input)
                 out = empty(n, bool_numpy)
                 run = kernels.le_forward_scalar_other
-                if n >= threads.minimum:
+                if n >= threads.light:
                     run = kernels.le_forward_scalar_other_parallel
                 run(flat_input, float(other), out)
                 result = new(Tensor)
@@ -224,7 +224,7 @@ def le_reflected(other, input):
             n = len(flat_other)
             out = empty(n, bool_numpy)
             run = kernels.le_forward_scalar_self
-            if n >= threads.minimum:
+            if n >= threads.light:
                 run = kernels.le_forward_scalar_self_parallel
             run(flat_other, float(input), out)
             result = new(Tensor)
@@ -275,7 +275,7 @@ def gt(input, other):
                     n = len(flat_input)
                     out = empty(n, bool_numpy)
                     run = kernels.gt_forward
-                    if n >= threads.minimum:
+                    if n >= threads.light:
                         run = kernels.gt_forward_parallel
                     run(flat_input, flat_other, out)
                     result = new(Tensor)
@@ -293,7 +293,7 @@ def gt(input, other):
                 n = len(flat_input)
                 out = empty(n, bool_numpy)
                 run = kernels.gt_forward_scalar_other
-                if n >= threads.minimum:
+                if n >= threads.light:
                     run = kernels.gt_forward_scalar_other_parallel
                 run(flat_input, float(other), out)
                 result = new(Tensor)
@@ -335,7 +335,7 @@ def gt_reflected(other, input):
             n = len(flat_other)
             out = empty(n, bool_numpy)
             run = kernels.gt_forward_scalar_self
-            if n >= threads.minimum:
+            if n >= threads.light:
                 run = kernels.gt_forward_scalar_self_parallel
             run(flat_other, float(input), out)
             result = new(Tensor)
@@ -386,7 +386,7 @@ def ge(input, other):
                     n = len(flat_input)
                     out = empty(n, bool_numpy)
                     run = kernels.ge_forward
-                    if n >= threads.minimum:
+                    if n >= threads.light:
                         run = kernels.ge_forward_parallel
                     run(flat_input, flat_other, out)
                     result = new(Tensor)
@@ -404,7 +404,7 @@ def ge(input, other):
                 n = len(flat_input)
                 out = empty(n, bool_numpy)
                 run = kernels.ge_forward_scalar_other
-                if n >= threads.minimum:
+                if n >= threads.light:
                     run = kernels.ge_forward_scalar_other_parallel
                 run(flat_input, float(other), out)
                 result = new(Tensor)
@@ -446,7 +446,7 @@ def ge_reflected(other, input):
             n = len(flat_other)
             out = empty(n, bool_numpy)
             run = kernels.ge_forward_scalar_self
-            if n >= threads.minimum:
+            if n >= threads.light:
                 run = kernels.ge_forward_scalar_self_parallel
             run(flat_other, float(input), out)
             result = new(Tensor)

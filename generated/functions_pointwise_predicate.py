@@ -48,7 +48,7 @@ def isnan(input):
             n = len(flat_input)
             out = empty(n, bool_numpy)
             run = kernels.isnan_forward
-            if n >= threads.minimum:
+            if n >= threads.light:
                 run = kernels.isnan_forward_parallel
             run(flat_input, out)
             result = new(Tensor)
@@ -102,7 +102,7 @@ def isinf(input):
             n = len(flat_input)
             out = empty(n, bool_numpy)
             run = kernels.isinf_forward
-            if n >= threads.minimum:
+            if n >= threads.light:
                 run = kernels.isinf_forward_parallel
             run(flat_input, out)
             result = new(Tensor)
@@ -156,7 +156,7 @@ def isfinite(input):
             n = len(flat_input)
             out = empty(n, bool_numpy)
             run = kernels.isfinite_forward
-            if n >= threads.minimum:
+            if n >= threads.light:
                 run = kernels.isfinite_forward_parallel
             run(flat_input, out)
             result = new(Tensor)

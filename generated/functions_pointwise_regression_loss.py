@@ -49,7 +49,7 @@ class SquaredErrorBackward0(PointwiseNode):
                 expired(node)
             out = empty(n, grad.dtype)
             run = kernels.squared_error_backward_target
-            if n >= threads.minimum:
+            if n >= threads.light:
                 run = kernels.squared_error_backward_target_parallel
             run(grad, self, target, out)
             return None, out
@@ -60,7 +60,7 @@ class SquaredErrorBackward0(PointwiseNode):
                 expired(node)
             out = empty(n, grad.dtype)
             run = kernels.squared_error_backward_self
-            if n >= threads.minimum:
+            if n >= threads.light:
                 run = kernels.squared_error_backward_self_parallel
             run(grad, self, target, out)
             return out, None
@@ -71,7 +71,7 @@ class SquaredErrorBackward0(PointwiseNode):
         out_self = empty(n, grad.dtype)
         out_target = empty(n, grad.dtype)
         run = kernels.squared_error_backward
-        if n >= threads.minimum:
+        if n >= threads.light:
             run = kernels.squared_error_backward_parallel
         run(grad, self, target, out_self, out_target)
         return out_self, out_target
@@ -167,7 +167,7 @@ def squared_error(input, target):
                     n = len(flat_input)
                     out = empty(n, flat_input.dtype)
                     run = kernels.squared_error_forward
-                    if n >= threads.minimum:
+                    if n >= threads.light:
                         run = kernels.squared_error_forward_parallel
                     run(flat_input, flat_target, out)
                     result = new(Tensor)
@@ -236,7 +236,7 @@ class AbsoluteErrorBackward0(PointwiseNode):
                 expired(node)
             out = empty(n, grad.dtype)
             run = kernels.absolute_error_backward_target
-            if n >= threads.minimum:
+            if n >= threads.light:
                 run = kernels.absolute_error_backward_target_parallel
             run(grad, self, target, out)
             return None, out
@@ -247,7 +247,7 @@ class AbsoluteErrorBackward0(PointwiseNode):
                 expired(node)
             out = empty(n, grad.dtype)
             run = kernels.absolute_error_backward_self
-            if n >= threads.minimum:
+            if n >= threads.light:
                 run = kernels.absolute_error_backward_self_parallel
             run(grad, self, target, out)
             return out, None
@@ -258,7 +258,7 @@ class AbsoluteErrorBackward0(PointwiseNode):
         out_self = empty(n, grad.dtype)
         out_target = empty(n, grad.dtype)
         run = kernels.absolute_error_backward
-        if n >= threads.minimum:
+        if n >= threads.light:
             run = kernels.absolute_error_backward_parallel
         run(grad, self, target, out_self, out_target)
         return out_self, out_target
@@ -354,7 +354,7 @@ def absolute_error(input, target):
                     n = len(flat_input)
                     out = empty(n, flat_input.dtype)
                     run = kernels.absolute_error_forward
-                    if n >= threads.minimum:
+                    if n >= threads.light:
                         run = kernels.absolute_error_forward_parallel
                     run(flat_input, flat_target, out)
                     result = new(Tensor)

@@ -52,7 +52,7 @@ class RemainderBackward0(PointwiseNode):
                 expired(node)
             out = empty(n, grad.dtype)
             run = kernels.remainder_backward_other
-            if n >= threads.minimum:
+            if n >= threads.light:
                 run = kernels.remainder_backward_other_parallel
             run(grad, self, other, out)
             return None, out
@@ -64,7 +64,7 @@ class RemainderBackward0(PointwiseNode):
             expired(node)
         out = empty(n, grad.dtype)
         run = kernels.remainder_backward_other
-        if n >= threads.minimum:
+        if n >= threads.light:
             run = kernels.remainder_backward_other_parallel
         run(grad, self, other, out)
         return grad, out
@@ -101,7 +101,7 @@ class RemainderBackward0_self(RemainderBackward0):
             expired(node)
         out = empty(n, grad.dtype)
         run = kernels.remainder_backward_other_scalar_self
-        if n >= threads.minimum:
+        if n >= threads.light:
             run = kernels.remainder_backward_other_scalar_self_parallel
         run(grad, other, float(self), out)
         return None, out
@@ -196,7 +196,7 @@ def remainder(input, other):
                     n = len(flat_input)
                     out = empty(n, flat_input.dtype)
                     run = kernels.remainder_forward
-                    if n >= threads.minimum:
+                    if n >= threads.light:
                         run = kernels.remainder_forward_parallel
                     run(flat_input, flat_other, out)
                     result = new(Tensor)
@@ -239,7 +239,7 @@ def remainder(input, other):
                 n = len(flat_input)
                 out = empty(n, flat_input.dtype)
                 run = kernels.remainder_forward_scalar_other
-                if n >= threads.minimum:
+                if n >= threads.light:
                     run = kernels.remainder_forward_scalar_other_parallel
                 run(flat_input, float(other), out)
                 result = new(Tensor)
@@ -292,7 +292,7 @@ def remainder_reflected(other, input):
             n = len(flat_other)
             out = empty(n, flat_other.dtype)
             run = kernels.remainder_forward_scalar_self
-            if n >= threads.minimum:
+            if n >= threads.light:
                 run = kernels.remainder_forward_scalar_self_parallel
             run(flat_other, float(input), out)
             result = new(Tensor)
@@ -454,7 +454,7 @@ def lerp(input, end, weight):
                         n = len(flat_input)
                         out = empty(n, flat_input.dtype)
                         run = kernels.lerp_forward
-                        if n >= threads.minimum:
+                        if n >= threads.light:
                             run = kernels.lerp_forward_parallel
                         run(flat_input, flat_end, flat_weight, out)
                         result = new(Tensor)
@@ -643,7 +643,7 @@ def addcdiv(input, tensor1, tensor2, *, value=1):
                         n = len(flat_input)
                         out = empty(n, flat_input.dtype)
                         run = kernels.addcdiv_forward
-                        if n >= threads.minimum:
+                        if n >= threads.light:
                             run = kernels.addcdiv_forward_parallel
                         run(flat_input, flat_tensor1, flat_tensor2, out)
                         result = new(Tensor)

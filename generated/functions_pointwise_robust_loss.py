@@ -55,7 +55,7 @@ class SmoothAbsoluteErrorBackward0(PointwiseNode):
                 expired(node)
             out = empty(n, grad.dtype)
             run = kernels.smooth_absolute_error_backward_target
-            if n >= threads.minimum:
+            if n >= threads.light:
                 run = kernels.smooth_absolute_error_backward_target_parallel
             run(grad, self, target, float(beta), out)
             return None, out
@@ -66,7 +66,7 @@ class SmoothAbsoluteErrorBackward0(PointwiseNode):
                 expired(node)
             out = empty(n, grad.dtype)
             run = kernels.smooth_absolute_error_backward_self
-            if n >= threads.minimum:
+            if n >= threads.light:
                 run = kernels.smooth_absolute_error_backward_self_parallel
             run(grad, self, target, float(beta), out)
             return out, None
@@ -77,7 +77,7 @@ class SmoothAbsoluteErrorBackward0(PointwiseNode):
         out_self = empty(n, grad.dtype)
         out_target = empty(n, grad.dtype)
         run = kernels.smooth_absolute_error_backward
-        if n >= threads.minimum:
+        if n >= threads.light:
             run = kernels.smooth_absolute_error_backward_parallel
         run(grad, self, target, float(beta), out_self, out_target)
         return out_self, out_target
@@ -182,7 +182,7 @@ def smooth_absolute_error(input, target, beta):
                     n = len(flat_input)
                     out = empty(n, flat_input.dtype)
                     run = kernels.smooth_absolute_error_forward
-                    if n >= threads.minimum:
+                    if n >= threads.light:
                         run = kernels.smooth_absolute_error_forward_parallel
                     run(flat_input, flat_target, float(beta), out)
                     result = new(Tensor)
@@ -261,7 +261,7 @@ class HuberErrorBackward0(PointwiseNode):
                 expired(node)
             out = empty(n, grad.dtype)
             run = kernels.huber_error_backward_target
-            if n >= threads.minimum:
+            if n >= threads.light:
                 run = kernels.huber_error_backward_target_parallel
             run(grad, self, target, float(delta), out)
             return None, out
@@ -272,7 +272,7 @@ class HuberErrorBackward0(PointwiseNode):
                 expired(node)
             out = empty(n, grad.dtype)
             run = kernels.huber_error_backward_self
-            if n >= threads.minimum:
+            if n >= threads.light:
                 run = kernels.huber_error_backward_self_parallel
             run(grad, self, target, float(delta), out)
             return out, None
@@ -283,7 +283,7 @@ class HuberErrorBackward0(PointwiseNode):
         out_self = empty(n, grad.dtype)
         out_target = empty(n, grad.dtype)
         run = kernels.huber_error_backward
-        if n >= threads.minimum:
+        if n >= threads.light:
             run = kernels.huber_error_backward_parallel
         run(grad, self, target, float(delta), out_self, out_target)
         return out_self, out_target
@@ -388,7 +388,7 @@ def huber_error(input, target, delta):
                     n = len(flat_input)
                     out = empty(n, flat_input.dtype)
                     run = kernels.huber_error_forward
-                    if n >= threads.minimum:
+                    if n >= threads.light:
                         run = kernels.huber_error_forward_parallel
                     run(flat_input, flat_target, float(delta), out)
                     result = new(Tensor)

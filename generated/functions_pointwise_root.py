@@ -44,7 +44,7 @@ class SqrtBackward0(PointwiseNode):
             expired(node)
         out = empty(n, grad.dtype)
         run = kernels.sqrt_backward
-        if n >= threads.minimum:
+        if n >= threads.light:
             run = kernels.sqrt_backward_parallel
         run(grad, result, out)
         return out
@@ -108,7 +108,7 @@ def sqrt(input):
                 n = len(flat_input)
                 out = empty(n, flat_input.dtype)
                 run = kernels.sqrt_forward
-                if n >= threads.minimum:
+                if n >= threads.light:
                     run = kernels.sqrt_forward_parallel
                 run(flat_input, out)
                 result = new(Tensor)
@@ -166,7 +166,7 @@ class RsqrtBackward0(PointwiseNode):
             expired(node)
         out = empty(n, grad.dtype)
         run = kernels.rsqrt_backward
-        if n >= threads.minimum:
+        if n >= threads.light:
             run = kernels.rsqrt_backward_parallel
         run(grad, result, out)
         return out

@@ -36,7 +36,7 @@ class FloorBackward0(PointwiseNode):
         n = len(grad)
         out = empty(n, grad.dtype)
         run = kernels.floor_backward
-        if n >= threads.minimum:
+        if n >= threads.light:
             run = kernels.floor_backward_parallel
         run(out)
         return out
@@ -99,7 +99,7 @@ def floor(input):
                 n = len(flat_input)
                 out = empty(n, flat_input.dtype)
                 run = kernels.floor_forward
-                if n >= threads.minimum:
+                if n >= threads.light:
                     run = kernels.floor_forward_parallel
                 run(flat_input, out)
                 result = new(Tensor)
@@ -151,7 +151,7 @@ class CeilBackward0(PointwiseNode):
         n = len(grad)
         out = empty(n, grad.dtype)
         run = kernels.ceil_backward
-        if n >= threads.minimum:
+        if n >= threads.light:
             run = kernels.ceil_backward_parallel
         run(out)
         return out
@@ -214,7 +214,7 @@ def ceil(input):
                 n = len(flat_input)
                 out = empty(n, flat_input.dtype)
                 run = kernels.ceil_forward
-                if n >= threads.minimum:
+                if n >= threads.light:
                     run = kernels.ceil_forward_parallel
                 run(flat_input, out)
                 result = new(Tensor)
@@ -266,7 +266,7 @@ class RoundBackward0(PointwiseNode):
         n = len(grad)
         out = empty(n, grad.dtype)
         run = kernels.round_backward
-        if n >= threads.minimum:
+        if n >= threads.light:
             run = kernels.round_backward_parallel
         run(out)
         return out
@@ -329,7 +329,7 @@ def round(input):
                 n = len(flat_input)
                 out = empty(n, flat_input.dtype)
                 run = kernels.round_forward
-                if n >= threads.minimum:
+                if n >= threads.light:
                     run = kernels.round_forward_parallel
                 run(flat_input, out)
                 result = new(Tensor)
@@ -381,7 +381,7 @@ class TruncBackward0(PointwiseNode):
         n = len(grad)
         out = empty(n, grad.dtype)
         run = kernels.trunc_backward
-        if n >= threads.minimum:
+        if n >= threads.light:
             run = kernels.trunc_backward_parallel
         run(out)
         return out
@@ -444,7 +444,7 @@ def trunc(input):
                 n = len(flat_input)
                 out = empty(n, flat_input.dtype)
                 run = kernels.trunc_forward
-                if n >= threads.minimum:
+                if n >= threads.light:
                     run = kernels.trunc_forward_parallel
                 run(flat_input, out)
                 result = new(Tensor)

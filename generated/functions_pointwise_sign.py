@@ -46,7 +46,7 @@ class AbsBackward0(PointwiseNode):
             expired(node)
         out = empty(n, grad.dtype)
         run = kernels.abs_backward
-        if n >= threads.minimum:
+        if n >= threads.light:
             run = kernels.abs_backward_parallel
         run(grad, self, out)
         return out
@@ -114,7 +114,7 @@ def abs(input):
                 n = len(flat_input)
                 out = empty(n, flat_input.dtype)
                 run = kernels.abs_forward
-                if n >= threads.minimum:
+                if n >= threads.light:
                     run = kernels.abs_forward_parallel
                 run(flat_input, out)
                 result = new(Tensor)
@@ -166,7 +166,7 @@ class SignBackward0(PointwiseNode):
         n = len(grad)
         out = empty(n, grad.dtype)
         run = kernels.sign_backward
-        if n >= threads.minimum:
+        if n >= threads.light:
             run = kernels.sign_backward_parallel
         run(out)
         return out
@@ -228,7 +228,7 @@ def sign(input):
             n = len(flat_input)
             out = empty(n, flat_input.dtype)
             run = kernels.sign_forward
-            if n >= threads.minimum:
+            if n >= threads.light:
                 run = kernels.sign_forward_parallel
             run(flat_input, out)
             result = new(Tensor)

@@ -43,21 +43,21 @@ class FloorDivideBackward0(PointwiseNode):
         if edges[0] is None:
             out = empty(n, grad.dtype)
             run = kernels.floor_divide_backward_other
-            if n >= threads.minimum:
+            if n >= threads.light:
                 run = kernels.floor_divide_backward_other_parallel
             run(out)
             return None, out
         if edges[2] is None:
             out = empty(n, grad.dtype)
             run = kernels.floor_divide_backward_self
-            if n >= threads.minimum:
+            if n >= threads.light:
                 run = kernels.floor_divide_backward_self_parallel
             run(out)
             return out, None
         out_self = empty(n, grad.dtype)
         out_other = empty(n, grad.dtype)
         run = kernels.floor_divide_backward
-        if n >= threads.minimum:
+        if n >= threads.light:
             run = kernels.floor_divide_backward_parallel
         run(out_self, out_other)
         return out_self, out_other
@@ -87,7 +87,7 @@ class FloorDivideBackward0_self(FloorDivideBackward0):
         n = len(grad)
         out = empty(n, grad.dtype)
         run = kernels.floor_divide_backward_other_scalar_self
-        if n >= threads.minimum:
+        if n >= threads.light:
             run = kernels.floor_divide_backward_other_scalar_self_parallel
         run(out)
         return None, out
@@ -105,7 +105,7 @@ class FloorDivideBackward0_other(FloorDivideBackward0):
         n = len(grad)
         out = empty(n, grad.dtype)
         run = kernels.floor_divide_backward_self_scalar_other
-        if n >= threads.minimum:
+        if n >= threads.light:
             run = kernels.floor_divide_backward_self_scalar_other_parallel
         run(out)
         return out, None
@@ -191,7 +191,7 @@ def floor_divide(input, other):
                     n = len(flat_input)
                     out = empty(n, flat_input.dtype)
                     run = kernels.floor_divide_forward
-                    if n >= threads.minimum:
+                    if n >= threads.light:
                         run = kernels.floor_divide_forward_parallel
                     run(flat_input, flat_other, out)
                     result = new(Tensor)
@@ -227,7 +227,7 @@ def floor_divide(input, other):
                 n = len(flat_input)
                 out = empty(n, flat_input.dtype)
                 run = kernels.floor_divide_forward_scalar_other
-                if n >= threads.minimum:
+                if n >= threads.light:
                     run = kernels.floor_divide_forward_scalar_other_parallel
                 run(flat_input, float(other), out)
                 result = new(Tensor)
@@ -280,7 +280,7 @@ def floor_divide_reflected(other, input):
             n = len(flat_other)
             out = empty(n, flat_other.dtype)
             run = kernels.floor_divide_forward_scalar_self
-            if n >= threads.minimum:
+            if n >= threads.light:
                 run = kernels.floor_divide_forward_scalar_self_parallel
             run(flat_other, float(input), out)
             result = new(Tensor)
@@ -322,21 +322,21 @@ class TruncDivideBackward0(PointwiseNode):
         if edges[0] is None:
             out = empty(n, grad.dtype)
             run = kernels.trunc_divide_backward_other
-            if n >= threads.minimum:
+            if n >= threads.light:
                 run = kernels.trunc_divide_backward_other_parallel
             run(out)
             return None, out
         if edges[2] is None:
             out = empty(n, grad.dtype)
             run = kernels.trunc_divide_backward_self
-            if n >= threads.minimum:
+            if n >= threads.light:
                 run = kernels.trunc_divide_backward_self_parallel
             run(out)
             return out, None
         out_self = empty(n, grad.dtype)
         out_other = empty(n, grad.dtype)
         run = kernels.trunc_divide_backward
-        if n >= threads.minimum:
+        if n >= threads.light:
             run = kernels.trunc_divide_backward_parallel
         run(out_self, out_other)
         return out_self, out_other
@@ -366,7 +366,7 @@ class TruncDivideBackward0_other(TruncDivideBackward0):
         n = len(grad)
         out = empty(n, grad.dtype)
         run = kernels.trunc_divide_backward_self_scalar_other
-        if n >= threads.minimum:
+        if n >= threads.light:
             run = kernels.trunc_divide_backward_self_scalar_other_parallel
         run(out)
         return out, None
@@ -445,7 +445,7 @@ def trunc_divide(input, other):
                     n = len(flat_input)
                     out = empty(n, flat_input.dtype)
                     run = kernels.trunc_divide_forward
-                    if n >= threads.minimum:
+                    if n >= threads.light:
                         run = kernels.trunc_divide_forward_parallel
                     run(flat_input, flat_other, out)
                     result = new(Tensor)
@@ -481,7 +481,7 @@ def trunc_divide(input, other):
                 n = len(flat_input)
                 out = empty(n, flat_input.dtype)
                 run = kernels.trunc_divide_forward_scalar_other
-                if n >= threads.minimum:
+                if n >= threads.light:
                     run = kernels.trunc_divide_forward_scalar_other_parallel
                 run(flat_input, float(other), out)
                 result = new(Tensor)
@@ -560,7 +560,7 @@ def whole_divide(input, other):
                     n = len(flat_input)
                     out = empty(n, flat_input.dtype)
                     run = kernels.whole_divide_forward
-                    if n >= threads.minimum:
+                    if n >= threads.light:
                         run = kernels.whole_divide_forward_parallel
                     run(flat_input, flat_other, out)
                     result = new(Tensor)
@@ -578,7 +578,7 @@ def whole_divide(input, other):
                 n = len(flat_input)
                 out = empty(n, flat_input.dtype)
                 run = kernels.whole_divide_forward_scalar_other
-                if n >= threads.minimum:
+                if n >= threads.light:
                     run = kernels.whole_divide_forward_scalar_other_parallel
                 run(flat_input, float(other), out)
                 result = new(Tensor)
@@ -622,7 +622,7 @@ class FmodBackward0(PointwiseNode):
                 expired(node)
             out = empty(n, grad.dtype)
             run = kernels.fmod_backward_other
-            if n >= threads.minimum:
+            if n >= threads.light:
                 run = kernels.fmod_backward_other_parallel
             run(grad, self, other, out)
             return None, out
@@ -634,7 +634,7 @@ class FmodBackward0(PointwiseNode):
             expired(node)
         out = empty(n, grad.dtype)
         run = kernels.fmod_backward_other
-        if n >= threads.minimum:
+        if n >= threads.light:
             run = kernels.fmod_backward_other_parallel
         run(grad, self, other, out)
         return grad, out
@@ -742,7 +742,7 @@ def fmod(input, other):
                     n = len(flat_input)
                     out = empty(n, flat_input.dtype)
                     run = kernels.fmod_forward
-                    if n >= threads.minimum:
+                    if n >= threads.light:
                         run = kernels.fmod_forward_parallel
                     run(flat_input, flat_other, out)
                     result = new(Tensor)
@@ -785,7 +785,7 @@ def fmod(input, other):
                 n = len(flat_input)
                 out = empty(n, flat_input.dtype)
                 run = kernels.fmod_forward_scalar_other
-                if n >= threads.minimum:
+                if n >= threads.light:
                     run = kernels.fmod_forward_scalar_other_parallel
                 run(flat_input, float(other), out)
                 result = new(Tensor)

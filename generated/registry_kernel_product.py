@@ -7,6 +7,37 @@ from rederive.door import declared
 
 OPERATORS = [
     declared(
+        name="outer_product",
+        public="outer_product",
+        overload="",
+        family="kernel",
+        group="product",
+        namespace=("internal",),
+        signature="outer_product(Tensor self, Tensor other) -> Tensor",
+        doc="Outer product of two vectors of one dtype.",
+        arguments=(
+            ("self", "Tensor", False, False, False, False, False, False, None),
+            ("other", "Tensor", False, False, False, False, False, False, None),
+        ),
+        outputs=(("result", False),),
+        gradients={
+            "self": "mv(grad, other)",
+            "other": "mv(t(grad), self)",
+        },
+        jvp={
+            "self": "outer_product",
+            "other": "outer_product",
+        },
+        differentiable=("self", "other"),
+        differentiable_outputs=("result",),
+        samples={},
+        points={},
+        calls=[
+            {"self": [3], "other": [4]},
+        ],
+        reference="numpy.outer(self, other)",
+    ),
+    declared(
         name="batched_matmul",
         public="batched_matmul",
         overload="",

@@ -84,7 +84,7 @@ OPERATORS = [
         ),
         outputs=(("result", False),),
         gradients={
-            "self": "unsqueeze(grad, 1) * unsqueeze(vec, 0)",
+            "self": "outer_product(grad, vec)",
             "vec": "mv(t(self), grad)",
         },
         jvp={

@@ -24,6 +24,7 @@ BLOCK = 65536
 # Into how many strips of blocks the elements are split at most. Sums are made strip by strip, so
 # that they do not depend on the number of threads.
 STRIPS = 8
+ALONE = 1 << 20  # fewer elements are added up before another thread is awake
 
 
 class Laid:
@@ -153,7 +154,7 @@ def sum_to(tensor, shape, divisor=1):
         fold(tensor._data, tensor._offset, strides, target, low, many, sums[strip])
 
     if count:
-        share_out(work, strips)
+        share_out(work, strips, alone=count < ALONE)
     sums = sums.sum(0) if strips > 1 else sums[0]
     return (sums if divisor == 1 else sums / divisor).astype(tensor.dtype.numpy)
 

@@ -104,8 +104,12 @@ def _consumes(part):
 # --- the plan ------------------------------------------------------------------------------
 
 
-def plan(key, shape):
-    """The steps that `t[key]` takes for a tensor of this shape. IndexError as PyTorch's."""
+def plan(key, shape, reading=False):
+    """The steps that `t[key]` takes for a tensor of this shape. IndexError as PyTorch's.
+
+    reading: the dimensions of a mask may be made one, which can take a copy. It spares an index
+    for each of them.
+    """
     parts = [_simplify(part) for part in (key if isinstance(key, tuple) else (key,))]
     shape = tuple(shape)
     used = sum(map(_consumes, parts))
@@ -134,9 +138,11 @@ def plan(key, shape):
             _plan_slice(part, shape[source], dim, steps)
             source, dim = source + 1, dim + 1
         else:
-            arrays = _index_arrays(part, shape, source)
+            arrays = _index_arrays(part, shape, source, reading)
+            if len(arrays) < _consumes(part):
+                steps.append(("flatten", dim, dim + part.ndim - 1))
             _place(indices, dim, arrays)
-            source, dim = source + len(arrays), dim + len(arrays)
+            source, dim = source + _consumes(part), dim + len(arrays)
     if indices:
         _check_together(indices)
         steps.append(("index", indices))
@@ -163,8 +169,11 @@ def _checked_int(index, shape, dim):
     return index + size if index < 0 else index
 
 
-def _index_arrays(part, shape, dim):
-    """The int64 arrays that an index array or a mask stands for, one for each dimension."""
+def _index_arrays(part, shape, dim, merged):
+    """The int64 arrays that an index array or a mask stands for, one for each dimension.
+
+    merged: a single one for a mask.
+    """
     if part.dtype != np.bool_:
         return [checked_index(part, shape[dim], dim)]
     if part.shape != shape[dim : dim + part.ndim]:
@@ -173,7 +182,7 @@ def _index_arrays(part, shape, dim):
             f"The shape of the mask {list(part.shape)} at index {wrong} does not match the shape "
             f"of the indexed tensor {list(shape)} at index {dim + wrong}"
         )
-    return list(part.nonzero())
+    return [np.flatnonzero(part)] if merged else list(part.nonzero())
 
 
 def checked_index(array, size, dim):
@@ -212,7 +221,7 @@ def getitem(self, key):
             break
     elif type(key) is Tensor and key.dtype is dtypes.int64 and key.shape and self.shape:
         return ops.index_along(self, 0, key)
-    return read(self, plan(key, self.shape))
+    return read(self, plan(key, self.shape, reading=True))
 
 
 def read(t, steps):

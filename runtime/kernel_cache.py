@@ -17,6 +17,8 @@ from numba.core.caching import FunctionCache
 from numba.core.dispatcher import Dispatcher
 from numba.core.runtime import rtsys
 
+from .idling import nesting
+
 
 def _probe():
     pass
@@ -55,13 +57,20 @@ class Cache(FunctionCache):
     """Numba's cache, but loading fills no tables that only compiling needs.
 
     They know every NumPy function and import SciPy, 0.25 s for the first kernel that a program
-    calls. The compiler fills them itself. Machine code needs the memory manager.
+    calls. The compiler fills them itself. Machine code needs the memory manager. A parallel kernel
+    that is loaded or compiled starts Numba's threads.
     """
 
     def load_overload(self, sig, target_context):
         rtsys.initialize(target_context)
         with self._guard_against_spurious_io_errors():
-            return self._load_overload(sig, target_context)
+            found = self._load_overload(sig, target_context)
+        nesting.restore()
+        return found
+
+    def save_overload(self, sig, data):
+        nesting.restore()
+        super().save_overload(sig, data)
 
 
 def separate(module, *used):

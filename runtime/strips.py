@@ -80,9 +80,12 @@ _helpers = _Helpers()
 os.register_at_fork(after_in_child=_helpers.__init__)
 
 
-def share_out(work, pieces):
-    """`work(0)`, `work(1)`, ... for that many pieces, on as many threads as kernels may use."""
-    helpers = min(get_num_threads(), pieces) - 1
+def share_out(work, pieces, alone=False):
+    """`work(0)`, `work(1)`, ... for that many pieces, on as many threads as kernels may use.
+
+    alone: there is so little work that no other thread is woken for it.
+    """
+    helpers = 0 if alone else min(get_num_threads(), pieces) - 1
     if helpers < 1:
         for piece in range(pieces):
             work(piece)

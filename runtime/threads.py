@@ -11,9 +11,10 @@ import numba
 from numba.core.compiler_lock import global_compiler_lock
 
 from .blas import set_blas_threads
-from .idling import unless_set
+from .idling import nesting, unless_set
 
 MINIMUM = 32768
+LIGHT = 262144
 
 # omp starts a kernel in 1.5 us and may be called from several threads; workqueue may not.
 numba.config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]
@@ -24,9 +25,10 @@ def _layer_is_safe():
     with unless_set("GOMP_SPINCOUNT", "1000"):
         for name in ("omppool", "tbbpool"):
             try:
-                importlib.import_module(f"numba.np.ufunc.{name}")
+                pool = importlib.import_module(f"numba.np.ufunc.{name}")
             except ImportError:
                 continue
+            nesting.note(pool)
             return True
     return False
 
@@ -34,11 +36,13 @@ def _layer_is_safe():
 class Threads:
     """`minimum`: from so many elements on a kernel runs on several threads.
 
+    `light`: the same for kernels that do little but read and write. On as many elements as
+    `minimum` they take 5 us; to wake another thread takes 5 to 50.
     `possible`: whether that may happen in this process at all.
     `wanted`: how many threads there may be.
     """
 
-    __slots__ = ("_busy", "_lock", "minimum", "possible", "wanted")
+    __slots__ = ("_busy", "_lock", "light", "minimum", "possible", "wanted")
 
     def __init__(self):
         self.possible = numba.config.NUMBA_NUM_THREADS > 1 and _layer_is_safe()
@@ -51,7 +55,9 @@ class Threads:
         self._decide()
 
     def _decide(self):
-        self.minimum = sys.maxsize if self._busy or self.wanted == 1 else MINIMUM
+        alone = self._busy or self.wanted == 1
+        self.minimum = sys.maxsize if alone else MINIMUM
+        self.light = sys.maxsize if alone else LIGHT
 
     def __enter__(self):
         """Inside, other threads are at work: kernels and products stay in the one that calls."""
@@ -74,6 +80,7 @@ class Threads:
             self.wanted = number
             if number > 1:
                 numba.set_num_threads(number)
+                nesting.restore()
             self._decide()
             if not self._busy:
                 set_blas_threads(number)

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import rederive
 from rederive.generated.registry import OPERATORS
-from rederive.threads import MINIMUM
+from rederive.threads import LIGHT
 from rederive.tools import samples
 
-SIZE = MINIMUM + 5
+SIZE = LIGHT + 5
 POINTWISE = [operator for operator in OPERATORS if operator.family == "pointwise"]
 
 
@@ -70,7 +70,7 @@ LANES = {
 @pytest.mark.parametrize("name", LANES)
 def test_parallel_row_kernels_agree_with_serial_ones(name):
     generator = np.random.default_rng(5)
-    values = [generator.normal(size=shape).astype(np.float32) for shape in ((301, 200), (200,))]
+    values = [generator.normal(size=shape).astype(np.float32) for shape in ((1311, 200), (200,))]
 
     def run():
         x, w = (rederive.tensor(value, requires_grad=True) for value in values)

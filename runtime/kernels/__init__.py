@@ -45,6 +45,7 @@ from .dropout import keyed_dropout
 from .embedding import embedding_dense_backward, embedding_rows, embedding_shared_rows
 from .indexing import (
     gather,
+    gather_last,
     gathered_back,
     index,
     index_add,
@@ -53,7 +54,6 @@ from .indexing import (
     index_select,
     indexed_along_back,
     indexed_back,
-    last_written,
     scatter,
     scatter_add,
     scatter_fill,
@@ -75,7 +75,7 @@ from .matrices import (
 )
 from .padding import constant_pad_nd, extend, fold_padding
 from .pooling import max_pool2d_with_indices, pool_gather, pool_scatter
-from .products import addmm, batched_matmul, linear, product_over_rows
+from .products import addmm, batched_matmul, linear, outer_product, product_over_rows
 from .scan import cumprod, cumsum, linear_recurrence, prod, reverse_cumsum
 from .sorting import nonzero, one_hot, sort, topk
 from .triangular import linalg_solve_triangular
@@ -128,6 +128,7 @@ __all__ = [
     "fold_padding",
     "fold_repeats",
     "gather",
+    "gather_last",
     "gathered_back",
     "index",
     "index_add",
@@ -137,7 +138,6 @@ __all__ = [
     "indexed_along_back",
     "indexed_back",
     "keyed_dropout",
-    "last_written",
     "linalg_cholesky_ex",
     "linalg_det",
     "linalg_eigh",
@@ -153,6 +153,7 @@ __all__ = [
     "new_zeros",
     "nonzero",
     "one_hot",
+    "outer_product",
     "pool_gather",
     "pool_scatter",
     "prod",

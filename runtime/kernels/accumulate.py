@@ -1,4 +1,4 @@
-"""Adding and copying flat arrays: where gradients meet, and where they stay."""
+"""Adding and copying flat arrays, where gradients meet and stay, and repeating over rows."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def add_into(target, source):
         raise RuntimeError(
             f"gradients of {len(target)} and {len(source)} elements meet; they must be as many"
         )
-    if len(target) < threads.minimum:
+    if len(target) < threads.light:
         _add(target, source)
     else:
         _add_parallel(target, source)
@@ -84,12 +84,12 @@ def add_groups(values, numbers, out):
         out[i] = total
 
 
-SMALL = 4096
+MOST = 262144  # beyond that memory sets the speed
 
 
 def add_to_rows(target, row):
     """`target += row`, along the last dimension of a dense array."""
-    if 0 < target.size <= SMALL:
+    if 0 < target.size <= MOST:
         _add_to_rows(target.ravel(), row if row.flags.c_contiguous else row.copy())
     else:
         target += row
@@ -108,3 +108,20 @@ def repeat_each(values, count):
     out = np.empty(len(values) * count, values.dtype)
     _repeat_each(values, count, out)
     return out
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _outer(first, second, out):
+    n = second.shape[0]
+    for row in range(first.shape[0]):
+        value, part = first[row], out[row * n : (row + 1) * n]
+        for i in range(part.shape[0]):
+            part[i] = value * second[i]
+
+
+def outer(first, second):
+    """All products of an element of one vector with one of the other, as a matrix."""
+    first, second = np.ascontiguousarray(first), np.ascontiguousarray(second)
+    out = np.empty(len(first) * len(second), first.dtype)
+    _outer(first, second, out)
+    return out.reshape(len(first), len(second))

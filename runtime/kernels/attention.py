@@ -15,6 +15,7 @@ from numba import njit
 from ..namespace import ops
 from ..strips import share_out
 from ..tensor import from_array
+from .gathering import gather
 
 BLOCK = 1 << 17  # scores of a block; with its gradient they stay in the cache
 PARTS = 2  # of the queries of a single head, each with gradients of its own for keys and values
@@ -49,9 +50,9 @@ def attention_backward(flow, query, key, value, attended, levels, causal, scale)
         attended, levels = blocked_attention(query, key, value, causal, scale)
     g, q, k, v = (_heads(array) for array in (flow, query, key, value))
     means = np.einsum("hij,hij->hi", g, _heads(attended))[:, :, None]
-    queries = np.concatenate([q * q.dtype.type(scale), -_heads(levels)], 2)
-    gradients = np.concatenate([g, -means], 2)
-    keys, values = (_turned(np.concatenate([a, np.ones_like(a[:, :, :1])], 2)) for a in (k, v))
+    queries = _with_column(q, q.dtype.type(scale), -_heads(levels))
+    gradients = _with_column(g, g.dtype.type(1), -means)
+    keys, values = (_turned(_with_column(a, a.dtype.type(1), 1)) for a in (k, v))
     heads = len(q)
     blocks = list(_blocks(q, k, causal))
     parts = min(PARTS, len(blocks)) if heads == 1 else 1
@@ -92,9 +93,22 @@ def _heads(array):
     return np.ascontiguousarray(array).reshape(math.prod(array.shape[:-2]), *array.shape[-2:])
 
 
+def _with_column(heads, factor, column):
+    """The matrices times a factor, with one more column."""
+    size = heads.shape[2]
+    out = np.empty((*heads.shape[:2], size + 1), heads.dtype)
+    np.multiply(heads, factor, out=out[:, :, :size])
+    out[:, :, size:] = column
+    return out
+
+
 def _turned(heads):
-    """The matrices transposed, dense."""
-    return np.ascontiguousarray(heads.swapaxes(1, 2))
+    """The matrices of a dense array transposed, dense."""
+    count, rows, columns = heads.shape
+    out = np.empty(heads.size, heads.dtype)
+    found = np.array([1, count, columns, rows, 0, rows * columns, 1, columns])
+    gather(heads.reshape(-1), 0, found, 0, out)
+    return out.reshape(count, columns, rows)
 
 
 def _blocks(q, k, causal):

@@ -257,6 +257,18 @@ def _turn_back(values, at, size, rows, target, start, step):
 
 
 @njit(fastmath={"contract", "nsz", "reassoc"}, **_options)
+def _fold_four(values, start, step, sums):
+    """Add four rows to the same totals, which are read and written once for all of them."""
+    n = sums.shape[0]
+    first, second = values[start : start + n], values[start + step : start + step + n]
+    start += 2 * step
+    third, fourth = values[start : start + n], values[start + step : start + step + n]
+    for k in range(sums.shape[0]):
+        one, other = np.float64(first[k]) + second[k], np.float64(third[k]) + fourth[k]
+        sums[k] += one + other
+
+
+@njit(fastmath={"contract", "nsz", "reassoc"}, **_options)
 def fold(values, offset, strides, layout, low, count, totals):
     """Add `count` elements from number `low` on to totals (float64), each where `layout` has it.
 
@@ -268,6 +280,12 @@ def fold(values, offset, strides, layout, low, count, totals):
     while at < count:
         start = offset + _start(strides, row) + i * own
         goal = _start(layout, row) + i * step
+        four = layout[6] == 0 and layout[2] - row % layout[2] >= 4 and count - at >= 4 * size
+        if four and i == 0 and own == 1 and step == 1:
+            _fold_four(values, start, strides[6], totals[goal : goal + size])
+            row += 4
+            at += 4 * size
+            continue
         many = min(size - i, count - at)
         if own == 1 and step == 0:
             part = values[start : start + many]

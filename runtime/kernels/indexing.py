@@ -82,37 +82,46 @@ def _along(shape, dim, index):
     return found, _flat(index)
 
 
-def _moved(kernel, source, found, out, index, dim):
-    """A kernel of `moving` along a dimension; an error for an index that names no place."""
+def _taken(kernel, self, found, index, dim):
+    """What a kernel takes from the places of an index; an error where it names none."""
     (outer, sizes), array = found
-    if not kernel(source, array, out, outer, sizes):
+    out = np.empty(index.size, self.dtype)
+    if not kernel(_flat(self), array, out, outer, sizes):
         check_index(index, sizes[0], dim)
+    return out.reshape(index.shape)
+
+
+def _sent(kernel, source, found, base, shape, index, dim):
+    """What a kernel sends to the places of an index in `base`; an error where it names none."""
+    (outer, sizes), array = found
+    result, fine = kernel(source, array, base, outer, sizes)
+    if not fine:
+        check_index(index, sizes[0], dim)
+    return result.reshape(shape)
 
 
 def gather(self, dim, index, sparse_grad=False):
     found = _along(self.shape, dim, index)
     if found is not None:
-        out = np.empty(index.size, self.dtype)
-        _moved(moving.take, _flat(self), found, out, index, dim)
-        return out.reshape(index.shape)
+        return _taken(moving.take, self, found, index, dim)
     places = _places(self.shape, dim, index)
     return np.take(_flat(self), places)
 
 
 def gathered_back(self, dim, index, size):
-    """Zeros plus the elements at their places; zeros that nobody touches cost nothing."""
-    result = np.zeros(tuple(size), self.dtype)
-    found = _along(result.shape, dim, index)
-    if found is not None:
-        _moved(moving.add, _flat(self), found, result.reshape(-1), index, dim)
-        return result
-    places = _places(result.shape, dim, index)
+    """Zeros plus the elements at their places."""
+    size = tuple(size)
+    found = _along(size, dim, index)
+    if found is not None and self.dtype != bool:
+        return _sent(moving.add, _flat(self), found, None, size, index, dim)
+    result = np.zeros(size, self.dtype)
+    places = _places(size, dim, index)
     np.add.at(result.reshape(-1), places.reshape(-1), _flat(self))
     return result
 
 
-def _scattered(self, dim, index, src):
-    """A dense copy of the input, and the part of `src` that the index is for."""
+def _part(self, index, src):
+    """The elements of `src` that the index is for."""
     if index.size and max(src.ndim, 1) != max(index.ndim, 1):
         raise ValueError("src must have as many dimensions as index")
     if any(own > n for own, n in zip(index.shape, src.shape, strict=False)) and index.size:
@@ -121,63 +130,62 @@ def _scattered(self, dim, index, src):
         )
     if index.shape != src.shape:
         src = src[tuple(slice(0, n) for n in index.shape)]
-    result = np.array(self, order="C")
-    if src.dtype != result.dtype:
+    if src.dtype != self.dtype:
         raise ValueError("Expected self.dtype to be equal to src.dtype")
-    return result, src
+    return src
 
 
 def scatter(self, dim, index, src):
     """Of several elements for one place the last one stays."""
     found = _along(self.shape, dim, index)
     places = _places(self.shape, dim, index) if found is None else None
-    result, part = _scattered(self, dim, index, src)
+    part = _part(self, index, src)
     if found is not None:
-        _moved(moving.put, _flat(part), found, result.reshape(-1), index, dim)
-    else:
-        result.reshape(-1)[places.reshape(-1)] = part.reshape(-1)
+        return _sent(moving.put, _flat(part), found, _flat(self), self.shape, index, dim)
+    result = np.array(self, order="C")
+    result.reshape(-1)[places.reshape(-1)] = part.reshape(-1)
     return result
 
 
 def scatter_fill(self, dim, index, value):
+    value = self.dtype.type(value)
+    found = _along(self.shape, dim, index)
+    if found is not None:
+        return _sent(moving.put, np.full(1, value), found, _flat(self), self.shape, index, dim)
     places = _places(self.shape, dim, index)
     result = np.array(self, order="C")
-    result.reshape(-1)[places.reshape(-1)] = result.dtype.type(value)
+    result.reshape(-1)[places.reshape(-1)] = value
     return result
 
 
 def scatter_add(self, dim, index, src):
-    found = _along(self.shape, dim, index)
+    found = _along(self.shape, dim, index) if self.dtype != bool else None
     places = _places(self.shape, dim, index) if found is None else None
-    result, part = _scattered(self, dim, index, src)
-    if found is not None and result.dtype != bool:
-        _moved(moving.add, _flat(part), found, result.reshape(-1), index, dim)
-    else:
-        places = _places(self.shape, dim, index) if places is None else places
-        np.add.at(result.reshape(-1), places.reshape(-1), part.reshape(-1))
+    part = _part(self, index, src)
+    if found is not None:
+        return _sent(moving.add, _flat(part), found, _flat(self), self.shape, index, dim)
+    result = np.array(self, order="C")
+    np.add.at(result.reshape(-1), places.reshape(-1), part.reshape(-1))
     return result
 
 
 def scatter_multiply(self, dim, index, src):
     places = _places(self.shape, dim, index)
-    result, part = _scattered(self, dim, index, src)
+    part, result = _part(self, index, src), np.array(self, order="C")
     np.multiply.at(result.reshape(-1), places.reshape(-1), part.reshape(-1))
     return result
 
 
-def last_written(index, dim, size):
-    """Which elements of `index` are the last to name their place in a tensor of `size`."""
-    found = _along(tuple(size), dim, index)
+def gather_last(self, dim, index):
+    """As `gather`, but 0 where a later element of the index names the same place."""
+    found = _along(self.shape, dim, index)
     if found is not None:
-        last = np.empty(index.size, bool)
-        _moved(moving.mark, last, found, np.zeros(math.prod(size), bool), index, dim)
-        return last.reshape(index.shape)
-    places = _places(tuple(size), dim, index)
-    flat = places.reshape(-1)
-    order = np.arange(flat.size)
-    last = np.empty(int(np.prod(size)), np.int64)
+        return _taken(moving.take_last, self, found, index, dim)
+    places = _places(self.shape, dim, index)
+    flat, order = places.reshape(-1), np.arange(places.size)
+    last = np.empty(self.size, np.int64)
     last[flat] = order
-    return (last[flat] == order).reshape(index.shape)
+    return np.where(last[flat] == order, _flat(self)[flat], self.dtype.type(0)).reshape(index.shape)
 
 
 # --- slices along a dimension ----------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .accumulate import add_to_rows
+from .accumulate import add_to_rows, outer
 
 
 def addmm(self, mat1, mat2, beta, alpha):
@@ -21,6 +21,10 @@ def product_over_rows(self, other):
     if self.ndim != 2 or other.ndim != 2:
         self, other = self.reshape(-1, self.shape[-1]), other.reshape(-1, other.shape[-1])
     return np.dot(self.T, other)
+
+
+def outer_product(self, other):
+    return outer(self, other)
 
 
 def batched_matmul(self, other):

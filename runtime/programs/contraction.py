@@ -255,6 +255,9 @@ def _product(left, right, kept):
     second = _permuted(*right, [*batch, *inner, *columns])
     counts = [math.prod(sizes[n] for n in group) for group in (batch, rows, inner, columns)]
     lengths = [sizes[n] for n in labels]
+    if not inner and not batch and first.dtype is second.dtype and first.dtype.is_floating_point:
+        vectors = _shaped(first, [counts[1]]), _shaped(second, [counts[3]])
+        return _shaped(ops.outer_product(*vectors), lengths), labels
     if not inner:
         shape = [*(sizes[n] for n in (*batch, *rows)), *(1 for _ in columns)]
         other = [*(sizes[n] for n in batch), *(1 for _ in rows), *(sizes[n] for n in columns)]

@@ -154,16 +154,28 @@ def _projected(query, key, value, weights, bias):
     if isinstance(weights, list):
         biases = [None] * 3 if bias is None else ops.chunk(bias, 3)
         parts = zip((query, key, value), weights, biases, strict=True)
-        return [ops.linear(*part) for part in parts]
+        return [_linear(*part) for part in parts]
     size = query.shape[-1]
     if query is key and key is value:
-        return ops.split(ops.linear(query, weights, bias), size, -1)
+        return ops.split(_linear(query, weights, bias), size, -1)
     if key is value:
         first, rest = ops.split(weights, [size, 2 * size])
         biases = [None] * 2 if bias is None else ops.split(bias, [size, 2 * size])
-        both = ops.linear(key, rest, biases[1])
-        return [ops.linear(query, first, biases[0]), *ops.split(both, size, -1)]
+        both = _linear(key, rest, biases[1])
+        return [_linear(query, first, biases[0]), *ops.split(both, size, -1)]
     return _projected(query, key, value, list(ops.chunk(weights, 3)), bias)
+
+
+def _batch_first(tensor):
+    """Whether (length, batch, elements) lies in memory as (batch, length, elements)."""
+    return not tensor.is_contiguous() and ops.transpose(tensor, 0, 1).is_contiguous()
+
+
+def _linear(tensor, weight, bias):
+    """A linear layer that leaves elements in the order that they have in memory."""
+    if not _batch_first(tensor):
+        return ops.linear(tensor, weight, bias)
+    return ops.transpose(ops.linear(ops.transpose(tensor, 0, 1), weight, bias), 0, 1)
 
 
 def _separated(tensor, heads):
@@ -171,6 +183,15 @@ def _separated(tensor, heads):
     length, batch, size = tensor.shape
     parts = ops.reshape(tensor, (length, batch, heads, size // heads))
     return ops.permute(parts, (1, 2, 0, 3))
+
+
+def _joined(attended, query):
+    """(batch, heads, length, elements of a head) as the queries were, also in memory."""
+    length, batch, size = query.shape
+    if _batch_first(query):
+        parts = ops.reshape(ops.transpose(attended, 1, 2), (batch, length, size))
+        return ops.transpose(parts, 0, 1)
+    return ops.reshape(ops.permute(attended, (2, 0, 1, 3)), (length, batch, size))
 
 
 def _static(tensor, name, batch, heads, size):
@@ -229,7 +250,7 @@ def multi_head_attention(
         inputs = _with_batch(*inputs)
         if key_padding_mask is not None:
             key_padding_mask = ops.unsqueeze(key_padding_mask, 0)
-    targets, batch, size = inputs[0].shape
+    targets, batch, _ = inputs[0].shape
     masks = _masks(attn_mask, key_padding_mask, is_causal, need_weights, query.dtype)
     _check_sizes(*inputs, embed_dim_to_check, num_heads, use_separate_proj_weight)
     mask = _over_heads(masks[0], batch, num_heads, targets, inputs[1].shape[0])
@@ -250,8 +271,7 @@ def multi_head_attention(
     else:
         attended = ops.scaled_dot_product_attention(q, k, v, mask, dropout_p, masks[2])
         shares = None
-    joined = ops.reshape(ops.permute(attended, (2, 0, 1, 3)), (targets, batch, size))
-    result = ops.linear(joined, out_proj_weight, out_proj_bias)
+    result = _linear(_joined(attended, inputs[0]), out_proj_weight, out_proj_bias)
     if batched:
         return result, shares
     return ops.squeeze(result, 1), None if shares is None else ops.squeeze(shares, 0)

@@ -1,7 +1,9 @@
 """How long waiting threads spin is said to libraries while they load, and to nobody else."""
 
 import os
+import sys
 
+import pytest
 from processes import python
 from rederive.idling import unless_set
 
@@ -42,3 +44,23 @@ def test_libraries_see_the_variables_when_they_load():
         print(os.environ.get("OPENBLAS_THREAD_TIMEOUT"), os.environ.get("GOMP_SPINCOUNT"))
         """
     ) == ["4", "1000", "None", "None"]
+
+
+@pytest.mark.skipif("linux" not in sys.platform, reason="another OpenMP")
+def test_parallel_kernels_leave_nesting_to_others_as_it_was(tmp_path):
+    """Numba allows parallel loops to nest in every library that shares its OpenMP."""
+    before, *after = python(
+        """
+        import ctypes
+        import numba.np.ufunc.omppool as pool
+        library = ctypes.CDLL(pool.__file__)
+        print(library.omp_get_max_active_levels())
+        import rederive as rd
+        for _ in range(2):
+            rd.ones(300_000).square()
+            print(library.omp_get_max_active_levels())
+            rd.set_num_threads(2)
+        """,
+        NUMBA_CACHE_DIR=str(tmp_path),
+    )
+    assert after == [before] * 2

@@ -7,7 +7,7 @@ import numba
 import numpy as np
 import pytest
 import rederive as rd
-from rederive.threads import MINIMUM, threads
+from rederive.threads import LIGHT, MINIMUM, threads
 
 
 @pytest.fixture(autouse=True)
@@ -20,14 +20,14 @@ def _restored():
 
 def test_one_thread_means_serial_kernels():
     rd.set_num_threads(1)
-    assert (threads.minimum, rd.get_num_threads()) == (sys.maxsize, 1)
+    assert (threads.minimum, threads.light, rd.get_num_threads()) == (sys.maxsize, sys.maxsize, 1)
 
 
 @pytest.mark.skipif(numba.config.NUMBA_NUM_THREADS < 2, reason="this machine has one core")
 def test_several_threads_are_used_again():
     rd.set_num_threads(1)
     rd.set_num_threads(2)
-    assert (threads.minimum, rd.get_num_threads()) == (MINIMUM, 2)
+    assert (threads.minimum, threads.light, rd.get_num_threads()) == (MINIMUM, LIGHT, 2)
 
 
 @pytest.mark.skipif(numba.config.NUMBA_NUM_THREADS < 2, reason="this machine has one core")

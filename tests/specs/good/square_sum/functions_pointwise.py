@@ -46,7 +46,7 @@ class MulBackward0(PointwiseNode):
                 expired(node)
             out = empty(n, grad.dtype)
             run = kernels.mul_backward_other
-            if n >= threads.minimum:
+            if n >= threads.light:
                 run = kernels.mul_backward_other_parallel
             run(grad, self, out)
             return None, out
@@ -55,7 +55,7 @@ class MulBackward0(PointwiseNode):
                 expired(node)
             out = empty(n, grad.dtype)
             run = kernels.mul_backward_self
-            if n >= threads.minimum:
+            if n >= threads.light:
                 run = kernels.mul_backward_self_parallel
             run(grad, other, out)
             return out, None
@@ -66,7 +66,7 @@ class MulBackward0(PointwiseNode):
         out_self = empty(n, grad.dtype)
         out_other = empty(n, grad.dtype)
         run = kernels.mul_backward
-        if n >= threads.minimum:
+        if n >= threads.light:
             run = kernels.mul_backward_parallel
         run(grad, self, other, out_self, out_other)
         return out_self, out_other
@@ -157,7 +157,7 @@ def mul(input, other):
                     n = len(flat_input)
                     out = empty(n, flat_input.dtype)
                     run = kernels.mul_forward
-                    if n >= threads.minimum:
+                    if n >= threads.light:
                         run = kernels.mul_forward_parallel
                     run(flat_input, flat_other, out)
                     result = new(Tensor)
