@@ -296,39 +296,6 @@ def log_float64(x):
     return log_limits_float64(x, result)
 
 
-@intrinsic
-def fused(typing_context, x, y, z):
-    """x * y + z with one rounding."""
-
-    def generate(context, builder, signature, arguments):
-        return builder.fma(*arguments)
-
-    return x(x, x, x), generate
-
-
-square_root = float_operation("llvm.sqrt")
-
-
-@scalar
-def rsqrt_float32(x):
-    # One step of Newton's method takes away the rounding errors of the root and the quotient.
-    y = np.float32(1.0) / square_root(x)
-    better = y + np.float32(0.5) * y * fused(-(x * y), y, np.float32(1.0))
-    return better if x > np.float32(0.0) and x < np.float32(np.inf) else y
-
-
-@scalar
-def rsqrt_float64(x):
-    y = 1.0 / square_root(x)
-    better = y + 0.5 * y * fused(-(x * y), y, 1.0)
-    return better if x > 0.0 and x < np.inf else y
-
-
-@scalar
-def square_any(x):
-    return x * x
-
-
 def exp(x):
     raise NotImplementedError
 
@@ -345,24 +312,6 @@ def log(x):
 @overload(log, jit_options=CONTRACT)
 def log_overload(x):
     return {types.float32: log_float32, types.float64: log_float64}.get(x)
-
-
-def rsqrt(x):
-    raise NotImplementedError
-
-
-@overload(rsqrt, jit_options=CONTRACT)
-def rsqrt_overload(x):
-    return {types.float32: rsqrt_float32, types.float64: rsqrt_float64}.get(x)
-
-
-def square(x):
-    raise NotImplementedError
-
-
-@overload(square, jit_options=CONTRACT)
-def square_overload(x):
-    return square_any
 
 
 def extremum(name):
@@ -500,24 +449,8 @@ def softmax_forward_parallel(self, rows, n, out):
 
 
 @kernel
-def softmax_forward_columns(
-    self,
-    n,
-    apart,
-    width,
-    low,
-    high,
-    top,
-    bottom,
-    first,
-    last,
-    strip,
-    strips,
-    held,
-    sums,
-    scratch,
-    out,
-):
+def softmax_forward_columns(self, frame, held, sums, scratch, out):
+    n, apart, width, low, high, top, bottom, first, last, strip, strips = frame
     number = self.dtype.type
     groups = (apart + width - 1) // width
     for unit in range(low, high):
@@ -613,25 +546,8 @@ def softmax_backward_parallel(grad, result, rows, n, out):
 
 
 @kernel
-def softmax_backward_columns(
-    grad,
-    result,
-    n,
-    apart,
-    width,
-    low,
-    high,
-    top,
-    bottom,
-    first,
-    last,
-    strip,
-    strips,
-    held,
-    sums,
-    scratch,
-    out,
-):
+def softmax_backward_columns(grad, result, frame, held, sums, scratch, out):
+    n, apart, width, low, high, top, bottom, first, last, strip, strips = frame
     number = grad.dtype.type
     groups = (apart + width - 1) // width
     for unit in range(low, high):
@@ -701,24 +617,8 @@ def log_softmax_forward_parallel(self, rows, n, out):
 
 
 @kernel
-def log_softmax_forward_columns(
-    self,
-    n,
-    apart,
-    width,
-    low,
-    high,
-    top,
-    bottom,
-    first,
-    last,
-    strip,
-    strips,
-    held,
-    sums,
-    scratch,
-    out,
-):
+def log_softmax_forward_columns(self, frame, held, sums, scratch, out):
+    n, apart, width, low, high, top, bottom, first, last, strip, strips = frame
     number = self.dtype.type
     groups = (apart + width - 1) // width
     for unit in range(low, high):
@@ -812,25 +712,8 @@ def log_softmax_backward_parallel(grad, result, rows, n, out):
 
 
 @kernel
-def log_softmax_backward_columns(
-    grad,
-    result,
-    n,
-    apart,
-    width,
-    low,
-    high,
-    top,
-    bottom,
-    first,
-    last,
-    strip,
-    strips,
-    held,
-    sums,
-    scratch,
-    out,
-):
+def log_softmax_backward_columns(grad, result, frame, held, sums, scratch, out):
+    n, apart, width, low, high, top, bottom, first, last, strip, strips = frame
     number = grad.dtype.type
     groups = (apart + width - 1) // width
     for unit in range(low, high):
@@ -863,217 +746,3 @@ def log_softmax_backward_columns(
                 out_line = out[at : at + size]
                 for c in range(grad_line.shape[0]):
                     out_line[c] = grad_line[c] - exp(result_line[c]) * sum_0_each[c]
-
-
-# layer_norm:
-#     center = mean(input)
-#     rstd = rsqrt(mean(square(input - center)) + eps)
-#     normal = (input - center) * rstd
-#     flow = grad * weight
-#     normal * weight + bias
-@kernel
-def layer_norm_forward(input, weight, bias, eps, rows, n, out, save_center, save_rstd):
-    number = input.dtype.type
-    eps = number(eps)
-    for row in range(rows):
-        start = row * n
-        stop = start + n
-        input_lane = input[start:stop]
-        out_lane = out[start:stop]
-        mean_0_sum = accumulator(number(0))
-        for i in range(input_lane.shape[0]):
-            mean_0_sum += input_lane[i]
-        mean_0 = number(mean_0_sum / n)
-        center = mean_0
-        mean_1_sum = accumulator(number(0))
-        for i in range(input_lane.shape[0]):
-            mean_1_sum += square(input_lane[i] - center)
-        mean_1 = number(mean_1_sum / n)
-        rstd = rsqrt(mean_1 + eps)
-        save_center[row] = center
-        save_rstd[row] = rstd
-        for i in range(out_lane.shape[0]):
-            out_lane[i] = (input_lane[i] - center) * rstd * weight[i] + bias[i]
-
-
-@parallel_kernel
-def layer_norm_forward_parallel(input, weight, bias, eps, rows, n, out, save_center, save_rstd):
-    block = CHUNK // n if 0 < n < CHUNK else 1
-    parts = (rows + block - 1) // block
-    for part in prange(parts):
-        low = part * block
-        high = low + block if low + block < rows else rows
-        layer_norm_forward(
-            input[low * n : high * n],
-            weight,
-            bias,
-            eps,
-            high - low,
-            n,
-            out[low * n : high * n],
-            save_center[low:high],
-            save_rstd[low:high],
-        )
-
-
-# layer_norm, gradient of input, weight, bias:
-#     rstd * (flow - mean(flow) - normal * mean(flow * normal))
-#     grad * normal
-#     grad
-@kernel
-def layer_norm_backward(
-    grad, input, weight, center, rstd, rows, n, out_input, out_weight, out_bias
-):
-    number = grad.dtype.type
-    for row in range(rows):
-        start = row * n
-        stop = start + n
-        grad_lane = grad[start:stop]
-        input_lane = input[start:stop]
-        out_input_lane = out_input[start:stop]
-        mean_0_sum = accumulator(number(0))
-        mean_1_sum = accumulator(number(0))
-        for i in range(grad_lane.shape[0]):
-            mean_0_sum += grad_lane[i] * weight[i]
-            part1_0 = (input_lane[i] - center[row]) * rstd[row]
-            mean_1_sum += grad_lane[i] * weight[i] * part1_0
-        mean_0 = number(mean_0_sum / n)
-        mean_1 = number(mean_1_sum / n)
-        for i in range(out_input_lane.shape[0]):
-            part0_0 = (input_lane[i] - center[row]) * rstd[row] * mean_1
-            out_input_lane[i] = rstd[row] * (grad_lane[i] * weight[i] - mean_0 - part0_0)
-            out_weight[i] += grad_lane[i] * ((input_lane[i] - center[row]) * rstd[row])
-            out_bias[i] += grad_lane[i]
-
-
-@parallel_kernel
-def layer_norm_backward_parallel(
-    grad, input, weight, center, rstd, rows, n, out_input, out_weight, out_bias
-):
-    block = CHUNK // n if 0 < n < CHUNK else 1
-    parts = (rows + block - 1) // block
-    partial_out_weight = np.zeros((parts, n), out_weight.dtype)
-    partial_out_bias = np.zeros((parts, n), out_bias.dtype)
-    for part in prange(parts):
-        low = part * block
-        high = low + block if low + block < rows else rows
-        layer_norm_backward(
-            grad[low * n : high * n],
-            input[low * n : high * n],
-            weight,
-            center[low:high],
-            rstd[low:high],
-            high - low,
-            n,
-            out_input[low * n : high * n],
-            partial_out_weight[part],
-            partial_out_bias[part],
-        )
-    for part in range(parts):
-        for i in range(n):
-            out_weight[i] += partial_out_weight[part, i]
-            out_bias[i] += partial_out_bias[part, i]
-
-
-# layer_norm, gradient of input:
-#     rstd * (flow - mean(flow) - normal * mean(flow * normal))
-@kernel
-def layer_norm_backward_input(grad, input, weight, center, rstd, rows, n, out):
-    number = grad.dtype.type
-    for row in range(rows):
-        start = row * n
-        stop = start + n
-        grad_lane = grad[start:stop]
-        input_lane = input[start:stop]
-        out_lane = out[start:stop]
-        mean_0_sum = accumulator(number(0))
-        mean_1_sum = accumulator(number(0))
-        for i in range(grad_lane.shape[0]):
-            mean_0_sum += grad_lane[i] * weight[i]
-            part1_0 = (input_lane[i] - center[row]) * rstd[row]
-            mean_1_sum += grad_lane[i] * weight[i] * part1_0
-        mean_0 = number(mean_0_sum / n)
-        mean_1 = number(mean_1_sum / n)
-        for i in range(out_lane.shape[0]):
-            part0_0 = (input_lane[i] - center[row]) * rstd[row] * mean_1
-            out_lane[i] = rstd[row] * (grad_lane[i] * weight[i] - mean_0 - part0_0)
-
-
-@parallel_kernel
-def layer_norm_backward_input_parallel(grad, input, weight, center, rstd, rows, n, out):
-    block = CHUNK // n if 0 < n < CHUNK else 1
-    parts = (rows + block - 1) // block
-    for part in prange(parts):
-        low = part * block
-        high = low + block if low + block < rows else rows
-        layer_norm_backward_input(
-            grad[low * n : high * n],
-            input[low * n : high * n],
-            weight,
-            center[low:high],
-            rstd[low:high],
-            high - low,
-            n,
-            out[low * n : high * n],
-        )
-
-
-# layer_norm, gradient of weight:
-#     grad * normal
-@kernel
-def layer_norm_backward_weight(grad, input, center, rstd, rows, n, out):
-    for row in range(rows):
-        start = row * n
-        stop = start + n
-        grad_lane = grad[start:stop]
-        input_lane = input[start:stop]
-        for i in range(out.shape[0]):
-            out[i] += grad_lane[i] * ((input_lane[i] - center[row]) * rstd[row])
-
-
-@parallel_kernel
-def layer_norm_backward_weight_parallel(grad, input, center, rstd, rows, n, out):
-    block = CHUNK // n if 0 < n < CHUNK else 1
-    parts = (rows + block - 1) // block
-    partial_out = np.zeros((parts, n), out.dtype)
-    for part in prange(parts):
-        low = part * block
-        high = low + block if low + block < rows else rows
-        layer_norm_backward_weight(
-            grad[low * n : high * n],
-            input[low * n : high * n],
-            center[low:high],
-            rstd[low:high],
-            high - low,
-            n,
-            partial_out[part],
-        )
-    for part in range(parts):
-        for i in range(n):
-            out[i] += partial_out[part, i]
-
-
-# layer_norm, gradient of bias:
-#     grad
-@kernel
-def layer_norm_backward_bias(grad, rows, n, out):
-    for row in range(rows):
-        start = row * n
-        stop = start + n
-        grad_lane = grad[start:stop]
-        for i in range(out.shape[0]):
-            out[i] += grad_lane[i]
-
-
-@parallel_kernel
-def layer_norm_backward_bias_parallel(grad, rows, n, out):
-    block = CHUNK // n if 0 < n < CHUNK else 1
-    parts = (rows + block - 1) // block
-    partial_out = np.zeros((parts, n), out.dtype)
-    for part in prange(parts):
-        low = part * block
-        high = low + block if low + block < rows else rows
-        layer_norm_backward_bias(grad[low * n : high * n], high - low, n, partial_out[part])
-    for part in range(parts):
-        for i in range(n):
-            out[i] += partial_out[part, i]
