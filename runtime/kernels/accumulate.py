@@ -74,14 +74,23 @@ def _add_to_rows(target, row):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def add_groups(values, numbers, out):
-    """Sums of as many groups as `out` holds, by the numbers of their elements, group by group."""
+    """Sums of as many groups as `out` holds, by the numbers of their elements, group by group.
+
+    What each addition in float64 rounds away is kept where the values are of that precision.
+    """
     count = numbers.shape[0] // out.shape[0]
     for i in range(out.shape[0]):
         group = numbers[i * count : (i + 1) * count]
-        total = 0.0
+        total = lost = 0.0
         for k in range(group.shape[0]):
-            total += values[np.uint64(group[k])]
-        out[i] = total
+            value = values[np.uint64(group[k])]
+            added = total + value
+            if values.itemsize == 8:
+                part = added - total
+                lost += (total - (added - part)) + (value - part)
+            total = added
+        # an infinite total has lost nothing that is a number
+        out[i] = total + lost if np.isfinite(lost) else total
 
 
 MOST = 262144  # beyond that memory sets the speed

@@ -106,6 +106,16 @@ def test_sums_are_exact_where_float32_would_round():
     assert row.grad.item() == np.float32(values.astype(np.float64).sum())
 
 
+@pytest.mark.parametrize(
+    ("values", "total"),
+    [([1e16, 1.0, -1e16], 1.0), ([np.inf, 1.0], np.inf), ([np.inf, -np.inf], np.nan)],
+)
+def test_sums_lose_nothing_where_terms_cancel(values, total):
+    row = rd.zeros(1, dtype=rd.float64, requires_grad=True)
+    (row + rd.zeros(len(values), dtype=rd.float64)).backward(rd.tensor(values, dtype=rd.float64))
+    assert np.array_equal(row.grad.item(), total, equal_nan=True)
+
+
 def test_hooks_see_saved_values_and_gradients():
     x, row = leaf(3, 4), leaf(4)
     seen = []
