@@ -21,11 +21,8 @@ REDUCTIONS = {"sum", "mean", "max", "min"}
 _START = {"max": "-np.inf", "min": "np.inf"}
 _PICK = {"max": "larger", "min": "smaller"}
 
-ARGUMENTS = (
-    *("n", "apart", "width", "low", "high", "top", "bottom"),
-    *("first", "last", "strip", "strips", "held", "sums", "scratch"),
-)
-"""Of every kernel over columns, between what it reads and what it writes."""
+FRAME = "n, apart, width, low, high, top, bottom, first, last"
+"""Which columns, places and phases a call is for; which of how many strips comes after them."""
 
 Step = tuple[str, str, Expr]
 

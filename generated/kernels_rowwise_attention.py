@@ -441,26 +441,9 @@ def scaled_exponentials_forward_parallel(self, scale, rows, n, out_weights, out_
 
 @kernel
 def scaled_exponentials_forward_columns(
-    self,
-    scale,
-    n,
-    apart,
-    width,
-    low,
-    high,
-    top,
-    bottom,
-    first,
-    last,
-    strip,
-    strips,
-    held,
-    sums,
-    scratch,
-    out_weights,
-    out_sums,
-    out_levels,
+    self, scale, frame, held, sums, scratch, out_weights, out_sums, out_levels
 ):
+    n, apart, width, low, high, top, bottom, first, last, strip, strips = frame
     number = self.dtype.type
     scale = number(scale)
     groups = (apart + width - 1) // width

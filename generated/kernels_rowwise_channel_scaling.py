@@ -262,17 +262,7 @@ def normalized_channels_forward_columns(
     weight,
     bias,
     eps,
-    n,
-    apart,
-    width,
-    low,
-    high,
-    top,
-    bottom,
-    first,
-    last,
-    strip,
-    strips,
+    frame,
     held,
     sums,
     scratch,
@@ -282,6 +272,7 @@ def normalized_channels_forward_columns(
     save_center,
     save_variance,
 ):
+    n, apart, width, low, high, top, bottom, first, last, strip, strips = frame
     number = input.dtype.type
     eps = number(eps)
     groups = (apart + width - 1) // width
@@ -479,17 +470,7 @@ def normalized_channels_backward_columns(
     center,
     variance,
     eps,
-    n,
-    apart,
-    width,
-    low,
-    high,
-    top,
-    bottom,
-    first,
-    last,
-    strip,
-    strips,
+    frame,
     held,
     sums,
     scratch,
@@ -497,6 +478,7 @@ def normalized_channels_backward_columns(
     out_weight,
     out_bias,
 ):
+    n, apart, width, low, high, top, bottom, first, last, strip, strips = frame
     number = grad.dtype.type
     eps = number(eps)
     groups = (apart + width - 1) // width
@@ -674,28 +656,9 @@ def normalized_channels_backward_input_parallel(
 
 @kernel
 def normalized_channels_backward_input_columns(
-    grad,
-    input,
-    weight,
-    center,
-    variance,
-    eps,
-    n,
-    apart,
-    width,
-    low,
-    high,
-    top,
-    bottom,
-    first,
-    last,
-    strip,
-    strips,
-    held,
-    sums,
-    scratch,
-    out,
+    grad, input, weight, center, variance, eps, frame, held, sums, scratch, out
 ):
+    n, apart, width, low, high, top, bottom, first, last, strip, strips = frame
     number = grad.dtype.type
     eps = number(eps)
     groups = (apart + width - 1) // width
@@ -840,27 +803,9 @@ def normalized_channels_backward_weight_parallel(grad, input, center, variance, 
 
 @kernel
 def normalized_channels_backward_weight_columns(
-    grad,
-    input,
-    center,
-    variance,
-    eps,
-    n,
-    apart,
-    width,
-    low,
-    high,
-    top,
-    bottom,
-    first,
-    last,
-    strip,
-    strips,
-    held,
-    sums,
-    scratch,
-    out,
+    grad, input, center, variance, eps, frame, held, sums, scratch, out
 ):
+    n, apart, width, low, high, top, bottom, first, last, strip, strips = frame
     number = grad.dtype.type
     eps = number(eps)
     groups = (apart + width - 1) // width
@@ -931,24 +876,8 @@ def normalized_channels_backward_bias_parallel(grad, rows, n, out):
 
 
 @kernel
-def normalized_channels_backward_bias_columns(
-    grad,
-    n,
-    apart,
-    width,
-    low,
-    high,
-    top,
-    bottom,
-    first,
-    last,
-    strip,
-    strips,
-    held,
-    sums,
-    scratch,
-    out,
-):
+def normalized_channels_backward_bias_columns(grad, frame, held, sums, scratch, out):
+    n, apart, width, low, high, top, bottom, first, last, strip, strips = frame
     number = grad.dtype.type
     groups = (apart + width - 1) // width
     for unit in range(low, high):

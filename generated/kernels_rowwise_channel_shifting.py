@@ -198,28 +198,9 @@ def channels_from_forward_parallel(input, mean, variance, weight, bias, eps, row
 
 @kernel
 def channels_from_forward_columns(
-    input,
-    mean,
-    variance,
-    weight,
-    bias,
-    eps,
-    n,
-    apart,
-    width,
-    low,
-    high,
-    top,
-    bottom,
-    first,
-    last,
-    strip,
-    strips,
-    held,
-    sums,
-    scratch,
-    out,
+    input, mean, variance, weight, bias, eps, frame, held, sums, scratch, out
 ):
+    n, apart, width, low, high, top, bottom, first, last, _, _ = frame
     number = input.dtype.type
     eps = number(eps)
     groups = (apart + width - 1) // width
@@ -329,17 +310,7 @@ def channels_from_backward_columns(
     variance,
     weight,
     eps,
-    n,
-    apart,
-    width,
-    low,
-    high,
-    top,
-    bottom,
-    first,
-    last,
-    strip,
-    strips,
+    frame,
     held,
     sums,
     scratch,
@@ -347,6 +318,7 @@ def channels_from_backward_columns(
     out_weight,
     out_bias,
 ):
+    n, apart, width, low, high, top, bottom, first, last, strip, strips = frame
     number = grad.dtype.type
     eps = number(eps)
     groups = (apart + width - 1) // width
@@ -488,26 +460,9 @@ def channels_from_backward_input_parallel(grad, variance, weight, eps, rows, n, 
 
 @kernel
 def channels_from_backward_input_columns(
-    grad,
-    variance,
-    weight,
-    eps,
-    n,
-    apart,
-    width,
-    low,
-    high,
-    top,
-    bottom,
-    first,
-    last,
-    strip,
-    strips,
-    held,
-    sums,
-    scratch,
-    out,
+    grad, variance, weight, eps, frame, held, sums, scratch, out
 ):
+    n, apart, width, low, high, top, bottom, first, last, _, _ = frame
     number = grad.dtype.type
     eps = number(eps)
     groups = (apart + width - 1) // width
@@ -590,27 +545,9 @@ def channels_from_backward_weight_parallel(grad, input, mean, variance, eps, row
 
 @kernel
 def channels_from_backward_weight_columns(
-    grad,
-    input,
-    mean,
-    variance,
-    eps,
-    n,
-    apart,
-    width,
-    low,
-    high,
-    top,
-    bottom,
-    first,
-    last,
-    strip,
-    strips,
-    held,
-    sums,
-    scratch,
-    out,
+    grad, input, mean, variance, eps, frame, held, sums, scratch, out
 ):
+    n, apart, width, low, high, top, bottom, first, last, strip, strips = frame
     number = grad.dtype.type
     eps = number(eps)
     groups = (apart + width - 1) // width
@@ -677,24 +614,8 @@ def channels_from_backward_bias_parallel(grad, rows, n, out):
 
 
 @kernel
-def channels_from_backward_bias_columns(
-    grad,
-    n,
-    apart,
-    width,
-    low,
-    high,
-    top,
-    bottom,
-    first,
-    last,
-    strip,
-    strips,
-    held,
-    sums,
-    scratch,
-    out,
-):
+def channels_from_backward_bias_columns(grad, frame, held, sums, scratch, out):
+    n, apart, width, low, high, top, bottom, first, last, strip, strips = frame
     number = grad.dtype.type
     groups = (apart + width - 1) // width
     for unit in range(low, high):

@@ -452,27 +452,8 @@ def class_losses_forward_parallel(input, target, share, rows, n, out, save_lse):
 
 
 @kernel
-def class_losses_forward_columns(
-    input,
-    target,
-    share,
-    n,
-    apart,
-    width,
-    low,
-    high,
-    top,
-    bottom,
-    first,
-    last,
-    strip,
-    strips,
-    held,
-    sums,
-    scratch,
-    out,
-    save_lse,
-):
+def class_losses_forward_columns(input, target, share, frame, held, sums, scratch, out, save_lse):
+    n, apart, width, low, high, top, bottom, first, last, strip, strips = frame
     number = input.dtype.type
     groups = (apart + width - 1) // width
     for unit in range(low, high):
@@ -586,28 +567,8 @@ def class_losses_backward_parallel(input, grad, target, share, lse, rows, n, out
 
 
 @kernel
-def class_losses_backward_columns(
-    input,
-    grad,
-    target,
-    share,
-    lse,
-    n,
-    apart,
-    width,
-    low,
-    high,
-    top,
-    bottom,
-    first,
-    last,
-    strip,
-    strips,
-    held,
-    sums,
-    scratch,
-    out,
-):
+def class_losses_backward_columns(input, grad, target, share, lse, frame, held, sums, scratch, out):
+    n, apart, width, low, high, top, bottom, first, last, _, _ = frame
     number = input.dtype.type
     groups = (apart + width - 1) // width
     for unit in range(low, high):

@@ -161,24 +161,8 @@ def amax_forward_parallel(self, rows, n, out):
 
 
 @kernel
-def amax_forward_columns(
-    self,
-    n,
-    apart,
-    width,
-    low,
-    high,
-    top,
-    bottom,
-    first,
-    last,
-    strip,
-    strips,
-    held,
-    sums,
-    scratch,
-    out,
-):
+def amax_forward_columns(self, frame, held, sums, scratch, out):
+    n, apart, width, low, high, top, bottom, first, last, strip, strips = frame
     groups = (apart + width - 1) // width
     for unit in range(low, high):
         column = unit % groups * width
@@ -247,26 +231,8 @@ def amax_backward_parallel(self, grad, result, rows, n, out):
 
 
 @kernel
-def amax_backward_columns(
-    self,
-    grad,
-    result,
-    n,
-    apart,
-    width,
-    low,
-    high,
-    top,
-    bottom,
-    first,
-    last,
-    strip,
-    strips,
-    held,
-    sums,
-    scratch,
-    out,
-):
+def amax_backward_columns(self, grad, result, frame, held, sums, scratch, out):
+    n, apart, width, low, high, top, bottom, first, last, strip, strips = frame
     number = self.dtype.type
     groups = (apart + width - 1) // width
     for unit in range(low, high):
@@ -362,24 +328,8 @@ def amin_forward_parallel(self, rows, n, out):
 
 
 @kernel
-def amin_forward_columns(
-    self,
-    n,
-    apart,
-    width,
-    low,
-    high,
-    top,
-    bottom,
-    first,
-    last,
-    strip,
-    strips,
-    held,
-    sums,
-    scratch,
-    out,
-):
+def amin_forward_columns(self, frame, held, sums, scratch, out):
+    n, apart, width, low, high, top, bottom, first, last, strip, strips = frame
     groups = (apart + width - 1) // width
     for unit in range(low, high):
         column = unit % groups * width
@@ -448,26 +398,8 @@ def amin_backward_parallel(self, grad, result, rows, n, out):
 
 
 @kernel
-def amin_backward_columns(
-    self,
-    grad,
-    result,
-    n,
-    apart,
-    width,
-    low,
-    high,
-    top,
-    bottom,
-    first,
-    last,
-    strip,
-    strips,
-    held,
-    sums,
-    scratch,
-    out,
-):
+def amin_backward_columns(self, grad, result, frame, held, sums, scratch, out):
+    n, apart, width, low, high, top, bottom, first, last, strip, strips = frame
     number = self.dtype.type
     groups = (apart + width - 1) // width
     for unit in range(low, high):

@@ -446,24 +446,8 @@ def logsumexp_forward_parallel(self, rows, n, out):
 
 
 @kernel
-def logsumexp_forward_columns(
-    self,
-    n,
-    apart,
-    width,
-    low,
-    high,
-    top,
-    bottom,
-    first,
-    last,
-    strip,
-    strips,
-    held,
-    sums,
-    scratch,
-    out,
-):
+def logsumexp_forward_columns(self, frame, held, sums, scratch, out):
+    n, apart, width, low, high, top, bottom, first, last, strip, strips = frame
     number = self.dtype.type
     groups = (apart + width - 1) // width
     for unit in range(low, high):
@@ -549,26 +533,8 @@ def logsumexp_backward_parallel(self, grad, result, rows, n, out):
 
 
 @kernel
-def logsumexp_backward_columns(
-    self,
-    grad,
-    result,
-    n,
-    apart,
-    width,
-    low,
-    high,
-    top,
-    bottom,
-    first,
-    last,
-    strip,
-    strips,
-    held,
-    sums,
-    scratch,
-    out,
-):
+def logsumexp_backward_columns(self, grad, result, frame, held, sums, scratch, out):
+    n, apart, width, low, high, top, bottom, first, last, _, _ = frame
     groups = (apart + width - 1) // width
     for unit in range(low, high):
         column = unit % groups * width

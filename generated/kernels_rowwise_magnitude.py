@@ -202,24 +202,8 @@ def taxicab_norm_forward_parallel(self, rows, n, out):
 
 
 @kernel
-def taxicab_norm_forward_columns(
-    self,
-    n,
-    apart,
-    width,
-    low,
-    high,
-    top,
-    bottom,
-    first,
-    last,
-    strip,
-    strips,
-    held,
-    sums,
-    scratch,
-    out,
-):
+def taxicab_norm_forward_columns(self, frame, held, sums, scratch, out):
+    n, apart, width, low, high, top, bottom, first, last, strip, strips = frame
     number = self.dtype.type
     groups = (apart + width - 1) // width
     for unit in range(low, high):
@@ -295,25 +279,8 @@ def taxicab_norm_backward_parallel(self, grad, rows, n, out):
 
 
 @kernel
-def taxicab_norm_backward_columns(
-    self,
-    grad,
-    n,
-    apart,
-    width,
-    low,
-    high,
-    top,
-    bottom,
-    first,
-    last,
-    strip,
-    strips,
-    held,
-    sums,
-    scratch,
-    out,
-):
+def taxicab_norm_backward_columns(self, grad, frame, held, sums, scratch, out):
+    n, apart, width, low, high, top, bottom, first, last, _, _ = frame
     groups = (apart + width - 1) // width
     for unit in range(low, high):
         column = unit % groups * width
@@ -370,24 +337,8 @@ def zero_norm_forward_parallel(self, rows, n, out):
 
 
 @kernel
-def zero_norm_forward_columns(
-    self,
-    n,
-    apart,
-    width,
-    low,
-    high,
-    top,
-    bottom,
-    first,
-    last,
-    strip,
-    strips,
-    held,
-    sums,
-    scratch,
-    out,
-):
+def zero_norm_forward_columns(self, frame, held, sums, scratch, out):
+    n, apart, width, low, high, top, bottom, first, last, strip, strips = frame
     number = self.dtype.type
     groups = (apart + width - 1) // width
     for unit in range(low, high):

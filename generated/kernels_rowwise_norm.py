@@ -552,24 +552,8 @@ def euclidean_norm_forward_parallel(self, rows, n, out):
 
 
 @kernel
-def euclidean_norm_forward_columns(
-    self,
-    n,
-    apart,
-    width,
-    low,
-    high,
-    top,
-    bottom,
-    first,
-    last,
-    strip,
-    strips,
-    held,
-    sums,
-    scratch,
-    out,
-):
+def euclidean_norm_forward_columns(self, frame, held, sums, scratch, out):
+    n, apart, width, low, high, top, bottom, first, last, strip, strips = frame
     number = self.dtype.type
     groups = (apart + width - 1) // width
     for unit in range(low, high):
@@ -650,26 +634,8 @@ def euclidean_norm_backward_parallel(self, grad, result, rows, n, out):
 
 
 @kernel
-def euclidean_norm_backward_columns(
-    self,
-    grad,
-    result,
-    n,
-    apart,
-    width,
-    low,
-    high,
-    top,
-    bottom,
-    first,
-    last,
-    strip,
-    strips,
-    held,
-    sums,
-    scratch,
-    out,
-):
+def euclidean_norm_backward_columns(self, grad, result, frame, held, sums, scratch, out):
+    n, apart, width, low, high, top, bottom, first, last, _, _ = frame
     number = self.dtype.type
     groups = (apart + width - 1) // width
     for unit in range(low, high):
@@ -743,25 +709,8 @@ def power_norm_forward_parallel(self, p, rows, n, out):
 
 
 @kernel
-def power_norm_forward_columns(
-    self,
-    p,
-    n,
-    apart,
-    width,
-    low,
-    high,
-    top,
-    bottom,
-    first,
-    last,
-    strip,
-    strips,
-    held,
-    sums,
-    scratch,
-    out,
-):
+def power_norm_forward_columns(self, p, frame, held, sums, scratch, out):
+    n, apart, width, low, high, top, bottom, first, last, strip, strips = frame
     number = self.dtype.type
     p = number(p)
     groups = (apart + width - 1) // width
@@ -848,27 +797,8 @@ def power_norm_backward_parallel(self, grad, result, p, rows, n, out):
 
 
 @kernel
-def power_norm_backward_columns(
-    self,
-    grad,
-    result,
-    p,
-    n,
-    apart,
-    width,
-    low,
-    high,
-    top,
-    bottom,
-    first,
-    last,
-    strip,
-    strips,
-    held,
-    sums,
-    scratch,
-    out,
-):
+def power_norm_backward_columns(self, grad, result, p, frame, held, sums, scratch, out):
+    n, apart, width, low, high, top, bottom, first, last, _, _ = frame
     number = self.dtype.type
     p = number(p)
     groups = (apart + width - 1) // width

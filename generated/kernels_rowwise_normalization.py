@@ -422,24 +422,8 @@ def softmax_forward_parallel(self, rows, n, out):
 
 
 @kernel
-def softmax_forward_columns(
-    self,
-    n,
-    apart,
-    width,
-    low,
-    high,
-    top,
-    bottom,
-    first,
-    last,
-    strip,
-    strips,
-    held,
-    sums,
-    scratch,
-    out,
-):
+def softmax_forward_columns(self, frame, held, sums, scratch, out):
+    n, apart, width, low, high, top, bottom, first, last, strip, strips = frame
     number = self.dtype.type
     groups = (apart + width - 1) // width
     for unit in range(low, high):
@@ -535,25 +519,8 @@ def softmax_backward_parallel(grad, result, rows, n, out):
 
 
 @kernel
-def softmax_backward_columns(
-    grad,
-    result,
-    n,
-    apart,
-    width,
-    low,
-    high,
-    top,
-    bottom,
-    first,
-    last,
-    strip,
-    strips,
-    held,
-    sums,
-    scratch,
-    out,
-):
+def softmax_backward_columns(grad, result, frame, held, sums, scratch, out):
+    n, apart, width, low, high, top, bottom, first, last, strip, strips = frame
     number = grad.dtype.type
     groups = (apart + width - 1) // width
     for unit in range(low, high):
@@ -645,24 +612,8 @@ def log_softmax_forward_parallel(self, rows, n, out):
 
 
 @kernel
-def log_softmax_forward_columns(
-    self,
-    n,
-    apart,
-    width,
-    low,
-    high,
-    top,
-    bottom,
-    first,
-    last,
-    strip,
-    strips,
-    held,
-    sums,
-    scratch,
-    out,
-):
+def log_softmax_forward_columns(self, frame, held, sums, scratch, out):
+    n, apart, width, low, high, top, bottom, first, last, strip, strips = frame
     number = self.dtype.type
     groups = (apart + width - 1) // width
     for unit in range(low, high):
@@ -756,25 +707,8 @@ def log_softmax_backward_parallel(grad, result, rows, n, out):
 
 
 @kernel
-def log_softmax_backward_columns(
-    grad,
-    result,
-    n,
-    apart,
-    width,
-    low,
-    high,
-    top,
-    bottom,
-    first,
-    last,
-    strip,
-    strips,
-    held,
-    sums,
-    scratch,
-    out,
-):
+def log_softmax_backward_columns(grad, result, frame, held, sums, scratch, out):
+    n, apart, width, low, high, top, bottom, first, last, strip, strips = frame
     number = grad.dtype.type
     groups = (apart + width - 1) // width
     for unit in range(low, high):

@@ -124,24 +124,8 @@ def sum_forward_parallel(self, rows, n, out):
 
 
 @kernel
-def sum_forward_columns(
-    self,
-    n,
-    apart,
-    width,
-    low,
-    high,
-    top,
-    bottom,
-    first,
-    last,
-    strip,
-    strips,
-    held,
-    sums,
-    scratch,
-    out,
-):
+def sum_forward_columns(self, frame, held, sums, scratch, out):
+    n, apart, width, low, high, top, bottom, first, last, strip, strips = frame
     number = self.dtype.type
     groups = (apart + width - 1) // width
     for unit in range(low, high):
@@ -214,24 +198,8 @@ def mean_forward_parallel(self, rows, n, out):
 
 
 @kernel
-def mean_forward_columns(
-    self,
-    n,
-    apart,
-    width,
-    low,
-    high,
-    top,
-    bottom,
-    first,
-    last,
-    strip,
-    strips,
-    held,
-    sums,
-    scratch,
-    out,
-):
+def mean_forward_columns(self, frame, held, sums, scratch, out):
+    n, apart, width, low, high, top, bottom, first, last, strip, strips = frame
     number = self.dtype.type
     groups = (apart + width - 1) // width
     for unit in range(low, high):

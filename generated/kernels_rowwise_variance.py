@@ -231,27 +231,8 @@ def var_forward_parallel(self, unbiased, correction, rows, n, out, save_center):
 
 
 @kernel
-def var_forward_columns(
-    self,
-    unbiased,
-    correction,
-    n,
-    apart,
-    width,
-    low,
-    high,
-    top,
-    bottom,
-    first,
-    last,
-    strip,
-    strips,
-    held,
-    sums,
-    scratch,
-    out,
-    save_center,
-):
+def var_forward_columns(self, unbiased, correction, frame, held, sums, scratch, out, save_center):
+    n, apart, width, low, high, top, bottom, first, last, strip, strips = frame
     number = self.dtype.type
     unbiased = number(unbiased)
     correction = number(correction)
@@ -409,28 +390,8 @@ def var_backward_parallel(self, grad, center, unbiased, correction, rows, n, out
 
 
 @kernel
-def var_backward_columns(
-    self,
-    grad,
-    center,
-    unbiased,
-    correction,
-    n,
-    apart,
-    width,
-    low,
-    high,
-    top,
-    bottom,
-    first,
-    last,
-    strip,
-    strips,
-    held,
-    sums,
-    scratch,
-    out,
-):
+def var_backward_columns(self, grad, center, unbiased, correction, frame, held, sums, scratch, out):
+    n, apart, width, low, high, top, bottom, first, last, _, _ = frame
     number = self.dtype.type
     unbiased = number(unbiased)
     correction = number(correction)
@@ -532,27 +493,8 @@ def std_forward_parallel(self, unbiased, correction, rows, n, out, save_center):
 
 
 @kernel
-def std_forward_columns(
-    self,
-    unbiased,
-    correction,
-    n,
-    apart,
-    width,
-    low,
-    high,
-    top,
-    bottom,
-    first,
-    last,
-    strip,
-    strips,
-    held,
-    sums,
-    scratch,
-    out,
-    save_center,
-):
+def std_forward_columns(self, unbiased, correction, frame, held, sums, scratch, out, save_center):
+    n, apart, width, low, high, top, bottom, first, last, strip, strips = frame
     number = self.dtype.type
     unbiased = number(unbiased)
     correction = number(correction)
@@ -714,28 +656,9 @@ def std_backward_parallel(self, grad, result, center, unbiased, correction, rows
 
 @kernel
 def std_backward_columns(
-    self,
-    grad,
-    result,
-    center,
-    unbiased,
-    correction,
-    n,
-    apart,
-    width,
-    low,
-    high,
-    top,
-    bottom,
-    first,
-    last,
-    strip,
-    strips,
-    held,
-    sums,
-    scratch,
-    out,
+    self, grad, result, center, unbiased, correction, frame, held, sums, scratch, out
 ):
+    n, apart, width, low, high, top, bottom, first, last, _, _ = frame
     number = self.dtype.type
     unbiased = number(unbiased)
     correction = number(correction)

@@ -7,40 +7,6 @@ from rederive.door import declared
 
 OPERATORS = [
     declared(
-        name="layer_norm",
-        public="layer_norm",
-        overload="",
-        family="rowwise",
-        group="lane_scaling",
-        namespace=("nn.functional", "torch"),
-        signature="layer_norm(Tensor input, int[] normalized_shape, Tensor? weight=None, Tensor? bias=None, float eps=1e-05) -> Tensor",
-        doc="Each lane over the last dimensions (`normalized_shape`) shifted and scaled to mean 0 and variance 1, then times `weight` plus `bias` where given.",
-        arguments=(
-            ("input", "Tensor", False, False, False, False, False, False, None),
-            ("normalized_shape", "int", False, False, True, False, False, False, None),
-            ("weight", "Tensor", False, True, False, False, False, True, None),
-            ("bias", "Tensor", False, True, False, False, False, True, None),
-            ("eps", "float", False, False, False, False, False, True, 1e-05),
-        ),
-        outputs=(("result", False),),
-        gradients={
-            "input": "rstd * (flow - mean(flow) - normal * mean(flow * normal))",
-            "weight": "grad * normal",
-            "bias": "grad",
-        },
-        jvp={},
-        differentiable=("input", "weight", "bias"),
-        differentiable_outputs=("result",),
-        samples={},
-        points={},
-        calls=[
-            {"input": [3, 4], "normalized_shape": [4], "weight": [4], "bias": [4]},
-            {"input": [2, 3, 4], "normalized_shape": [3, 4]},
-            {"input": [3, 4], "normalized_shape": [4], "weight": [4]},
-        ],
-        reference=None,
-    ),
-    declared(
         name="scaled_lanes",
         public="scaled_lanes",
         overload="",

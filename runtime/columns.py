@@ -38,7 +38,7 @@ class Columns:
         size = lanes.rows * n
         if size <= BLOCK and apart <= WIDTH:
             frame = (n, apart, apart, 0, lanes.rows // apart, 0, n, 0, len(self.split), 0, 1)
-            self.kernel(*given, *frame, *self._memory(apart, 1, n, given[0].dtype), *outs)
+            self.kernel(*given, frame, *self._memory(apart, 1, n, given[0].dtype), *outs)
             return
         outer = lanes.rows // apart
         units = outer * -(-apart // WIDTH)
@@ -59,7 +59,7 @@ class Columns:
         def work(strip):
             low = strip * each
             frame = (n, apart, width, low, min(low + each, units), 0, n, 0, len(self.split), 0, 1)
-            self.kernel(*given, *frame, *self._memory(width, 1, n, given[0].dtype), *outs)
+            self.kernel(*given, frame, *self._memory(width, 1, n, given[0].dtype), *outs)
 
         share_out(work, -(-units // each))
 
@@ -76,8 +76,9 @@ class Columns:
 
                 def work(strip, unit=unit, phase=phase):
                     top, bottom = strip * each, min((strip + 1) * each, n)
-                    frame = (n, apart, apart, unit, unit + 1, top, bottom, phase, phase + 1)
-                    self.kernel(*given, *frame, strip, STRIPS, *spare, *outs)
+                    part = (unit, unit + 1, top, bottom, phase, phase + 1, strip, STRIPS)
+                    frame = (n, apart, apart, *part)
+                    self.kernel(*given, frame, *spare, *outs)
 
                 if split:
                     share_out(work, STRIPS)

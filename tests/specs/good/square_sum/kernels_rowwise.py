@@ -124,24 +124,8 @@ def energy_forward_parallel(self, rows, n, out):
 
 
 @kernel
-def energy_forward_columns(
-    self,
-    n,
-    apart,
-    width,
-    low,
-    high,
-    top,
-    bottom,
-    first,
-    last,
-    strip,
-    strips,
-    held,
-    sums,
-    scratch,
-    out,
-):
+def energy_forward_columns(self, frame, held, sums, scratch, out):
+    n, apart, width, low, high, top, bottom, first, last, strip, strips = frame
     number = self.dtype.type
     groups = (apart + width - 1) // width
     for unit in range(low, high):
@@ -217,25 +201,8 @@ def energy_backward_parallel(self, grad, rows, n, out):
 
 
 @kernel
-def energy_backward_columns(
-    self,
-    grad,
-    n,
-    apart,
-    width,
-    low,
-    high,
-    top,
-    bottom,
-    first,
-    last,
-    strip,
-    strips,
-    held,
-    sums,
-    scratch,
-    out,
-):
+def energy_backward_columns(self, grad, frame, held, sums, scratch, out):
+    n, apart, width, low, high, top, bottom, first, last, _, _ = frame
     groups = (apart + width - 1) // width
     for unit in range(low, high):
         column = unit % groups * width
