@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from .layout import listed
 from .lower import node_name
+from .lower_columns import Columns
 from .lower_rowwise import Lane, LanePlan
 from .model import Entry
 from .plans import Backward, Kernel, Operator
@@ -109,8 +110,15 @@ def _forms(kernel: Kernel) -> list[str]:
     name = f"kernels.{kernel.name}"
     found = [name, f"{name}_parallel"]
     if isinstance(kernel.lane, Lane):
-        found.append(f"{name}_columns" if kernel.lane.columns else "None")
+        columns = kernel.lane.columns
+        found.append(_columns(f"{name}_columns", columns) if columns else "None")
     return found
+
+
+def _columns(kernel: str, columns: Columns) -> str:
+    split = tuple(phase.split for phase in columns.phases)
+    counts = columns.held, columns.ends, columns.sums, columns.scratch
+    return listed("Columns(", [kernel, repr(split), *map(str, counts)], ")")
 
 
 def _pointwise_lines(op: Operator) -> list[str]:

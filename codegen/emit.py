@@ -12,6 +12,7 @@ from . import array_path, describe, fast_path, function_text, kernel_text, row_p
 from .fast_path import call
 from .layout import lay_out, listed
 from .lower import Module
+from .lower_columns import FRAME
 from .lower_rowwise import Lane
 from .model import Specification
 from .plans import Kernel, Operator
@@ -32,7 +33,7 @@ def emit(specification: Specification, modules: Sequence[Module]) -> dict[str, s
     )
     environment.filters.update(FILTERS)
     environment.globals.update(call=_parallel_call, row_call=_row_call)
-    environment.globals.update(call_for_rows=_call_for_rows)
+    environment.globals.update(call_for_rows=_call_for_rows, column_frame=FRAME)
     source = Path(specification.path).name
     files: dict[str, str] = {}
     for module in modules:
@@ -83,6 +84,7 @@ def _declared(modules: Sequence[Module]) -> list[Operator]:
 DOOR = (
     "ArrayNode",
     "ArrayOperator",
+    "Columns",
     "GeometryNode",
     "GuardedPointwise",
     "Pointwise",
@@ -191,11 +193,12 @@ def _parallel_call(kernel: Kernel) -> str:
     return "\n".join(call(kernel.name, arguments, indent=" " * 8))
 
 
-def _call_for_rows(kernel: Kernel) -> str:
-    """The flat kernel on the rows that were found."""
-    arguments = [f"part_{a}" for a in kernel.inputs]
+def _call_for_rows(kernel: Kernel, alone: str = "", name: str = "") -> str:
+    """The flat kernel on the rows that were found; `name` where `alone` is one number for each."""
+    arguments = [f"part_{a}" for a in kernel.inputs if a != alone]
+    arguments += [f"{alone}[start_{alone}]"] if alone else []
     arguments += [*kernel.scalars, *(f"{a}[begin_part:end_part]" for a in kernel.outputs)]
-    return "\n".join(call(kernel.name, arguments, indent=" " * 8))
+    return "\n".join(call(name or kernel.name, arguments, indent=" " * (12 if kernel.alone else 8)))
 
 
 def _row_call(kernel: Kernel) -> str:

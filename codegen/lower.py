@@ -120,14 +120,20 @@ class _Lowering:
         return base
 
     def _pointwise(self, base: Operator) -> Operator:
-        forms, full = lower_forms(self.entry, self.context, self.differentiable)
-        with_rows = replace(full.forward, rows=bool(full.forward.inputs))
+        forms, full, alone = lower_forms(self.entry, self.context, self.differentiable)
+        with_rows = replace(
+            full.forward,
+            rows=bool(full.forward.inputs),
+            alone=tuple((name, kernel.name) for name, kernel in alone.items()),
+        )
         forms = tuple(replace(f, forward=with_rows) if f is full else f for f in forms)
         full = replace(full, forward=with_rows)
         kernels: dict[str, Kernel] = {}
         for form in (*forms, full):
             for kernel in (form.forward, *(b.kernel for b in form.backward if b.kernel)):
                 kernels.setdefault(kernel.name, kernel)
+        for kernel in alone.values():
+            kernels.setdefault(kernel.name, replace(kernel, parallel=False))
         return replace(
             base,
             rule=dtype_rule(self.entry, self.context),

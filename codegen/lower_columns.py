@@ -2,11 +2,15 @@
 
 The same work as in `lower_rowwise`, with an inner loop over the lanes: what is one number a lane
 becomes one for each column. Memory is read line by line, and no lane has to be brought anywhere.
+
+The work is a sequence of phases, and a call of the kernel does some of them, for some of the lanes'
+places (from `top` to `bottom`: a strip of them). Sums and extremes that strips find by themselves
+are put together by the phase that follows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from .expressions import names
@@ -17,21 +21,39 @@ REDUCTIONS = {"sum", "mean", "max", "min"}
 _START = {"max": "-np.inf", "min": "np.inf"}
 _PICK = {"max": "larger", "min": "smaller"}
 
+FRAME = "n, apart, width, low, high, top, bottom, first, last"
+"""Which columns, places and phases a call is for; which of how many strips comes after them."""
+
 Step = tuple[str, str, Expr]
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A part of the work that needs all of the part before.
+
+    split: whether it goes over the places of the lanes, so that several may share it out; the
+    others are a few numbers for each column.
+    """
+
+    split: bool
+    lines: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Columns:
     """The text of a kernel over columns, for the template."""
 
-    held: tuple[str, ...]  # numbers of a lane in the dtype of the input, one for each column
-    sums: tuple[str, ...]  # the same in the dtype of accumulators
-    body: tuple[str, ...]
+    held: int  # numbers that each column has in the dtype of the input
+    ends: int  # the same, of which each part of the lanes has one of its own
+    sums: int  # the same in the dtype of accumulators
+    scratch: int  # lanes in between
+    opened: tuple[str, ...]  # what is looked up for each unit
+    phases: tuple[Phase, ...]
 
     @property
     def literals(self) -> bool:
         """Whether there is a number in the dtype of the input."""
-        return any("number(" in line for line in self.body)
+        return any("number(" in line for phase in self.phases for line in phase.lines)
 
 
 class ColumnPrinter:
@@ -42,6 +64,7 @@ class ColumnPrinter:
         self.rows = tuple(rows)
         self.scratch = tuple(scratch)
         self.held: list[str] = []
+        self.ends: list[str] = []  # extremes that each part of the lanes has of its own
         self.sums: list[str] = []
         self.places = {"position": "i", "count": "number(n)"}
         self.places |= {name: f"{name}_line[c]" for name in (*self.lanes, *self.scratch)}
@@ -60,25 +83,65 @@ class ColumnPrinter:
                     self.held.append(name)
                     self.places[name] = f"{name}_each[c]"
         self.printer = KernelPrinter(self.places)
-        lines: list[str] = []
+        phases: list[Phase] = []
+        once: list[str] = []
         for level in sorted({*steps, *reductions}):
-            for kind, name, tree in steps.get(level, ()):
-                assigned = [(self.places[name], "=", tree)]
-                lines += self._each(assigned, name) if kind == "row" else self._all(assigned)
-            lines += self._reduce(reductions.get(level, ()))
+            found = steps.get(level, ())
+            for _, name, tree in (step for step in found if step[0] == "row"):
+                once += self._each([(self.places[name], "=", tree)], name)
+            lanes = [
+                [(self.places[name], "=", tree)] for kind, name, tree in found if kind != "row"
+            ]
+            start, loop, after = self._reduce(reductions.get(level, ()))
+            if lanes or loop:
+                work = [*start, *self._all([*lanes, *([loop] if loop else [])])]
+                phases += [Phase(False, tuple(once)), Phase(True, tuple(work))]
+                once = after
         rows = [(f"{out}_each[c]", "=", tree) for out, tree, kind in final if kind == "row"]
         for target, sign, tree in rows:
-            lines += self._each([(target, sign, tree)], target.removesuffix("_each[c]"))
-        lanes = [(f"{out}_line[c]", "=", tree) for out, tree, kind in final if kind == "lane"]
-        if lanes:
-            lines += self._all(lanes)
-        opened = ["row = unit // groups * apart + column"] if self.rows or rows else []
-        opened += [f"{name}_each = {name}_held[:size]" for name in (*self.held, *self.sums)]
-        opened += [f"{name}_each = {name}[row : row + size]" for name in self.rows]
-        opened += [
-            f"{out}_each = {out}[row : row + size]" for out, _, kind in final if kind == "row"
+            once += self._each([(target, sign, tree)], target.removesuffix("_each[c]"))
+        phases.append(Phase(False, tuple(once)))
+        results = [(f"{out}_line[c]", "=", tree) for out, tree, kind in final if kind == "lane"]
+        if results:
+            phases.append(Phase(True, tuple(self._all([results]))))
+        return Columns(
+            len(self.held),
+            len(self.ends),
+            len(self.sums),
+            len(self.scratch),
+            tuple(self._opened([out for out, _, kind in final if kind == "row"])),
+            tuple(phase for phase in phases if phase.lines),
+        )
+
+    def _opened(self, outs: Sequence[str]) -> list[str]:
+        """The numbers of a unit's columns, wherever they are held."""
+        lines = ["row = unit // groups * apart + column"] if self.rows or outs else []
+        for place, name in enumerate(self.held):
+            lines.append(f"{name}_each = held[{place} * width : {place} * width + size]")
+        for name in (*self.ends, *self.sums):
+            lines += self._part(name, "strip", f"{name}_each")
+        return lines + [f"{name}_each = {name}[row : row + size]" for name in (*self.rows, *outs)]
+
+    def _part(self, name: str, strip: str, target: str) -> list[str]:
+        """What a strip of the lanes found by itself."""
+        array, names, first = "sums", self.sums, 0
+        if name in self.ends:
+            array, names, first = "held", self.ends, len(self.held)
+        number = names.index(name)
+        place = " + ".join([str(first)] * bool(first) + [f"{number} * strips"] * bool(number))
+        at = f"({place} + {strip})" if place else strip
+        return [f"at = {at} * width", f"{target} = {array}[at : at + size]"]
+
+    def _together(self, name: str, function: str = "") -> list[str]:
+        """What the strips found, put together into that of the first."""
+        both = f"{name}_each[c]", "other[c]"
+        value = f"{function}({', '.join(both)})" if function else " + ".join(both)
+        return [
+            "for other_strip in range(1, strips):",
+            *(f"    {line}" for line in self._part(name, "other_strip", "other")),
+            "    for c in range(other.shape[0]):",
+            f"        {both[0]} = {value}",
         ]
-        return Columns(tuple(self.held), tuple(self.sums), (*opened, *lines))
 
     def _statements(self, assigned: Sequence[Step]) -> list[str]:
         lines = []
@@ -92,42 +155,52 @@ class ColumnPrinter:
         body = [f"    {line}" for line in self._statements(assigned)]
         return [f"for c in range({bound}_each.shape[0]):", *body]
 
-    def _all(
-        self, assigned: Sequence[Step], change: Callable[[str], str] = lambda line: line
-    ) -> list[str]:
-        """A loop over the places of the lanes, and in it over the columns."""
+    def _all(self, groups: Sequence[Sequence[Step]]) -> list[str]:
+        """A loop over the places of the lanes, and in it one over the columns for each group."""
+        assigned = [step for group in groups for step in group]
         written = [t.removesuffix("_line[c]") for t, _, _ in assigned if t.endswith("_line[c]")]
         used = set(written).union(*(names(tree) for _, _, tree in assigned))
         scratch = [name for name in self.scratch if name in used]
         dense = [name for name in self.lanes if name in used]
         dense += [name for name in written if name not in self.scratch]
-        lines = ["for i in range(n):"]
+        lines = ["for i in range(top, bottom):"]
         lines += ["    at = start + i * apart"] if dense else []
         lines += [f"    {name}_line = {name}[at : at + size]" for name in dense]
-        lines += [
-            f"    {name}_line = {name}_lane[i * width : i * width + size]" for name in scratch
-        ]
-        lines.append(f"    for c in range({[*dense, *scratch][0]}_line.shape[0]):")
-        return lines + [f"        {change(line)}" for line in self._statements(assigned)]
+        for name in scratch:
+            place = self.scratch.index(name)
+            at = f"({place} * n + i)" if place else "i"
+            lines.append(f"    at = {at} * width")
+            lines.append(f"    {name}_line = scratch[at : at + size]")
+        bound = [*dense, *scratch][0]
+        for group in groups:
+            lines.append(f"    for c in range({bound}_line.shape[0]):")
+            lines += [f"        {_extremum(line)}" for line in self._statements(group)]
+        return lines
 
-    def _reduce(self, reductions: Sequence[Step]) -> list[str]:
+    def _reduce(self, reductions: Sequence[Step]) -> tuple[list[str], list[Step], list[str]]:
+        """(what is cleared, what each place adds, what becomes of the parts)."""
         start: list[str] = []
         loop: list[Step] = []
         after: list[str] = []
         for function, name, value in reductions:
             if function in _START:
-                start.append(f"{name}_each[:] = {_START[function]}")
-                loop.append((f"{name}_each[c]", function, value))
-                continue
-            self.sums.append(f"{name}_sum")
-            start.append(f"{name}_sum_each[:] = 0")
-            loop.append((f"{name}_sum_each[c]", "+=", value))
-            part = " / n" if function == "mean" else ""
+                part, total = f"{name}_part", f"{name}_part_each[c]"
+                self.ends.append(part)
+                start.append(f"{part}_each[:] = {_START[function]}")
+                loop.append((f"{part}_each[c]", function, value))
+                after += self._together(part, _PICK[function])
+            else:
+                part = f"{name}_sum"
+                total = f"number({part}_each[c]{' / n' if function == 'mean' else ''})"
+                self.sums.append(part)
+                start.append(f"{part}_each[:] = 0")
+                loop.append((f"{part}_each[c]", "+=", value))
+                after += self._together(part)
             after += [
                 f"for c in range({name}_each.shape[0]):",
-                f"    {name}_each[c] = number({name}_sum_each[c]{part})",
+                f"    {name}_each[c] = {total}",
             ]
-        return [*start, *(self._all(loop, _extremum) if loop else ()), *after]
+        return start, loop, after
 
 
 def _extremum(line: str) -> str:

@@ -103,25 +103,31 @@ def _is_bool(tree: Expr, context: Context) -> bool:
 
 def lower_forms(
     entry: Entry, context: Context, differentiable: Sequence[str]
-) -> tuple[tuple[Form, ...], Form]:
-    """The forms of the fast path, and the form with all parameters."""
+) -> tuple[tuple[Form, ...], Form, dict[str, Kernel]]:
+    """The forms of the fast path, the form with all parameters, and what that calls for rows.
+
+    The last are its forward kernels with a number in the place of an operand, by operand.
+    """
     parameters = [a for a in entry.signature.arguments if not a.is_tensor]
     defaults = {
         a.name: Constant(a.default)
         for a in parameters
         if a.has_default and a.type == "Scalar" and isinstance(a.default, int | float)
     }
-    full = _Lowering(entry, context, differentiable, {}).form("")
+    unfolded = _Lowering(entry, context, differentiable, {})
+    full = unfolded.form("")
     folded = _Lowering(entry, context, differentiable, defaults)
     worthwhile = bool(defaults) and folded.simplifies()
-    plain = folded if worthwhile else _Lowering(entry, context, differentiable, {})
+    plain = folded if worthwhile else unfolded
     first = plain.form("") if worthwhile else full
     if worthwhile:
-        full = _Lowering(entry, context, differentiable, {}, suffix="_general").form("")
+        unfolded = _Lowering(entry, context, differentiable, {}, suffix="_general")
+        full = unfolded.form("")
     forms = [first]
     if len(entry.results) == 1:
         forms += [plain.form(a.name) for a in scalar_operands(entry)]
-    return tuple(forms), full
+    alone = {a.name: unfolded.forward(a.name) for a in scalar_operands(entry)}
+    return tuple(forms), full, alone if len(full.forward.inputs) == 2 else {}
 
 
 def scalar_operands(entry: Entry) -> list[Argument]:

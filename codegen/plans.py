@@ -20,6 +20,7 @@ class Kernel:
     number_from: str = ""  # the array whose dtype literals get; "" when there are none
     parallel: bool = True
     rows: bool = False  # also called for rows of operands that are broadcast or strided
+    alone: tuple[tuple[str, str], ...] = ()  # operand -> kernel for rows along which it is constant
     lane: object = None  # layout of a rowwise kernel
 
     @property

@@ -73,6 +73,7 @@ def where_overload(condition, x, y):
 
 
 SPAN = 2048
+least = min  # an operand may have that name
 
 
 @register_jitable
@@ -113,15 +114,13 @@ def clamp_min_forward_rows(layouts, offsets, low, high, self, min, out):
     step_min = layouts[1, 7]
     spare_min = np.empty(0 if step_min == 1 else SPAN, min.dtype)
     held_min = -1
+    alone_min = step_min == 0
     begin_part = low
     while begin_part < high:
-        row = begin_part // size
-        column = begin_part - row * size
-        end_part = min(begin_part + size - column, begin_part + SPAN, high)
-        i1 = row // layouts[0, 2]
-        i2 = row - i1 * layouts[0, 2]
-        i0 = i1 // layouts[0, 1]
-        i1 -= i0 * layouts[0, 1]
+        row, column = divmod(begin_part, size)
+        end_part = least(begin_part + size - column, begin_part + SPAN, high)
+        i1, i2 = divmod(row, layouts[0, 2])
+        i0, i1 = divmod(i1, layouts[0, 1])
         start = offsets[0] + i0 * layouts[0, 4] + i1 * layouts[0, 5]
         start += i2 * layouts[0, 6] + column * step_self
         if step_self == 1:
@@ -131,20 +130,23 @@ def clamp_min_forward_rows(layouts, offsets, low, high, self, min, out):
             if step_self != 0:
                 bring(self, start, step_self, part_self)
             elif start != held_self:
-                bring(self, start, 0, spare_self[: min(size, SPAN)])
+                bring(self, start, 0, spare_self[: least(size, SPAN)])
             held_self = start
-        start = offsets[1] + i0 * layouts[1, 4] + i1 * layouts[1, 5]
-        start += i2 * layouts[1, 6] + column * step_min
+        start_min = offsets[1] + i0 * layouts[1, 4] + i1 * layouts[1, 5]
+        start_min += i2 * layouts[1, 6] + column * step_min
         if step_min == 1:
-            part_min = min[start : start + end_part - begin_part]
+            part_min = min[start_min : start_min + end_part - begin_part]
         else:
             part_min = spare_min[: end_part - begin_part]
             if step_min != 0:
-                bring(min, start, step_min, part_min)
-            elif start != held_min:
-                bring(min, start, 0, spare_min[: min(size, SPAN)])
-            held_min = start
-        clamp_min_forward(part_self, part_min, out[begin_part:end_part])
+                bring(min, start_min, step_min, part_min)
+            elif start_min != held_min and not alone_min:
+                bring(min, start_min, 0, spare_min[: least(size, SPAN)])
+            held_min = start_min
+        if alone_min:
+            clamp_min_forward_scalar_min(part_self, min[start_min], out[begin_part:end_part])
+        else:
+            clamp_min_forward(part_self, part_min, out[begin_part:end_part])
         begin_part = end_part
 
 
@@ -274,15 +276,13 @@ def clamp_max_forward_rows(layouts, offsets, low, high, self, max, out):
     step_max = layouts[1, 7]
     spare_max = np.empty(0 if step_max == 1 else SPAN, max.dtype)
     held_max = -1
+    alone_max = step_max == 0
     begin_part = low
     while begin_part < high:
-        row = begin_part // size
-        column = begin_part - row * size
-        end_part = min(begin_part + size - column, begin_part + SPAN, high)
-        i1 = row // layouts[0, 2]
-        i2 = row - i1 * layouts[0, 2]
-        i0 = i1 // layouts[0, 1]
-        i1 -= i0 * layouts[0, 1]
+        row, column = divmod(begin_part, size)
+        end_part = least(begin_part + size - column, begin_part + SPAN, high)
+        i1, i2 = divmod(row, layouts[0, 2])
+        i0, i1 = divmod(i1, layouts[0, 1])
         start = offsets[0] + i0 * layouts[0, 4] + i1 * layouts[0, 5]
         start += i2 * layouts[0, 6] + column * step_self
         if step_self == 1:
@@ -292,20 +292,23 @@ def clamp_max_forward_rows(layouts, offsets, low, high, self, max, out):
             if step_self != 0:
                 bring(self, start, step_self, part_self)
             elif start != held_self:
-                bring(self, start, 0, spare_self[: min(size, SPAN)])
+                bring(self, start, 0, spare_self[: least(size, SPAN)])
             held_self = start
-        start = offsets[1] + i0 * layouts[1, 4] + i1 * layouts[1, 5]
-        start += i2 * layouts[1, 6] + column * step_max
+        start_max = offsets[1] + i0 * layouts[1, 4] + i1 * layouts[1, 5]
+        start_max += i2 * layouts[1, 6] + column * step_max
         if step_max == 1:
-            part_max = max[start : start + end_part - begin_part]
+            part_max = max[start_max : start_max + end_part - begin_part]
         else:
             part_max = spare_max[: end_part - begin_part]
             if step_max != 0:
-                bring(max, start, step_max, part_max)
-            elif start != held_max:
-                bring(max, start, 0, spare_max[: min(size, SPAN)])
-            held_max = start
-        clamp_max_forward(part_self, part_max, out[begin_part:end_part])
+                bring(max, start_max, step_max, part_max)
+            elif start_max != held_max and not alone_max:
+                bring(max, start_max, 0, spare_max[: least(size, SPAN)])
+            held_max = start_max
+        if alone_max:
+            clamp_max_forward_scalar_max(part_self, max[start_max], out[begin_part:end_part])
+        else:
+            clamp_max_forward(part_self, part_max, out[begin_part:end_part])
         begin_part = end_part
 
 

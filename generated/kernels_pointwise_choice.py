@@ -43,6 +43,7 @@ def where_overload(condition, x, y):
 
 
 SPAN = 2048
+least = min  # an operand may have that name
 
 
 @register_jitable
@@ -88,13 +89,10 @@ def where_forward_rows(layouts, offsets, low, high, condition, self, other, out)
     held_other = -1
     begin_part = low
     while begin_part < high:
-        row = begin_part // size
-        column = begin_part - row * size
-        end_part = min(begin_part + size - column, begin_part + SPAN, high)
-        i1 = row // layouts[0, 2]
-        i2 = row - i1 * layouts[0, 2]
-        i0 = i1 // layouts[0, 1]
-        i1 -= i0 * layouts[0, 1]
+        row, column = divmod(begin_part, size)
+        end_part = least(begin_part + size - column, begin_part + SPAN, high)
+        i1, i2 = divmod(row, layouts[0, 2])
+        i0, i1 = divmod(i1, layouts[0, 1])
         start = offsets[0] + i0 * layouts[0, 4] + i1 * layouts[0, 5]
         start += i2 * layouts[0, 6] + column * step_condition
         if step_condition == 1:
@@ -104,7 +102,7 @@ def where_forward_rows(layouts, offsets, low, high, condition, self, other, out)
             if step_condition != 0:
                 bring(condition, start, step_condition, part_condition)
             elif start != held_condition:
-                bring(condition, start, 0, spare_condition[: min(size, SPAN)])
+                bring(condition, start, 0, spare_condition[: least(size, SPAN)])
             held_condition = start
         start = offsets[1] + i0 * layouts[1, 4] + i1 * layouts[1, 5]
         start += i2 * layouts[1, 6] + column * step_self
@@ -115,7 +113,7 @@ def where_forward_rows(layouts, offsets, low, high, condition, self, other, out)
             if step_self != 0:
                 bring(self, start, step_self, part_self)
             elif start != held_self:
-                bring(self, start, 0, spare_self[: min(size, SPAN)])
+                bring(self, start, 0, spare_self[: least(size, SPAN)])
             held_self = start
         start = offsets[2] + i0 * layouts[2, 4] + i1 * layouts[2, 5]
         start += i2 * layouts[2, 6] + column * step_other
@@ -126,7 +124,7 @@ def where_forward_rows(layouts, offsets, low, high, condition, self, other, out)
             if step_other != 0:
                 bring(other, start, step_other, part_other)
             elif start != held_other:
-                bring(other, start, 0, spare_other[: min(size, SPAN)])
+                bring(other, start, 0, spare_other[: least(size, SPAN)])
             held_other = start
         where_forward(part_condition, part_self, part_other, out[begin_part:end_part])
         begin_part = end_part
@@ -219,13 +217,10 @@ def masked_fill_forward_rows(layouts, offsets, low, high, self, mask, value, out
     held_value = -1
     begin_part = low
     while begin_part < high:
-        row = begin_part // size
-        column = begin_part - row * size
-        end_part = min(begin_part + size - column, begin_part + SPAN, high)
-        i1 = row // layouts[0, 2]
-        i2 = row - i1 * layouts[0, 2]
-        i0 = i1 // layouts[0, 1]
-        i1 -= i0 * layouts[0, 1]
+        row, column = divmod(begin_part, size)
+        end_part = least(begin_part + size - column, begin_part + SPAN, high)
+        i1, i2 = divmod(row, layouts[0, 2])
+        i0, i1 = divmod(i1, layouts[0, 1])
         start = offsets[0] + i0 * layouts[0, 4] + i1 * layouts[0, 5]
         start += i2 * layouts[0, 6] + column * step_self
         if step_self == 1:
@@ -235,7 +230,7 @@ def masked_fill_forward_rows(layouts, offsets, low, high, self, mask, value, out
             if step_self != 0:
                 bring(self, start, step_self, part_self)
             elif start != held_self:
-                bring(self, start, 0, spare_self[: min(size, SPAN)])
+                bring(self, start, 0, spare_self[: least(size, SPAN)])
             held_self = start
         start = offsets[1] + i0 * layouts[1, 4] + i1 * layouts[1, 5]
         start += i2 * layouts[1, 6] + column * step_mask
@@ -246,7 +241,7 @@ def masked_fill_forward_rows(layouts, offsets, low, high, self, mask, value, out
             if step_mask != 0:
                 bring(mask, start, step_mask, part_mask)
             elif start != held_mask:
-                bring(mask, start, 0, spare_mask[: min(size, SPAN)])
+                bring(mask, start, 0, spare_mask[: least(size, SPAN)])
             held_mask = start
         start = offsets[2] + i0 * layouts[2, 4] + i1 * layouts[2, 5]
         start += i2 * layouts[2, 6] + column * step_value
@@ -257,7 +252,7 @@ def masked_fill_forward_rows(layouts, offsets, low, high, self, mask, value, out
             if step_value != 0:
                 bring(value, start, step_value, part_value)
             elif start != held_value:
-                bring(value, start, 0, spare_value[: min(size, SPAN)])
+                bring(value, start, 0, spare_value[: least(size, SPAN)])
             held_value = start
         masked_fill_forward(part_self, part_mask, part_value, out[begin_part:end_part])
         begin_part = end_part

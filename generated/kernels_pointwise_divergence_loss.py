@@ -329,6 +329,7 @@ def where_overload(condition, x, y):
 
 
 SPAN = 2048
+least = min  # an operand may have that name
 
 
 @register_jitable
@@ -375,13 +376,10 @@ def relative_entropy_forward_rows(layouts, offsets, low, high, self, target, out
     held_target = -1
     begin_part = low
     while begin_part < high:
-        row = begin_part // size
-        column = begin_part - row * size
-        end_part = min(begin_part + size - column, begin_part + SPAN, high)
-        i1 = row // layouts[0, 2]
-        i2 = row - i1 * layouts[0, 2]
-        i0 = i1 // layouts[0, 1]
-        i1 -= i0 * layouts[0, 1]
+        row, column = divmod(begin_part, size)
+        end_part = least(begin_part + size - column, begin_part + SPAN, high)
+        i1, i2 = divmod(row, layouts[0, 2])
+        i0, i1 = divmod(i1, layouts[0, 1])
         start = offsets[0] + i0 * layouts[0, 4] + i1 * layouts[0, 5]
         start += i2 * layouts[0, 6] + column * step_self
         if step_self == 1:
@@ -391,7 +389,7 @@ def relative_entropy_forward_rows(layouts, offsets, low, high, self, target, out
             if step_self != 0:
                 bring(self, start, step_self, part_self)
             elif start != held_self:
-                bring(self, start, 0, spare_self[: min(size, SPAN)])
+                bring(self, start, 0, spare_self[: least(size, SPAN)])
             held_self = start
         start = offsets[1] + i0 * layouts[1, 4] + i1 * layouts[1, 5]
         start += i2 * layouts[1, 6] + column * step_target
@@ -402,7 +400,7 @@ def relative_entropy_forward_rows(layouts, offsets, low, high, self, target, out
             if step_target != 0:
                 bring(target, start, step_target, part_target)
             elif start != held_target:
-                bring(target, start, 0, spare_target[: min(size, SPAN)])
+                bring(target, start, 0, spare_target[: least(size, SPAN)])
             held_target = start
         relative_entropy_forward(part_self, part_target, out[begin_part:end_part])
         begin_part = end_part
@@ -502,13 +500,10 @@ def relative_log_entropy_forward_rows(layouts, offsets, low, high, self, target,
     held_target = -1
     begin_part = low
     while begin_part < high:
-        row = begin_part // size
-        column = begin_part - row * size
-        end_part = min(begin_part + size - column, begin_part + SPAN, high)
-        i1 = row // layouts[0, 2]
-        i2 = row - i1 * layouts[0, 2]
-        i0 = i1 // layouts[0, 1]
-        i1 -= i0 * layouts[0, 1]
+        row, column = divmod(begin_part, size)
+        end_part = least(begin_part + size - column, begin_part + SPAN, high)
+        i1, i2 = divmod(row, layouts[0, 2])
+        i0, i1 = divmod(i1, layouts[0, 1])
         start = offsets[0] + i0 * layouts[0, 4] + i1 * layouts[0, 5]
         start += i2 * layouts[0, 6] + column * step_self
         if step_self == 1:
@@ -518,7 +513,7 @@ def relative_log_entropy_forward_rows(layouts, offsets, low, high, self, target,
             if step_self != 0:
                 bring(self, start, step_self, part_self)
             elif start != held_self:
-                bring(self, start, 0, spare_self[: min(size, SPAN)])
+                bring(self, start, 0, spare_self[: least(size, SPAN)])
             held_self = start
         start = offsets[1] + i0 * layouts[1, 4] + i1 * layouts[1, 5]
         start += i2 * layouts[1, 6] + column * step_target
@@ -529,7 +524,7 @@ def relative_log_entropy_forward_rows(layouts, offsets, low, high, self, target,
             if step_target != 0:
                 bring(target, start, step_target, part_target)
             elif start != held_target:
-                bring(target, start, 0, spare_target[: min(size, SPAN)])
+                bring(target, start, 0, spare_target[: least(size, SPAN)])
             held_target = start
         relative_log_entropy_forward(part_self, part_target, out[begin_part:end_part])
         begin_part = end_part

@@ -77,6 +77,7 @@ def where_overload(condition, x, y):
 
 
 SPAN = 2048
+least = min  # an operand may have that name
 
 
 @register_jitable
@@ -117,38 +118,42 @@ def div_forward_rows(layouts, offsets, low, high, self, other, out):
     step_other = layouts[1, 7]
     spare_other = np.empty(0 if step_other == 1 else SPAN, other.dtype)
     held_other = -1
+    alone_self = step_self == 0
+    alone_other = step_other == 0 and not alone_self
     begin_part = low
     while begin_part < high:
-        row = begin_part // size
-        column = begin_part - row * size
-        end_part = min(begin_part + size - column, begin_part + SPAN, high)
-        i1 = row // layouts[0, 2]
-        i2 = row - i1 * layouts[0, 2]
-        i0 = i1 // layouts[0, 1]
-        i1 -= i0 * layouts[0, 1]
-        start = offsets[0] + i0 * layouts[0, 4] + i1 * layouts[0, 5]
-        start += i2 * layouts[0, 6] + column * step_self
+        row, column = divmod(begin_part, size)
+        end_part = least(begin_part + size - column, begin_part + SPAN, high)
+        i1, i2 = divmod(row, layouts[0, 2])
+        i0, i1 = divmod(i1, layouts[0, 1])
+        start_self = offsets[0] + i0 * layouts[0, 4] + i1 * layouts[0, 5]
+        start_self += i2 * layouts[0, 6] + column * step_self
         if step_self == 1:
-            part_self = self[start : start + end_part - begin_part]
+            part_self = self[start_self : start_self + end_part - begin_part]
         else:
             part_self = spare_self[: end_part - begin_part]
             if step_self != 0:
-                bring(self, start, step_self, part_self)
-            elif start != held_self:
-                bring(self, start, 0, spare_self[: min(size, SPAN)])
-            held_self = start
-        start = offsets[1] + i0 * layouts[1, 4] + i1 * layouts[1, 5]
-        start += i2 * layouts[1, 6] + column * step_other
+                bring(self, start_self, step_self, part_self)
+            elif start_self != held_self and not alone_self:
+                bring(self, start_self, 0, spare_self[: least(size, SPAN)])
+            held_self = start_self
+        start_other = offsets[1] + i0 * layouts[1, 4] + i1 * layouts[1, 5]
+        start_other += i2 * layouts[1, 6] + column * step_other
         if step_other == 1:
-            part_other = other[start : start + end_part - begin_part]
+            part_other = other[start_other : start_other + end_part - begin_part]
         else:
             part_other = spare_other[: end_part - begin_part]
             if step_other != 0:
-                bring(other, start, step_other, part_other)
-            elif start != held_other:
-                bring(other, start, 0, spare_other[: min(size, SPAN)])
-            held_other = start
-        div_forward(part_self, part_other, out[begin_part:end_part])
+                bring(other, start_other, step_other, part_other)
+            elif start_other != held_other and not alone_other:
+                bring(other, start_other, 0, spare_other[: least(size, SPAN)])
+            held_other = start_other
+        if alone_self:
+            div_forward_scalar_self(part_other, self[start_self], out[begin_part:end_part])
+        elif alone_other:
+            div_forward_scalar_other(part_self, other[start_other], out[begin_part:end_part])
+        else:
+            div_forward(part_self, part_other, out[begin_part:end_part])
         begin_part = end_part
 
 
@@ -335,13 +340,10 @@ def tied_quotient_forward_rows(layouts, offsets, low, high, self, gap, near, noi
     held_noise = -1
     begin_part = low
     while begin_part < high:
-        row = begin_part // size
-        column = begin_part - row * size
-        end_part = min(begin_part + size - column, begin_part + SPAN, high)
-        i1 = row // layouts[0, 2]
-        i2 = row - i1 * layouts[0, 2]
-        i0 = i1 // layouts[0, 1]
-        i1 -= i0 * layouts[0, 1]
+        row, column = divmod(begin_part, size)
+        end_part = least(begin_part + size - column, begin_part + SPAN, high)
+        i1, i2 = divmod(row, layouts[0, 2])
+        i0, i1 = divmod(i1, layouts[0, 1])
         start = offsets[0] + i0 * layouts[0, 4] + i1 * layouts[0, 5]
         start += i2 * layouts[0, 6] + column * step_self
         if step_self == 1:
@@ -351,7 +353,7 @@ def tied_quotient_forward_rows(layouts, offsets, low, high, self, gap, near, noi
             if step_self != 0:
                 bring(self, start, step_self, part_self)
             elif start != held_self:
-                bring(self, start, 0, spare_self[: min(size, SPAN)])
+                bring(self, start, 0, spare_self[: least(size, SPAN)])
             held_self = start
         start = offsets[1] + i0 * layouts[1, 4] + i1 * layouts[1, 5]
         start += i2 * layouts[1, 6] + column * step_gap
@@ -362,7 +364,7 @@ def tied_quotient_forward_rows(layouts, offsets, low, high, self, gap, near, noi
             if step_gap != 0:
                 bring(gap, start, step_gap, part_gap)
             elif start != held_gap:
-                bring(gap, start, 0, spare_gap[: min(size, SPAN)])
+                bring(gap, start, 0, spare_gap[: least(size, SPAN)])
             held_gap = start
         start = offsets[2] + i0 * layouts[2, 4] + i1 * layouts[2, 5]
         start += i2 * layouts[2, 6] + column * step_near
@@ -373,7 +375,7 @@ def tied_quotient_forward_rows(layouts, offsets, low, high, self, gap, near, noi
             if step_near != 0:
                 bring(near, start, step_near, part_near)
             elif start != held_near:
-                bring(near, start, 0, spare_near[: min(size, SPAN)])
+                bring(near, start, 0, spare_near[: least(size, SPAN)])
             held_near = start
         start = offsets[3] + i0 * layouts[3, 4] + i1 * layouts[3, 5]
         start += i2 * layouts[3, 6] + column * step_noise
@@ -384,7 +386,7 @@ def tied_quotient_forward_rows(layouts, offsets, low, high, self, gap, near, noi
             if step_noise != 0:
                 bring(noise, start, step_noise, part_noise)
             elif start != held_noise:
-                bring(noise, start, 0, spare_noise[: min(size, SPAN)])
+                bring(noise, start, 0, spare_noise[: least(size, SPAN)])
             held_noise = start
         tied_quotient_forward(part_self, part_gap, part_near, part_noise, out[begin_part:end_part])
         begin_part = end_part

@@ -518,6 +518,7 @@ def sigmoid_overload(x):
 
 
 SPAN = 2048
+least = min  # an operand may have that name
 
 
 @register_jitable
@@ -565,13 +566,10 @@ def binary_entropy_forward_rows(layouts, offsets, low, high, self, target, out):
     held_target = -1
     begin_part = low
     while begin_part < high:
-        row = begin_part // size
-        column = begin_part - row * size
-        end_part = min(begin_part + size - column, begin_part + SPAN, high)
-        i1 = row // layouts[0, 2]
-        i2 = row - i1 * layouts[0, 2]
-        i0 = i1 // layouts[0, 1]
-        i1 -= i0 * layouts[0, 1]
+        row, column = divmod(begin_part, size)
+        end_part = least(begin_part + size - column, begin_part + SPAN, high)
+        i1, i2 = divmod(row, layouts[0, 2])
+        i0, i1 = divmod(i1, layouts[0, 1])
         start = offsets[0] + i0 * layouts[0, 4] + i1 * layouts[0, 5]
         start += i2 * layouts[0, 6] + column * step_self
         if step_self == 1:
@@ -581,7 +579,7 @@ def binary_entropy_forward_rows(layouts, offsets, low, high, self, target, out):
             if step_self != 0:
                 bring(self, start, step_self, part_self)
             elif start != held_self:
-                bring(self, start, 0, spare_self[: min(size, SPAN)])
+                bring(self, start, 0, spare_self[: least(size, SPAN)])
             held_self = start
         start = offsets[1] + i0 * layouts[1, 4] + i1 * layouts[1, 5]
         start += i2 * layouts[1, 6] + column * step_target
@@ -592,7 +590,7 @@ def binary_entropy_forward_rows(layouts, offsets, low, high, self, target, out):
             if step_target != 0:
                 bring(target, start, step_target, part_target)
             elif start != held_target:
-                bring(target, start, 0, spare_target[: min(size, SPAN)])
+                bring(target, start, 0, spare_target[: least(size, SPAN)])
             held_target = start
         binary_entropy_forward(part_self, part_target, out[begin_part:end_part])
         begin_part = end_part
@@ -697,13 +695,10 @@ def logits_entropy_forward_rows(layouts, offsets, low, high, self, target, out):
     held_target = -1
     begin_part = low
     while begin_part < high:
-        row = begin_part // size
-        column = begin_part - row * size
-        end_part = min(begin_part + size - column, begin_part + SPAN, high)
-        i1 = row // layouts[0, 2]
-        i2 = row - i1 * layouts[0, 2]
-        i0 = i1 // layouts[0, 1]
-        i1 -= i0 * layouts[0, 1]
+        row, column = divmod(begin_part, size)
+        end_part = least(begin_part + size - column, begin_part + SPAN, high)
+        i1, i2 = divmod(row, layouts[0, 2])
+        i0, i1 = divmod(i1, layouts[0, 1])
         start = offsets[0] + i0 * layouts[0, 4] + i1 * layouts[0, 5]
         start += i2 * layouts[0, 6] + column * step_self
         if step_self == 1:
@@ -713,7 +708,7 @@ def logits_entropy_forward_rows(layouts, offsets, low, high, self, target, out):
             if step_self != 0:
                 bring(self, start, step_self, part_self)
             elif start != held_self:
-                bring(self, start, 0, spare_self[: min(size, SPAN)])
+                bring(self, start, 0, spare_self[: least(size, SPAN)])
             held_self = start
         start = offsets[1] + i0 * layouts[1, 4] + i1 * layouts[1, 5]
         start += i2 * layouts[1, 6] + column * step_target
@@ -724,7 +719,7 @@ def logits_entropy_forward_rows(layouts, offsets, low, high, self, target, out):
             if step_target != 0:
                 bring(target, start, step_target, part_target)
             elif start != held_target:
-                bring(target, start, 0, spare_target[: min(size, SPAN)])
+                bring(target, start, 0, spare_target[: least(size, SPAN)])
             held_target = start
         logits_entropy_forward(part_self, part_target, out[begin_part:end_part])
         begin_part = end_part

@@ -598,6 +598,7 @@ def log2_overload(x):
 
 
 SPAN = 2048
+least = min  # an operand may have that name
 
 
 @register_jitable
@@ -637,13 +638,10 @@ def exp_forward_rows(layouts, offsets, low, high, self, out):
     held_self = -1
     begin_part = low
     while begin_part < high:
-        row = begin_part // size
-        column = begin_part - row * size
-        end_part = min(begin_part + size - column, begin_part + SPAN, high)
-        i1 = row // layouts[0, 2]
-        i2 = row - i1 * layouts[0, 2]
-        i0 = i1 // layouts[0, 1]
-        i1 -= i0 * layouts[0, 1]
+        row, column = divmod(begin_part, size)
+        end_part = least(begin_part + size - column, begin_part + SPAN, high)
+        i1, i2 = divmod(row, layouts[0, 2])
+        i0, i1 = divmod(i1, layouts[0, 1])
         start = offsets[0] + i0 * layouts[0, 4] + i1 * layouts[0, 5]
         start += i2 * layouts[0, 6] + column * step_self
         if step_self == 1:
@@ -653,7 +651,7 @@ def exp_forward_rows(layouts, offsets, low, high, self, out):
             if step_self != 0:
                 bring(self, start, step_self, part_self)
             elif start != held_self:
-                bring(self, start, 0, spare_self[: min(size, SPAN)])
+                bring(self, start, 0, spare_self[: least(size, SPAN)])
             held_self = start
         exp_forward(part_self, out[begin_part:end_part])
         begin_part = end_part
@@ -701,13 +699,10 @@ def exp2_forward_rows(layouts, offsets, low, high, self, out):
     held_self = -1
     begin_part = low
     while begin_part < high:
-        row = begin_part // size
-        column = begin_part - row * size
-        end_part = min(begin_part + size - column, begin_part + SPAN, high)
-        i1 = row // layouts[0, 2]
-        i2 = row - i1 * layouts[0, 2]
-        i0 = i1 // layouts[0, 1]
-        i1 -= i0 * layouts[0, 1]
+        row, column = divmod(begin_part, size)
+        end_part = least(begin_part + size - column, begin_part + SPAN, high)
+        i1, i2 = divmod(row, layouts[0, 2])
+        i0, i1 = divmod(i1, layouts[0, 1])
         start = offsets[0] + i0 * layouts[0, 4] + i1 * layouts[0, 5]
         start += i2 * layouts[0, 6] + column * step_self
         if step_self == 1:
@@ -717,7 +712,7 @@ def exp2_forward_rows(layouts, offsets, low, high, self, out):
             if step_self != 0:
                 bring(self, start, step_self, part_self)
             elif start != held_self:
-                bring(self, start, 0, spare_self[: min(size, SPAN)])
+                bring(self, start, 0, spare_self[: least(size, SPAN)])
             held_self = start
         exp2_forward(part_self, out[begin_part:end_part])
         begin_part = end_part
@@ -766,13 +761,10 @@ def expm1_forward_rows(layouts, offsets, low, high, self, out):
     held_self = -1
     begin_part = low
     while begin_part < high:
-        row = begin_part // size
-        column = begin_part - row * size
-        end_part = min(begin_part + size - column, begin_part + SPAN, high)
-        i1 = row // layouts[0, 2]
-        i2 = row - i1 * layouts[0, 2]
-        i0 = i1 // layouts[0, 1]
-        i1 -= i0 * layouts[0, 1]
+        row, column = divmod(begin_part, size)
+        end_part = least(begin_part + size - column, begin_part + SPAN, high)
+        i1, i2 = divmod(row, layouts[0, 2])
+        i0, i1 = divmod(i1, layouts[0, 1])
         start = offsets[0] + i0 * layouts[0, 4] + i1 * layouts[0, 5]
         start += i2 * layouts[0, 6] + column * step_self
         if step_self == 1:
@@ -782,7 +774,7 @@ def expm1_forward_rows(layouts, offsets, low, high, self, out):
             if step_self != 0:
                 bring(self, start, step_self, part_self)
             elif start != held_self:
-                bring(self, start, 0, spare_self[: min(size, SPAN)])
+                bring(self, start, 0, spare_self[: least(size, SPAN)])
             held_self = start
         expm1_forward(part_self, out[begin_part:end_part])
         begin_part = end_part
@@ -831,13 +823,10 @@ def log_forward_rows(layouts, offsets, low, high, self, out):
     held_self = -1
     begin_part = low
     while begin_part < high:
-        row = begin_part // size
-        column = begin_part - row * size
-        end_part = min(begin_part + size - column, begin_part + SPAN, high)
-        i1 = row // layouts[0, 2]
-        i2 = row - i1 * layouts[0, 2]
-        i0 = i1 // layouts[0, 1]
-        i1 -= i0 * layouts[0, 1]
+        row, column = divmod(begin_part, size)
+        end_part = least(begin_part + size - column, begin_part + SPAN, high)
+        i1, i2 = divmod(row, layouts[0, 2])
+        i0, i1 = divmod(i1, layouts[0, 1])
         start = offsets[0] + i0 * layouts[0, 4] + i1 * layouts[0, 5]
         start += i2 * layouts[0, 6] + column * step_self
         if step_self == 1:
@@ -847,7 +836,7 @@ def log_forward_rows(layouts, offsets, low, high, self, out):
             if step_self != 0:
                 bring(self, start, step_self, part_self)
             elif start != held_self:
-                bring(self, start, 0, spare_self[: min(size, SPAN)])
+                bring(self, start, 0, spare_self[: least(size, SPAN)])
             held_self = start
         log_forward(part_self, out[begin_part:end_part])
         begin_part = end_part
@@ -895,13 +884,10 @@ def log1p_forward_rows(layouts, offsets, low, high, self, out):
     held_self = -1
     begin_part = low
     while begin_part < high:
-        row = begin_part // size
-        column = begin_part - row * size
-        end_part = min(begin_part + size - column, begin_part + SPAN, high)
-        i1 = row // layouts[0, 2]
-        i2 = row - i1 * layouts[0, 2]
-        i0 = i1 // layouts[0, 1]
-        i1 -= i0 * layouts[0, 1]
+        row, column = divmod(begin_part, size)
+        end_part = least(begin_part + size - column, begin_part + SPAN, high)
+        i1, i2 = divmod(row, layouts[0, 2])
+        i0, i1 = divmod(i1, layouts[0, 1])
         start = offsets[0] + i0 * layouts[0, 4] + i1 * layouts[0, 5]
         start += i2 * layouts[0, 6] + column * step_self
         if step_self == 1:
@@ -911,7 +897,7 @@ def log1p_forward_rows(layouts, offsets, low, high, self, out):
             if step_self != 0:
                 bring(self, start, step_self, part_self)
             elif start != held_self:
-                bring(self, start, 0, spare_self[: min(size, SPAN)])
+                bring(self, start, 0, spare_self[: least(size, SPAN)])
             held_self = start
         log1p_forward(part_self, out[begin_part:end_part])
         begin_part = end_part
@@ -960,13 +946,10 @@ def log2_forward_rows(layouts, offsets, low, high, self, out):
     held_self = -1
     begin_part = low
     while begin_part < high:
-        row = begin_part // size
-        column = begin_part - row * size
-        end_part = min(begin_part + size - column, begin_part + SPAN, high)
-        i1 = row // layouts[0, 2]
-        i2 = row - i1 * layouts[0, 2]
-        i0 = i1 // layouts[0, 1]
-        i1 -= i0 * layouts[0, 1]
+        row, column = divmod(begin_part, size)
+        end_part = least(begin_part + size - column, begin_part + SPAN, high)
+        i1, i2 = divmod(row, layouts[0, 2])
+        i0, i1 = divmod(i1, layouts[0, 1])
         start = offsets[0] + i0 * layouts[0, 4] + i1 * layouts[0, 5]
         start += i2 * layouts[0, 6] + column * step_self
         if step_self == 1:
@@ -976,7 +959,7 @@ def log2_forward_rows(layouts, offsets, low, high, self, out):
             if step_self != 0:
                 bring(self, start, step_self, part_self)
             elif start != held_self:
-                bring(self, start, 0, spare_self[: min(size, SPAN)])
+                bring(self, start, 0, spare_self[: least(size, SPAN)])
             held_self = start
         log2_forward(part_self, out[begin_part:end_part])
         begin_part = end_part

@@ -73,6 +73,7 @@ def where_overload(condition, x, y):
 
 
 SPAN = 2048
+least = min  # an operand may have that name
 
 
 @register_jitable
@@ -113,15 +114,13 @@ def maximum_forward_rows(layouts, offsets, low, high, self, other, out):
     step_other = layouts[1, 7]
     spare_other = np.empty(0 if step_other == 1 else SPAN, other.dtype)
     held_other = -1
+    alone_other = step_other == 0
     begin_part = low
     while begin_part < high:
-        row = begin_part // size
-        column = begin_part - row * size
-        end_part = min(begin_part + size - column, begin_part + SPAN, high)
-        i1 = row // layouts[0, 2]
-        i2 = row - i1 * layouts[0, 2]
-        i0 = i1 // layouts[0, 1]
-        i1 -= i0 * layouts[0, 1]
+        row, column = divmod(begin_part, size)
+        end_part = least(begin_part + size - column, begin_part + SPAN, high)
+        i1, i2 = divmod(row, layouts[0, 2])
+        i0, i1 = divmod(i1, layouts[0, 1])
         start = offsets[0] + i0 * layouts[0, 4] + i1 * layouts[0, 5]
         start += i2 * layouts[0, 6] + column * step_self
         if step_self == 1:
@@ -131,20 +130,23 @@ def maximum_forward_rows(layouts, offsets, low, high, self, other, out):
             if step_self != 0:
                 bring(self, start, step_self, part_self)
             elif start != held_self:
-                bring(self, start, 0, spare_self[: min(size, SPAN)])
+                bring(self, start, 0, spare_self[: least(size, SPAN)])
             held_self = start
-        start = offsets[1] + i0 * layouts[1, 4] + i1 * layouts[1, 5]
-        start += i2 * layouts[1, 6] + column * step_other
+        start_other = offsets[1] + i0 * layouts[1, 4] + i1 * layouts[1, 5]
+        start_other += i2 * layouts[1, 6] + column * step_other
         if step_other == 1:
-            part_other = other[start : start + end_part - begin_part]
+            part_other = other[start_other : start_other + end_part - begin_part]
         else:
             part_other = spare_other[: end_part - begin_part]
             if step_other != 0:
-                bring(other, start, step_other, part_other)
-            elif start != held_other:
-                bring(other, start, 0, spare_other[: min(size, SPAN)])
-            held_other = start
-        maximum_forward(part_self, part_other, out[begin_part:end_part])
+                bring(other, start_other, step_other, part_other)
+            elif start_other != held_other and not alone_other:
+                bring(other, start_other, 0, spare_other[: least(size, SPAN)])
+            held_other = start_other
+        if alone_other:
+            maximum_forward_scalar_other(part_self, other[start_other], out[begin_part:end_part])
+        else:
+            maximum_forward(part_self, part_other, out[begin_part:end_part])
         begin_part = end_part
 
 
@@ -282,15 +284,13 @@ def minimum_forward_rows(layouts, offsets, low, high, self, other, out):
     step_other = layouts[1, 7]
     spare_other = np.empty(0 if step_other == 1 else SPAN, other.dtype)
     held_other = -1
+    alone_other = step_other == 0
     begin_part = low
     while begin_part < high:
-        row = begin_part // size
-        column = begin_part - row * size
-        end_part = min(begin_part + size - column, begin_part + SPAN, high)
-        i1 = row // layouts[0, 2]
-        i2 = row - i1 * layouts[0, 2]
-        i0 = i1 // layouts[0, 1]
-        i1 -= i0 * layouts[0, 1]
+        row, column = divmod(begin_part, size)
+        end_part = least(begin_part + size - column, begin_part + SPAN, high)
+        i1, i2 = divmod(row, layouts[0, 2])
+        i0, i1 = divmod(i1, layouts[0, 1])
         start = offsets[0] + i0 * layouts[0, 4] + i1 * layouts[0, 5]
         start += i2 * layouts[0, 6] + column * step_self
         if step_self == 1:
@@ -300,20 +300,23 @@ def minimum_forward_rows(layouts, offsets, low, high, self, other, out):
             if step_self != 0:
                 bring(self, start, step_self, part_self)
             elif start != held_self:
-                bring(self, start, 0, spare_self[: min(size, SPAN)])
+                bring(self, start, 0, spare_self[: least(size, SPAN)])
             held_self = start
-        start = offsets[1] + i0 * layouts[1, 4] + i1 * layouts[1, 5]
-        start += i2 * layouts[1, 6] + column * step_other
+        start_other = offsets[1] + i0 * layouts[1, 4] + i1 * layouts[1, 5]
+        start_other += i2 * layouts[1, 6] + column * step_other
         if step_other == 1:
-            part_other = other[start : start + end_part - begin_part]
+            part_other = other[start_other : start_other + end_part - begin_part]
         else:
             part_other = spare_other[: end_part - begin_part]
             if step_other != 0:
-                bring(other, start, step_other, part_other)
-            elif start != held_other:
-                bring(other, start, 0, spare_other[: min(size, SPAN)])
-            held_other = start
-        minimum_forward(part_self, part_other, out[begin_part:end_part])
+                bring(other, start_other, step_other, part_other)
+            elif start_other != held_other and not alone_other:
+                bring(other, start_other, 0, spare_other[: least(size, SPAN)])
+            held_other = start_other
+        if alone_other:
+            minimum_forward_scalar_other(part_self, other[start_other], out[begin_part:end_part])
+        else:
+            minimum_forward(part_self, part_other, out[begin_part:end_part])
         begin_part = end_part
 
 

@@ -477,6 +477,7 @@ def tanh_overload(x):
 
 
 SPAN = 2048
+least = min  # an operand may have that name
 
 
 @register_jitable
@@ -518,13 +519,10 @@ def gelu_erf_forward_rows(layouts, offsets, low, high, self, out):
     held_self = -1
     begin_part = low
     while begin_part < high:
-        row = begin_part // size
-        column = begin_part - row * size
-        end_part = min(begin_part + size - column, begin_part + SPAN, high)
-        i1 = row // layouts[0, 2]
-        i2 = row - i1 * layouts[0, 2]
-        i0 = i1 // layouts[0, 1]
-        i1 -= i0 * layouts[0, 1]
+        row, column = divmod(begin_part, size)
+        end_part = least(begin_part + size - column, begin_part + SPAN, high)
+        i1, i2 = divmod(row, layouts[0, 2])
+        i0, i1 = divmod(i1, layouts[0, 1])
         start = offsets[0] + i0 * layouts[0, 4] + i1 * layouts[0, 5]
         start += i2 * layouts[0, 6] + column * step_self
         if step_self == 1:
@@ -534,7 +532,7 @@ def gelu_erf_forward_rows(layouts, offsets, low, high, self, out):
             if step_self != 0:
                 bring(self, start, step_self, part_self)
             elif start != held_self:
-                bring(self, start, 0, spare_self[: min(size, SPAN)])
+                bring(self, start, 0, spare_self[: least(size, SPAN)])
             held_self = start
         gelu_erf_forward(part_self, out[begin_part:end_part])
         begin_part = end_part
@@ -595,13 +593,10 @@ def gelu_tanh_forward_rows(layouts, offsets, low, high, self, out):
     held_self = -1
     begin_part = low
     while begin_part < high:
-        row = begin_part // size
-        column = begin_part - row * size
-        end_part = min(begin_part + size - column, begin_part + SPAN, high)
-        i1 = row // layouts[0, 2]
-        i2 = row - i1 * layouts[0, 2]
-        i0 = i1 // layouts[0, 1]
-        i1 -= i0 * layouts[0, 1]
+        row, column = divmod(begin_part, size)
+        end_part = least(begin_part + size - column, begin_part + SPAN, high)
+        i1, i2 = divmod(row, layouts[0, 2])
+        i0, i1 = divmod(i1, layouts[0, 1])
         start = offsets[0] + i0 * layouts[0, 4] + i1 * layouts[0, 5]
         start += i2 * layouts[0, 6] + column * step_self
         if step_self == 1:
@@ -611,7 +606,7 @@ def gelu_tanh_forward_rows(layouts, offsets, low, high, self, out):
             if step_self != 0:
                 bring(self, start, step_self, part_self)
             elif start != held_self:
-                bring(self, start, 0, spare_self[: min(size, SPAN)])
+                bring(self, start, 0, spare_self[: least(size, SPAN)])
             held_self = start
         gelu_tanh_forward(part_self, out[begin_part:end_part])
         begin_part = end_part

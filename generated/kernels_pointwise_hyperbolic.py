@@ -463,6 +463,7 @@ def tanh_overload(x):
 
 
 SPAN = 2048
+least = min  # an operand may have that name
 
 
 @register_jitable
@@ -502,13 +503,10 @@ def tanh_forward_rows(layouts, offsets, low, high, self, out):
     held_self = -1
     begin_part = low
     while begin_part < high:
-        row = begin_part // size
-        column = begin_part - row * size
-        end_part = min(begin_part + size - column, begin_part + SPAN, high)
-        i1 = row // layouts[0, 2]
-        i2 = row - i1 * layouts[0, 2]
-        i0 = i1 // layouts[0, 1]
-        i1 -= i0 * layouts[0, 1]
+        row, column = divmod(begin_part, size)
+        end_part = least(begin_part + size - column, begin_part + SPAN, high)
+        i1, i2 = divmod(row, layouts[0, 2])
+        i0, i1 = divmod(i1, layouts[0, 1])
         start = offsets[0] + i0 * layouts[0, 4] + i1 * layouts[0, 5]
         start += i2 * layouts[0, 6] + column * step_self
         if step_self == 1:
@@ -518,7 +516,7 @@ def tanh_forward_rows(layouts, offsets, low, high, self, out):
             if step_self != 0:
                 bring(self, start, step_self, part_self)
             elif start != held_self:
-                bring(self, start, 0, spare_self[: min(size, SPAN)])
+                bring(self, start, 0, spare_self[: least(size, SPAN)])
             held_self = start
         tanh_forward(part_self, out[begin_part:end_part])
         begin_part = end_part
@@ -567,13 +565,10 @@ def erf_forward_rows(layouts, offsets, low, high, self, out):
     held_self = -1
     begin_part = low
     while begin_part < high:
-        row = begin_part // size
-        column = begin_part - row * size
-        end_part = min(begin_part + size - column, begin_part + SPAN, high)
-        i1 = row // layouts[0, 2]
-        i2 = row - i1 * layouts[0, 2]
-        i0 = i1 // layouts[0, 1]
-        i1 -= i0 * layouts[0, 1]
+        row, column = divmod(begin_part, size)
+        end_part = least(begin_part + size - column, begin_part + SPAN, high)
+        i1, i2 = divmod(row, layouts[0, 2])
+        i0, i1 = divmod(i1, layouts[0, 1])
         start = offsets[0] + i0 * layouts[0, 4] + i1 * layouts[0, 5]
         start += i2 * layouts[0, 6] + column * step_self
         if step_self == 1:
@@ -583,7 +578,7 @@ def erf_forward_rows(layouts, offsets, low, high, self, out):
             if step_self != 0:
                 bring(self, start, step_self, part_self)
             elif start != held_self:
-                bring(self, start, 0, spare_self[: min(size, SPAN)])
+                bring(self, start, 0, spare_self[: least(size, SPAN)])
             held_self = start
         erf_forward(part_self, out[begin_part:end_part])
         begin_part = end_part

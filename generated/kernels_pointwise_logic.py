@@ -24,6 +24,7 @@ CHUNK = 16384
 
 
 SPAN = 2048
+least = min  # an operand may have that name
 
 
 @register_jitable
@@ -67,13 +68,10 @@ def logical_and_forward_rows(layouts, offsets, low, high, self, other, out):
     held_other = -1
     begin_part = low
     while begin_part < high:
-        row = begin_part // size
-        column = begin_part - row * size
-        end_part = min(begin_part + size - column, begin_part + SPAN, high)
-        i1 = row // layouts[0, 2]
-        i2 = row - i1 * layouts[0, 2]
-        i0 = i1 // layouts[0, 1]
-        i1 -= i0 * layouts[0, 1]
+        row, column = divmod(begin_part, size)
+        end_part = least(begin_part + size - column, begin_part + SPAN, high)
+        i1, i2 = divmod(row, layouts[0, 2])
+        i0, i1 = divmod(i1, layouts[0, 1])
         start = offsets[0] + i0 * layouts[0, 4] + i1 * layouts[0, 5]
         start += i2 * layouts[0, 6] + column * step_self
         if step_self == 1:
@@ -83,7 +81,7 @@ def logical_and_forward_rows(layouts, offsets, low, high, self, other, out):
             if step_self != 0:
                 bring(self, start, step_self, part_self)
             elif start != held_self:
-                bring(self, start, 0, spare_self[: min(size, SPAN)])
+                bring(self, start, 0, spare_self[: least(size, SPAN)])
             held_self = start
         start = offsets[1] + i0 * layouts[1, 4] + i1 * layouts[1, 5]
         start += i2 * layouts[1, 6] + column * step_other
@@ -94,7 +92,7 @@ def logical_and_forward_rows(layouts, offsets, low, high, self, other, out):
             if step_other != 0:
                 bring(other, start, step_other, part_other)
             elif start != held_other:
-                bring(other, start, 0, spare_other[: min(size, SPAN)])
+                bring(other, start, 0, spare_other[: least(size, SPAN)])
             held_other = start
         logical_and_forward(part_self, part_other, out[begin_part:end_part])
         begin_part = end_part
@@ -129,13 +127,10 @@ def logical_or_forward_rows(layouts, offsets, low, high, self, other, out):
     held_other = -1
     begin_part = low
     while begin_part < high:
-        row = begin_part // size
-        column = begin_part - row * size
-        end_part = min(begin_part + size - column, begin_part + SPAN, high)
-        i1 = row // layouts[0, 2]
-        i2 = row - i1 * layouts[0, 2]
-        i0 = i1 // layouts[0, 1]
-        i1 -= i0 * layouts[0, 1]
+        row, column = divmod(begin_part, size)
+        end_part = least(begin_part + size - column, begin_part + SPAN, high)
+        i1, i2 = divmod(row, layouts[0, 2])
+        i0, i1 = divmod(i1, layouts[0, 1])
         start = offsets[0] + i0 * layouts[0, 4] + i1 * layouts[0, 5]
         start += i2 * layouts[0, 6] + column * step_self
         if step_self == 1:
@@ -145,7 +140,7 @@ def logical_or_forward_rows(layouts, offsets, low, high, self, other, out):
             if step_self != 0:
                 bring(self, start, step_self, part_self)
             elif start != held_self:
-                bring(self, start, 0, spare_self[: min(size, SPAN)])
+                bring(self, start, 0, spare_self[: least(size, SPAN)])
             held_self = start
         start = offsets[1] + i0 * layouts[1, 4] + i1 * layouts[1, 5]
         start += i2 * layouts[1, 6] + column * step_other
@@ -156,7 +151,7 @@ def logical_or_forward_rows(layouts, offsets, low, high, self, other, out):
             if step_other != 0:
                 bring(other, start, step_other, part_other)
             elif start != held_other:
-                bring(other, start, 0, spare_other[: min(size, SPAN)])
+                bring(other, start, 0, spare_other[: least(size, SPAN)])
             held_other = start
         logical_or_forward(part_self, part_other, out[begin_part:end_part])
         begin_part = end_part
@@ -191,13 +186,10 @@ def logical_xor_forward_rows(layouts, offsets, low, high, self, other, out):
     held_other = -1
     begin_part = low
     while begin_part < high:
-        row = begin_part // size
-        column = begin_part - row * size
-        end_part = min(begin_part + size - column, begin_part + SPAN, high)
-        i1 = row // layouts[0, 2]
-        i2 = row - i1 * layouts[0, 2]
-        i0 = i1 // layouts[0, 1]
-        i1 -= i0 * layouts[0, 1]
+        row, column = divmod(begin_part, size)
+        end_part = least(begin_part + size - column, begin_part + SPAN, high)
+        i1, i2 = divmod(row, layouts[0, 2])
+        i0, i1 = divmod(i1, layouts[0, 1])
         start = offsets[0] + i0 * layouts[0, 4] + i1 * layouts[0, 5]
         start += i2 * layouts[0, 6] + column * step_self
         if step_self == 1:
@@ -207,7 +199,7 @@ def logical_xor_forward_rows(layouts, offsets, low, high, self, other, out):
             if step_self != 0:
                 bring(self, start, step_self, part_self)
             elif start != held_self:
-                bring(self, start, 0, spare_self[: min(size, SPAN)])
+                bring(self, start, 0, spare_self[: least(size, SPAN)])
             held_self = start
         start = offsets[1] + i0 * layouts[1, 4] + i1 * layouts[1, 5]
         start += i2 * layouts[1, 6] + column * step_other
@@ -218,7 +210,7 @@ def logical_xor_forward_rows(layouts, offsets, low, high, self, other, out):
             if step_other != 0:
                 bring(other, start, step_other, part_other)
             elif start != held_other:
-                bring(other, start, 0, spare_other[: min(size, SPAN)])
+                bring(other, start, 0, spare_other[: least(size, SPAN)])
             held_other = start
         logical_xor_forward(part_self, part_other, out[begin_part:end_part])
         begin_part = end_part
@@ -250,13 +242,10 @@ def logical_not_forward_rows(layouts, offsets, low, high, self, out):
     held_self = -1
     begin_part = low
     while begin_part < high:
-        row = begin_part // size
-        column = begin_part - row * size
-        end_part = min(begin_part + size - column, begin_part + SPAN, high)
-        i1 = row // layouts[0, 2]
-        i2 = row - i1 * layouts[0, 2]
-        i0 = i1 // layouts[0, 1]
-        i1 -= i0 * layouts[0, 1]
+        row, column = divmod(begin_part, size)
+        end_part = least(begin_part + size - column, begin_part + SPAN, high)
+        i1, i2 = divmod(row, layouts[0, 2])
+        i0, i1 = divmod(i1, layouts[0, 1])
         start = offsets[0] + i0 * layouts[0, 4] + i1 * layouts[0, 5]
         start += i2 * layouts[0, 6] + column * step_self
         if step_self == 1:
@@ -266,7 +255,7 @@ def logical_not_forward_rows(layouts, offsets, low, high, self, out):
             if step_self != 0:
                 bring(self, start, step_self, part_self)
             elif start != held_self:
-                bring(self, start, 0, spare_self[: min(size, SPAN)])
+                bring(self, start, 0, spare_self[: least(size, SPAN)])
             held_self = start
         logical_not_forward(part_self, out[begin_part:end_part])
         begin_part = end_part

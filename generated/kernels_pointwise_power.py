@@ -505,6 +505,7 @@ def where_overload(condition, x, y):
 
 
 SPAN = 2048
+least = min  # an operand may have that name
 
 
 @register_jitable
@@ -545,38 +546,46 @@ def pow_forward_rows(layouts, offsets, low, high, self, exponent, out):
     step_exponent = layouts[1, 7]
     spare_exponent = np.empty(0 if step_exponent == 1 else SPAN, exponent.dtype)
     held_exponent = -1
+    alone_self = step_self == 0
+    alone_exponent = step_exponent == 0 and not alone_self
     begin_part = low
     while begin_part < high:
-        row = begin_part // size
-        column = begin_part - row * size
-        end_part = min(begin_part + size - column, begin_part + SPAN, high)
-        i1 = row // layouts[0, 2]
-        i2 = row - i1 * layouts[0, 2]
-        i0 = i1 // layouts[0, 1]
-        i1 -= i0 * layouts[0, 1]
-        start = offsets[0] + i0 * layouts[0, 4] + i1 * layouts[0, 5]
-        start += i2 * layouts[0, 6] + column * step_self
+        row, column = divmod(begin_part, size)
+        end_part = least(begin_part + size - column, begin_part + SPAN, high)
+        i1, i2 = divmod(row, layouts[0, 2])
+        i0, i1 = divmod(i1, layouts[0, 1])
+        start_self = offsets[0] + i0 * layouts[0, 4] + i1 * layouts[0, 5]
+        start_self += i2 * layouts[0, 6] + column * step_self
         if step_self == 1:
-            part_self = self[start : start + end_part - begin_part]
+            part_self = self[start_self : start_self + end_part - begin_part]
         else:
             part_self = spare_self[: end_part - begin_part]
             if step_self != 0:
-                bring(self, start, step_self, part_self)
-            elif start != held_self:
-                bring(self, start, 0, spare_self[: min(size, SPAN)])
-            held_self = start
-        start = offsets[1] + i0 * layouts[1, 4] + i1 * layouts[1, 5]
-        start += i2 * layouts[1, 6] + column * step_exponent
+                bring(self, start_self, step_self, part_self)
+            elif start_self != held_self and not alone_self:
+                bring(self, start_self, 0, spare_self[: least(size, SPAN)])
+            held_self = start_self
+        start_exponent = offsets[1] + i0 * layouts[1, 4] + i1 * layouts[1, 5]
+        start_exponent += i2 * layouts[1, 6] + column * step_exponent
         if step_exponent == 1:
-            part_exponent = exponent[start : start + end_part - begin_part]
+            part_exponent = exponent[start_exponent : start_exponent + end_part - begin_part]
         else:
             part_exponent = spare_exponent[: end_part - begin_part]
             if step_exponent != 0:
-                bring(exponent, start, step_exponent, part_exponent)
-            elif start != held_exponent:
-                bring(exponent, start, 0, spare_exponent[: min(size, SPAN)])
-            held_exponent = start
-        pow_forward(part_self, part_exponent, out[begin_part:end_part])
+                bring(exponent, start_exponent, step_exponent, part_exponent)
+            elif start_exponent != held_exponent and not alone_exponent:
+                bring(exponent, start_exponent, 0, spare_exponent[: least(size, SPAN)])
+            held_exponent = start_exponent
+        if alone_self:
+            pow_forward_scalar_self(part_exponent, self[start_self], out[begin_part:end_part])
+        elif alone_exponent:
+            pow_forward_scalar_exponent(
+                part_self,
+                exponent[start_exponent],
+                out[begin_part:end_part],
+            )
+        else:
+            pow_forward(part_self, part_exponent, out[begin_part:end_part])
         begin_part = end_part
 
 

@@ -274,6 +274,7 @@ def remainder_overload(x, y):
 
 
 SPAN = 2048
+least = min  # an operand may have that name
 
 
 @register_jitable
@@ -314,38 +315,42 @@ def remainder_forward_rows(layouts, offsets, low, high, self, other, out):
     step_other = layouts[1, 7]
     spare_other = np.empty(0 if step_other == 1 else SPAN, other.dtype)
     held_other = -1
+    alone_self = step_self == 0
+    alone_other = step_other == 0 and not alone_self
     begin_part = low
     while begin_part < high:
-        row = begin_part // size
-        column = begin_part - row * size
-        end_part = min(begin_part + size - column, begin_part + SPAN, high)
-        i1 = row // layouts[0, 2]
-        i2 = row - i1 * layouts[0, 2]
-        i0 = i1 // layouts[0, 1]
-        i1 -= i0 * layouts[0, 1]
-        start = offsets[0] + i0 * layouts[0, 4] + i1 * layouts[0, 5]
-        start += i2 * layouts[0, 6] + column * step_self
+        row, column = divmod(begin_part, size)
+        end_part = least(begin_part + size - column, begin_part + SPAN, high)
+        i1, i2 = divmod(row, layouts[0, 2])
+        i0, i1 = divmod(i1, layouts[0, 1])
+        start_self = offsets[0] + i0 * layouts[0, 4] + i1 * layouts[0, 5]
+        start_self += i2 * layouts[0, 6] + column * step_self
         if step_self == 1:
-            part_self = self[start : start + end_part - begin_part]
+            part_self = self[start_self : start_self + end_part - begin_part]
         else:
             part_self = spare_self[: end_part - begin_part]
             if step_self != 0:
-                bring(self, start, step_self, part_self)
-            elif start != held_self:
-                bring(self, start, 0, spare_self[: min(size, SPAN)])
-            held_self = start
-        start = offsets[1] + i0 * layouts[1, 4] + i1 * layouts[1, 5]
-        start += i2 * layouts[1, 6] + column * step_other
+                bring(self, start_self, step_self, part_self)
+            elif start_self != held_self and not alone_self:
+                bring(self, start_self, 0, spare_self[: least(size, SPAN)])
+            held_self = start_self
+        start_other = offsets[1] + i0 * layouts[1, 4] + i1 * layouts[1, 5]
+        start_other += i2 * layouts[1, 6] + column * step_other
         if step_other == 1:
-            part_other = other[start : start + end_part - begin_part]
+            part_other = other[start_other : start_other + end_part - begin_part]
         else:
             part_other = spare_other[: end_part - begin_part]
             if step_other != 0:
-                bring(other, start, step_other, part_other)
-            elif start != held_other:
-                bring(other, start, 0, spare_other[: min(size, SPAN)])
-            held_other = start
-        remainder_forward(part_self, part_other, out[begin_part:end_part])
+                bring(other, start_other, step_other, part_other)
+            elif start_other != held_other and not alone_other:
+                bring(other, start_other, 0, spare_other[: least(size, SPAN)])
+            held_other = start_other
+        if alone_self:
+            remainder_forward_scalar_self(part_other, self[start_self], out[begin_part:end_part])
+        elif alone_other:
+            remainder_forward_scalar_other(part_self, other[start_other], out[begin_part:end_part])
+        else:
+            remainder_forward(part_self, part_other, out[begin_part:end_part])
         begin_part = end_part
 
 
@@ -454,13 +459,10 @@ def lerp_forward_rows(layouts, offsets, low, high, self, end, weight, out):
     held_weight = -1
     begin_part = low
     while begin_part < high:
-        row = begin_part // size
-        column = begin_part - row * size
-        end_part = min(begin_part + size - column, begin_part + SPAN, high)
-        i1 = row // layouts[0, 2]
-        i2 = row - i1 * layouts[0, 2]
-        i0 = i1 // layouts[0, 1]
-        i1 -= i0 * layouts[0, 1]
+        row, column = divmod(begin_part, size)
+        end_part = least(begin_part + size - column, begin_part + SPAN, high)
+        i1, i2 = divmod(row, layouts[0, 2])
+        i0, i1 = divmod(i1, layouts[0, 1])
         start = offsets[0] + i0 * layouts[0, 4] + i1 * layouts[0, 5]
         start += i2 * layouts[0, 6] + column * step_self
         if step_self == 1:
@@ -470,7 +472,7 @@ def lerp_forward_rows(layouts, offsets, low, high, self, end, weight, out):
             if step_self != 0:
                 bring(self, start, step_self, part_self)
             elif start != held_self:
-                bring(self, start, 0, spare_self[: min(size, SPAN)])
+                bring(self, start, 0, spare_self[: least(size, SPAN)])
             held_self = start
         start = offsets[1] + i0 * layouts[1, 4] + i1 * layouts[1, 5]
         start += i2 * layouts[1, 6] + column * step_end
@@ -481,7 +483,7 @@ def lerp_forward_rows(layouts, offsets, low, high, self, end, weight, out):
             if step_end != 0:
                 bring(end, start, step_end, part_end)
             elif start != held_end:
-                bring(end, start, 0, spare_end[: min(size, SPAN)])
+                bring(end, start, 0, spare_end[: least(size, SPAN)])
             held_end = start
         start = offsets[2] + i0 * layouts[2, 4] + i1 * layouts[2, 5]
         start += i2 * layouts[2, 6] + column * step_weight
@@ -492,7 +494,7 @@ def lerp_forward_rows(layouts, offsets, low, high, self, end, weight, out):
             if step_weight != 0:
                 bring(weight, start, step_weight, part_weight)
             elif start != held_weight:
-                bring(weight, start, 0, spare_weight[: min(size, SPAN)])
+                bring(weight, start, 0, spare_weight[: least(size, SPAN)])
             held_weight = start
         lerp_forward(part_self, part_end, part_weight, out[begin_part:end_part])
         begin_part = end_part
@@ -778,13 +780,10 @@ def addcdiv_forward_general_rows(layouts, offsets, low, high, self, tensor1, ten
     held_tensor2 = -1
     begin_part = low
     while begin_part < high:
-        row = begin_part // size
-        column = begin_part - row * size
-        end_part = min(begin_part + size - column, begin_part + SPAN, high)
-        i1 = row // layouts[0, 2]
-        i2 = row - i1 * layouts[0, 2]
-        i0 = i1 // layouts[0, 1]
-        i1 -= i0 * layouts[0, 1]
+        row, column = divmod(begin_part, size)
+        end_part = least(begin_part + size - column, begin_part + SPAN, high)
+        i1, i2 = divmod(row, layouts[0, 2])
+        i0, i1 = divmod(i1, layouts[0, 1])
         start = offsets[0] + i0 * layouts[0, 4] + i1 * layouts[0, 5]
         start += i2 * layouts[0, 6] + column * step_self
         if step_self == 1:
@@ -794,7 +793,7 @@ def addcdiv_forward_general_rows(layouts, offsets, low, high, self, tensor1, ten
             if step_self != 0:
                 bring(self, start, step_self, part_self)
             elif start != held_self:
-                bring(self, start, 0, spare_self[: min(size, SPAN)])
+                bring(self, start, 0, spare_self[: least(size, SPAN)])
             held_self = start
         start = offsets[1] + i0 * layouts[1, 4] + i1 * layouts[1, 5]
         start += i2 * layouts[1, 6] + column * step_tensor1
@@ -805,7 +804,7 @@ def addcdiv_forward_general_rows(layouts, offsets, low, high, self, tensor1, ten
             if step_tensor1 != 0:
                 bring(tensor1, start, step_tensor1, part_tensor1)
             elif start != held_tensor1:
-                bring(tensor1, start, 0, spare_tensor1[: min(size, SPAN)])
+                bring(tensor1, start, 0, spare_tensor1[: least(size, SPAN)])
             held_tensor1 = start
         start = offsets[2] + i0 * layouts[2, 4] + i1 * layouts[2, 5]
         start += i2 * layouts[2, 6] + column * step_tensor2
@@ -816,7 +815,7 @@ def addcdiv_forward_general_rows(layouts, offsets, low, high, self, tensor1, ten
             if step_tensor2 != 0:
                 bring(tensor2, start, step_tensor2, part_tensor2)
             elif start != held_tensor2:
-                bring(tensor2, start, 0, spare_tensor2[: min(size, SPAN)])
+                bring(tensor2, start, 0, spare_tensor2[: least(size, SPAN)])
             held_tensor2 = start
         addcdiv_forward_general(
             part_self,

@@ -103,6 +103,7 @@ def where_overload(condition, x, y):
 
 
 SPAN = 2048
+least = min  # an operand may have that name
 
 
 @register_jitable
@@ -154,13 +155,10 @@ def smooth_absolute_error_forward_rows(layouts, offsets, low, high, self, target
     held_target = -1
     begin_part = low
     while begin_part < high:
-        row = begin_part // size
-        column = begin_part - row * size
-        end_part = min(begin_part + size - column, begin_part + SPAN, high)
-        i1 = row // layouts[0, 2]
-        i2 = row - i1 * layouts[0, 2]
-        i0 = i1 // layouts[0, 1]
-        i1 -= i0 * layouts[0, 1]
+        row, column = divmod(begin_part, size)
+        end_part = least(begin_part + size - column, begin_part + SPAN, high)
+        i1, i2 = divmod(row, layouts[0, 2])
+        i0, i1 = divmod(i1, layouts[0, 1])
         start = offsets[0] + i0 * layouts[0, 4] + i1 * layouts[0, 5]
         start += i2 * layouts[0, 6] + column * step_self
         if step_self == 1:
@@ -170,7 +168,7 @@ def smooth_absolute_error_forward_rows(layouts, offsets, low, high, self, target
             if step_self != 0:
                 bring(self, start, step_self, part_self)
             elif start != held_self:
-                bring(self, start, 0, spare_self[: min(size, SPAN)])
+                bring(self, start, 0, spare_self[: least(size, SPAN)])
             held_self = start
         start = offsets[1] + i0 * layouts[1, 4] + i1 * layouts[1, 5]
         start += i2 * layouts[1, 6] + column * step_target
@@ -181,7 +179,7 @@ def smooth_absolute_error_forward_rows(layouts, offsets, low, high, self, target
             if step_target != 0:
                 bring(target, start, step_target, part_target)
             elif start != held_target:
-                bring(target, start, 0, spare_target[: min(size, SPAN)])
+                bring(target, start, 0, spare_target[: least(size, SPAN)])
             held_target = start
         smooth_absolute_error_forward(part_self, part_target, beta, out[begin_part:end_part])
         begin_part = end_part
@@ -311,13 +309,10 @@ def huber_error_forward_rows(layouts, offsets, low, high, self, target, delta, o
     held_target = -1
     begin_part = low
     while begin_part < high:
-        row = begin_part // size
-        column = begin_part - row * size
-        end_part = min(begin_part + size - column, begin_part + SPAN, high)
-        i1 = row // layouts[0, 2]
-        i2 = row - i1 * layouts[0, 2]
-        i0 = i1 // layouts[0, 1]
-        i1 -= i0 * layouts[0, 1]
+        row, column = divmod(begin_part, size)
+        end_part = least(begin_part + size - column, begin_part + SPAN, high)
+        i1, i2 = divmod(row, layouts[0, 2])
+        i0, i1 = divmod(i1, layouts[0, 1])
         start = offsets[0] + i0 * layouts[0, 4] + i1 * layouts[0, 5]
         start += i2 * layouts[0, 6] + column * step_self
         if step_self == 1:
@@ -327,7 +322,7 @@ def huber_error_forward_rows(layouts, offsets, low, high, self, target, delta, o
             if step_self != 0:
                 bring(self, start, step_self, part_self)
             elif start != held_self:
-                bring(self, start, 0, spare_self[: min(size, SPAN)])
+                bring(self, start, 0, spare_self[: least(size, SPAN)])
             held_self = start
         start = offsets[1] + i0 * layouts[1, 4] + i1 * layouts[1, 5]
         start += i2 * layouts[1, 6] + column * step_target
@@ -338,7 +333,7 @@ def huber_error_forward_rows(layouts, offsets, low, high, self, target, delta, o
             if step_target != 0:
                 bring(target, start, step_target, part_target)
             elif start != held_target:
-                bring(target, start, 0, spare_target[: min(size, SPAN)])
+                bring(target, start, 0, spare_target[: least(size, SPAN)])
             held_target = start
         huber_error_forward(part_self, part_target, delta, out[begin_part:end_part])
         begin_part = end_part

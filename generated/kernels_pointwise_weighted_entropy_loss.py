@@ -487,6 +487,7 @@ def sigmoid_overload(x):
 
 
 SPAN = 2048
+least = min  # an operand may have that name
 
 
 @register_jitable
@@ -544,13 +545,10 @@ def logits_entropy_weighted_forward_rows(
     held_pos_weight = -1
     begin_part = low
     while begin_part < high:
-        row = begin_part // size
-        column = begin_part - row * size
-        end_part = min(begin_part + size - column, begin_part + SPAN, high)
-        i1 = row // layouts[0, 2]
-        i2 = row - i1 * layouts[0, 2]
-        i0 = i1 // layouts[0, 1]
-        i1 -= i0 * layouts[0, 1]
+        row, column = divmod(begin_part, size)
+        end_part = least(begin_part + size - column, begin_part + SPAN, high)
+        i1, i2 = divmod(row, layouts[0, 2])
+        i0, i1 = divmod(i1, layouts[0, 1])
         start = offsets[0] + i0 * layouts[0, 4] + i1 * layouts[0, 5]
         start += i2 * layouts[0, 6] + column * step_self
         if step_self == 1:
@@ -560,7 +558,7 @@ def logits_entropy_weighted_forward_rows(
             if step_self != 0:
                 bring(self, start, step_self, part_self)
             elif start != held_self:
-                bring(self, start, 0, spare_self[: min(size, SPAN)])
+                bring(self, start, 0, spare_self[: least(size, SPAN)])
             held_self = start
         start = offsets[1] + i0 * layouts[1, 4] + i1 * layouts[1, 5]
         start += i2 * layouts[1, 6] + column * step_target
@@ -571,7 +569,7 @@ def logits_entropy_weighted_forward_rows(
             if step_target != 0:
                 bring(target, start, step_target, part_target)
             elif start != held_target:
-                bring(target, start, 0, spare_target[: min(size, SPAN)])
+                bring(target, start, 0, spare_target[: least(size, SPAN)])
             held_target = start
         start = offsets[2] + i0 * layouts[2, 4] + i1 * layouts[2, 5]
         start += i2 * layouts[2, 6] + column * step_pos_weight
@@ -582,7 +580,7 @@ def logits_entropy_weighted_forward_rows(
             if step_pos_weight != 0:
                 bring(pos_weight, start, step_pos_weight, part_pos_weight)
             elif start != held_pos_weight:
-                bring(pos_weight, start, 0, spare_pos_weight[: min(size, SPAN)])
+                bring(pos_weight, start, 0, spare_pos_weight[: least(size, SPAN)])
             held_pos_weight = start
         logits_entropy_weighted_forward(
             part_self,

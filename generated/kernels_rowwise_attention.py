@@ -468,65 +468,78 @@ def scaled_exponentials_forward_parallel(self, scale, rows, n, out_weights, out_
 
 @kernel
 def scaled_exponentials_forward_columns(
-    self, scale, n, apart, width, low, high, out_weights, out_sums, out_levels
+    self, scale, frame, held, sums, scratch, out_weights, out_sums, out_levels
 ):
+    n, apart, width, low, high, top, bottom, first, last, strip, strips = frame
     number = self.dtype.type
     scale = number(scale)
-    lane_1_lane = np.empty(n * width, self.dtype)
-    weight_lane = np.empty(n * width, self.dtype)
-    top_held = np.empty(width, self.dtype)
-    whole_held = np.empty(width, self.dtype)
-    max_0_held = np.empty(width, self.dtype)
-    sum_1_held = np.empty(width, self.dtype)
-    sum_1_sum_held = np.empty(width)
     groups = (apart + width - 1) // width
     for unit in range(low, high):
         column = unit % groups * width
         size = min(width, apart - column)
         start = unit // groups * n * apart + column
         row = unit // groups * apart + column
-        top_each = top_held[:size]
-        whole_each = whole_held[:size]
-        max_0_each = max_0_held[:size]
-        sum_1_each = sum_1_held[:size]
-        sum_1_sum_each = sum_1_sum_held[:size]
+        top_each = held[0 * width : 0 * width + size]
+        whole_each = held[1 * width : 1 * width + size]
+        max_0_each = held[2 * width : 2 * width + size]
+        sum_1_each = held[3 * width : 3 * width + size]
+        at = (4 + strip) * width
+        max_0_part_each = held[at : at + size]
+        at = strip * width
+        sum_1_sum_each = sums[at : at + size]
         out_sums_each = out_sums[row : row + size]
         out_levels_each = out_levels[row : row + size]
-        for i in range(n):
-            at = start + i * apart
-            self_line = self[at : at + size]
-            lane_1_line = lane_1_lane[i * width : i * width + size]
-            for c in range(self_line.shape[0]):
-                lane_1_line[c] = self_line[c] * scale
-        max_0_each[:] = -np.inf
-        for i in range(n):
-            lane_1_line = lane_1_lane[i * width : i * width + size]
-            for c in range(lane_1_line.shape[0]):
-                max_0_each[c] = larger(max_0_each[c], lane_1_line[c])
-        for c in range(top_each.shape[0]):
-            top_each[c] = max_0_each[c]
-        for i in range(n):
-            at = start + i * apart
-            self_line = self[at : at + size]
-            weight_line = weight_lane[i * width : i * width + size]
-            for c in range(self_line.shape[0]):
-                weight_line[c] = exp(self_line[c] * scale - top_each[c])
-        sum_1_sum_each[:] = 0
-        for i in range(n):
-            weight_line = weight_lane[i * width : i * width + size]
-            for c in range(weight_line.shape[0]):
-                sum_1_sum_each[c] += weight_line[c]
-        for c in range(sum_1_each.shape[0]):
-            sum_1_each[c] = number(sum_1_sum_each[c])
-        for c in range(whole_each.shape[0]):
-            whole_each[c] = sum_1_each[c]
-        for c in range(out_sums_each.shape[0]):
-            out_sums_each[c] = whole_each[c]
-        for c in range(out_levels_each.shape[0]):
-            out_levels_each[c] = top_each[c] + log(whole_each[c])
-        for i in range(n):
-            at = start + i * apart
-            out_weights_line = out_weights[at : at + size]
-            weight_line = weight_lane[i * width : i * width + size]
-            for c in range(out_weights_line.shape[0]):
-                out_weights_line[c] = weight_line[c]
+        if first <= 0 < last:
+            max_0_part_each[:] = -np.inf
+            for i in range(top, bottom):
+                at = start + i * apart
+                self_line = self[at : at + size]
+                at = i * width
+                lane_1_line = scratch[at : at + size]
+                for c in range(self_line.shape[0]):
+                    lane_1_line[c] = self_line[c] * scale
+                for c in range(self_line.shape[0]):
+                    max_0_part_each[c] = larger(max_0_part_each[c], lane_1_line[c])
+        if first <= 1 < last:
+            for other_strip in range(1, strips):
+                at = (4 + other_strip) * width
+                other = held[at : at + size]
+                for c in range(other.shape[0]):
+                    max_0_part_each[c] = larger(max_0_part_each[c], other[c])
+            for c in range(max_0_each.shape[0]):
+                max_0_each[c] = max_0_part_each[c]
+            for c in range(top_each.shape[0]):
+                top_each[c] = max_0_each[c]
+        if first <= 2 < last:
+            sum_1_sum_each[:] = 0
+            for i in range(top, bottom):
+                at = start + i * apart
+                self_line = self[at : at + size]
+                at = (1 * n + i) * width
+                weight_line = scratch[at : at + size]
+                for c in range(self_line.shape[0]):
+                    weight_line[c] = exp(self_line[c] * scale - top_each[c])
+                for c in range(self_line.shape[0]):
+                    sum_1_sum_each[c] += weight_line[c]
+        if first <= 3 < last:
+            for other_strip in range(1, strips):
+                at = other_strip * width
+                other = sums[at : at + size]
+                for c in range(other.shape[0]):
+                    sum_1_sum_each[c] = sum_1_sum_each[c] + other[c]
+            for c in range(sum_1_each.shape[0]):
+                sum_1_each[c] = number(sum_1_sum_each[c])
+            for c in range(whole_each.shape[0]):
+                whole_each[c] = sum_1_each[c]
+            for c in range(out_sums_each.shape[0]):
+                out_sums_each[c] = whole_each[c]
+            for c in range(out_levels_each.shape[0]):
+                out_levels_each[c] = top_each[c] + log(whole_each[c])
+        if first <= 4 < last:
+            for i in range(top, bottom):
+                at = start + i * apart
+                out_weights_line = out_weights[at : at + size]
+                at = (1 * n + i) * width
+                weight_line = scratch[at : at + size]
+                for c in range(out_weights_line.shape[0]):
+                    out_weights_line[c] = weight_line[c]

@@ -473,64 +473,82 @@ def class_losses_forward_parallel(input, target, share, rows, n, out, save_lse):
 
 
 @kernel
-def class_losses_forward_columns(input, target, share, n, apart, width, low, high, out, save_lse):
+def class_losses_forward_columns(input, target, share, frame, held, sums, scratch, out, save_lse):
+    n, apart, width, low, high, top, bottom, first, last, strip, strips = frame
     number = input.dtype.type
-    shift_held = np.empty(width, input.dtype)
-    chosen_held = np.empty(width, input.dtype)
-    lse_held = np.empty(width, input.dtype)
-    max_0_held = np.empty(width, input.dtype)
-    sum_2_held = np.empty(width, input.dtype)
-    sum_1_held = np.empty(width, input.dtype)
-    sum_2_sum_held = np.empty(width)
-    sum_1_sum_held = np.empty(width)
     groups = (apart + width - 1) // width
     for unit in range(low, high):
         column = unit % groups * width
         size = min(width, apart - column)
         start = unit // groups * n * apart + column
         row = unit // groups * apart + column
-        shift_each = shift_held[:size]
-        chosen_each = chosen_held[:size]
-        lse_each = lse_held[:size]
-        max_0_each = max_0_held[:size]
-        sum_2_each = sum_2_held[:size]
-        sum_1_each = sum_1_held[:size]
-        sum_2_sum_each = sum_2_sum_held[:size]
-        sum_1_sum_each = sum_1_sum_held[:size]
+        shift_each = held[0 * width : 0 * width + size]
+        chosen_each = held[1 * width : 1 * width + size]
+        lse_each = held[2 * width : 2 * width + size]
+        max_0_each = held[3 * width : 3 * width + size]
+        sum_2_each = held[4 * width : 4 * width + size]
+        sum_1_each = held[5 * width : 5 * width + size]
+        at = (6 + strip) * width
+        max_0_part_each = held[at : at + size]
+        at = strip * width
+        sum_2_sum_each = sums[at : at + size]
+        at = (1 * strips + strip) * width
+        sum_1_sum_each = sums[at : at + size]
         target_each = target[row : row + size]
         share_each = share[row : row + size]
         out_each = out[row : row + size]
         save_lse_each = save_lse[row : row + size]
-        max_0_each[:] = -np.inf
-        sum_2_sum_each[:] = 0
-        for i in range(n):
-            at = start + i * apart
-            input_line = input[at : at + size]
-            for c in range(input_line.shape[0]):
-                max_0_each[c] = larger(max_0_each[c], input_line[c])
-                sum_2_sum_each[c] += where(i == target_each[c], input_line[c], number(0))
-        for c in range(sum_2_each.shape[0]):
-            sum_2_each[c] = number(sum_2_sum_each[c])
-        for c in range(shift_each.shape[0]):
-            shift_each[c] = max_0_each[c]
-        for c in range(chosen_each.shape[0]):
-            chosen_each[c] = sum_2_each[c]
-        sum_1_sum_each[:] = 0
-        for i in range(n):
-            at = start + i * apart
-            input_line = input[at : at + size]
-            for c in range(input_line.shape[0]):
-                sum_1_sum_each[c] += exp(input_line[c] - shift_each[c])
-        for c in range(sum_1_each.shape[0]):
-            sum_1_each[c] = number(sum_1_sum_each[c])
-        for c in range(lse_each.shape[0]):
-            lse_each[c] = shift_each[c] + log(sum_1_each[c])
-        for c in range(out_each.shape[0]):
-            part0_0 = lse_each[c] - chosen_each[c]
-            part0_1 = where(target_each[c] < number(0), number(0), part0_0)
-            out_each[c] = share_each[c] * part0_1
-        for c in range(save_lse_each.shape[0]):
-            save_lse_each[c] = lse_each[c]
+        if first <= 0 < last:
+            max_0_part_each[:] = -np.inf
+            sum_2_sum_each[:] = 0
+            for i in range(top, bottom):
+                at = start + i * apart
+                input_line = input[at : at + size]
+                for c in range(input_line.shape[0]):
+                    max_0_part_each[c] = larger(max_0_part_each[c], input_line[c])
+                    sum_2_sum_each[c] += where(i == target_each[c], input_line[c], number(0))
+        if first <= 1 < last:
+            for other_strip in range(1, strips):
+                at = (6 + other_strip) * width
+                other = held[at : at + size]
+                for c in range(other.shape[0]):
+                    max_0_part_each[c] = larger(max_0_part_each[c], other[c])
+            for c in range(max_0_each.shape[0]):
+                max_0_each[c] = max_0_part_each[c]
+            for other_strip in range(1, strips):
+                at = other_strip * width
+                other = sums[at : at + size]
+                for c in range(other.shape[0]):
+                    sum_2_sum_each[c] = sum_2_sum_each[c] + other[c]
+            for c in range(sum_2_each.shape[0]):
+                sum_2_each[c] = number(sum_2_sum_each[c])
+            for c in range(shift_each.shape[0]):
+                shift_each[c] = max_0_each[c]
+            for c in range(chosen_each.shape[0]):
+                chosen_each[c] = sum_2_each[c]
+        if first <= 2 < last:
+            sum_1_sum_each[:] = 0
+            for i in range(top, bottom):
+                at = start + i * apart
+                input_line = input[at : at + size]
+                for c in range(input_line.shape[0]):
+                    sum_1_sum_each[c] += exp(input_line[c] - shift_each[c])
+        if first <= 3 < last:
+            for other_strip in range(1, strips):
+                at = (1 * strips + other_strip) * width
+                other = sums[at : at + size]
+                for c in range(other.shape[0]):
+                    sum_1_sum_each[c] = sum_1_sum_each[c] + other[c]
+            for c in range(sum_1_each.shape[0]):
+                sum_1_each[c] = number(sum_1_sum_each[c])
+            for c in range(lse_each.shape[0]):
+                lse_each[c] = shift_each[c] + log(sum_1_each[c])
+            for c in range(out_each.shape[0]):
+                part0_0 = lse_each[c] - chosen_each[c]
+                part0_1 = where(target_each[c] < number(0), number(0), part0_0)
+                out_each[c] = share_each[c] * part0_1
+            for c in range(save_lse_each.shape[0]):
+                save_lse_each[c] = lse_each[c]
 
 
 # class_losses, gradient of input:
@@ -570,7 +588,8 @@ def class_losses_backward_parallel(input, grad, target, share, lse, rows, n, out
 
 
 @kernel
-def class_losses_backward_columns(input, grad, target, share, lse, n, apart, width, low, high, out):
+def class_losses_backward_columns(input, grad, target, share, lse, frame, held, sums, scratch, out):
+    n, apart, width, low, high, top, bottom, first, last, _, _ = frame
     number = input.dtype.type
     groups = (apart + width - 1) // width
     for unit in range(low, high):
@@ -582,12 +601,13 @@ def class_losses_backward_columns(input, grad, target, share, lse, n, apart, wid
         target_each = target[row : row + size]
         share_each = share[row : row + size]
         lse_each = lse[row : row + size]
-        for i in range(n):
-            at = start + i * apart
-            input_line = input[at : at + size]
-            out_line = out[at : at + size]
-            for c in range(input_line.shape[0]):
-                part0_0 = where(i == target_each[c], number(1), number(0))
-                part0_1 = exp(input_line[c] - lse_each[c]) - part0_0
-                part0_2 = grad_each[c] * share_each[c] * part0_1
-                out_line[c] = where(target_each[c] < number(0), number(0), part0_2)
+        if first <= 0 < last:
+            for i in range(top, bottom):
+                at = start + i * apart
+                input_line = input[at : at + size]
+                out_line = out[at : at + size]
+                for c in range(input_line.shape[0]):
+                    part0_0 = where(i == target_each[c], number(1), number(0))
+                    part0_1 = exp(input_line[c] - lse_each[c]) - part0_0
+                    part0_2 = grad_each[c] * share_each[c] * part0_1
+                    out_line[c] = where(target_each[c] < number(0), number(0), part0_2)

@@ -167,24 +167,35 @@ def amax_forward_parallel(self, rows, n, out):
 
 
 @kernel
-def amax_forward_columns(self, n, apart, width, low, high, out):
-    max_0_held = np.empty(width, self.dtype)
+def amax_forward_columns(self, frame, held, sums, scratch, out):
+    n, apart, width, low, high, top, bottom, first, last, strip, strips = frame
     groups = (apart + width - 1) // width
     for unit in range(low, high):
         column = unit % groups * width
         size = min(width, apart - column)
         start = unit // groups * n * apart + column
         row = unit // groups * apart + column
-        max_0_each = max_0_held[:size]
+        max_0_each = held[0 * width : 0 * width + size]
+        at = (1 + strip) * width
+        max_0_part_each = held[at : at + size]
         out_each = out[row : row + size]
-        max_0_each[:] = -np.inf
-        for i in range(n):
-            at = start + i * apart
-            self_line = self[at : at + size]
-            for c in range(self_line.shape[0]):
-                max_0_each[c] = larger(max_0_each[c], self_line[c])
-        for c in range(out_each.shape[0]):
-            out_each[c] = max_0_each[c]
+        if first <= 0 < last:
+            max_0_part_each[:] = -np.inf
+            for i in range(top, bottom):
+                at = start + i * apart
+                self_line = self[at : at + size]
+                for c in range(self_line.shape[0]):
+                    max_0_part_each[c] = larger(max_0_part_each[c], self_line[c])
+        if first <= 1 < last:
+            for other_strip in range(1, strips):
+                at = (1 + other_strip) * width
+                other = held[at : at + size]
+                for c in range(other.shape[0]):
+                    max_0_part_each[c] = larger(max_0_part_each[c], other[c])
+            for c in range(max_0_each.shape[0]):
+                max_0_each[c] = max_0_part_each[c]
+            for c in range(out_each.shape[0]):
+                out_each[c] = max_0_each[c]
 
 
 # amax, gradient of self:
@@ -226,40 +237,47 @@ def amax_backward_parallel(self, grad, result, rows, n, out):
 
 
 @kernel
-def amax_backward_columns(self, grad, result, n, apart, width, low, high, out):
+def amax_backward_columns(self, grad, result, frame, held, sums, scratch, out):
+    n, apart, width, low, high, top, bottom, first, last, strip, strips = frame
     number = self.dtype.type
-    ties_lane = np.empty(n * width, self.dtype)
-    sum_0_held = np.empty(width, self.dtype)
-    sum_0_sum_held = np.empty(width)
     groups = (apart + width - 1) // width
     for unit in range(low, high):
         column = unit % groups * width
         size = min(width, apart - column)
         start = unit // groups * n * apart + column
         row = unit // groups * apart + column
-        sum_0_each = sum_0_held[:size]
-        sum_0_sum_each = sum_0_sum_held[:size]
+        sum_0_each = held[0 * width : 0 * width + size]
+        at = strip * width
+        sum_0_sum_each = sums[at : at + size]
         grad_each = grad[row : row + size]
         result_each = result[row : row + size]
-        for i in range(n):
-            at = start + i * apart
-            self_line = self[at : at + size]
-            ties_line = ties_lane[i * width : i * width + size]
-            for c in range(self_line.shape[0]):
-                ties_line[c] = where(self_line[c] == result_each[c], number(1), number(0))
-        sum_0_sum_each[:] = 0
-        for i in range(n):
-            ties_line = ties_lane[i * width : i * width + size]
-            for c in range(ties_line.shape[0]):
-                sum_0_sum_each[c] += ties_line[c]
-        for c in range(sum_0_each.shape[0]):
-            sum_0_each[c] = number(sum_0_sum_each[c])
-        for i in range(n):
-            at = start + i * apart
-            out_line = out[at : at + size]
-            ties_line = ties_lane[i * width : i * width + size]
-            for c in range(out_line.shape[0]):
-                out_line[c] = grad_each[c] * ties_line[c] / sum_0_each[c]
+        if first <= 0 < last:
+            sum_0_sum_each[:] = 0
+            for i in range(top, bottom):
+                at = start + i * apart
+                self_line = self[at : at + size]
+                at = i * width
+                ties_line = scratch[at : at + size]
+                for c in range(self_line.shape[0]):
+                    ties_line[c] = where(self_line[c] == result_each[c], number(1), number(0))
+                for c in range(self_line.shape[0]):
+                    sum_0_sum_each[c] += ties_line[c]
+        if first <= 1 < last:
+            for other_strip in range(1, strips):
+                at = other_strip * width
+                other = sums[at : at + size]
+                for c in range(other.shape[0]):
+                    sum_0_sum_each[c] = sum_0_sum_each[c] + other[c]
+            for c in range(sum_0_each.shape[0]):
+                sum_0_each[c] = number(sum_0_sum_each[c])
+        if first <= 2 < last:
+            for i in range(top, bottom):
+                at = start + i * apart
+                out_line = out[at : at + size]
+                at = i * width
+                ties_line = scratch[at : at + size]
+                for c in range(out_line.shape[0]):
+                    out_line[c] = grad_each[c] * ties_line[c] / sum_0_each[c]
 
 
 # amin:
@@ -286,24 +304,35 @@ def amin_forward_parallel(self, rows, n, out):
 
 
 @kernel
-def amin_forward_columns(self, n, apart, width, low, high, out):
-    min_0_held = np.empty(width, self.dtype)
+def amin_forward_columns(self, frame, held, sums, scratch, out):
+    n, apart, width, low, high, top, bottom, first, last, strip, strips = frame
     groups = (apart + width - 1) // width
     for unit in range(low, high):
         column = unit % groups * width
         size = min(width, apart - column)
         start = unit // groups * n * apart + column
         row = unit // groups * apart + column
-        min_0_each = min_0_held[:size]
+        min_0_each = held[0 * width : 0 * width + size]
+        at = (1 + strip) * width
+        min_0_part_each = held[at : at + size]
         out_each = out[row : row + size]
-        min_0_each[:] = np.inf
-        for i in range(n):
-            at = start + i * apart
-            self_line = self[at : at + size]
-            for c in range(self_line.shape[0]):
-                min_0_each[c] = smaller(min_0_each[c], self_line[c])
-        for c in range(out_each.shape[0]):
-            out_each[c] = min_0_each[c]
+        if first <= 0 < last:
+            min_0_part_each[:] = np.inf
+            for i in range(top, bottom):
+                at = start + i * apart
+                self_line = self[at : at + size]
+                for c in range(self_line.shape[0]):
+                    min_0_part_each[c] = smaller(min_0_part_each[c], self_line[c])
+        if first <= 1 < last:
+            for other_strip in range(1, strips):
+                at = (1 + other_strip) * width
+                other = held[at : at + size]
+                for c in range(other.shape[0]):
+                    min_0_part_each[c] = smaller(min_0_part_each[c], other[c])
+            for c in range(min_0_each.shape[0]):
+                min_0_each[c] = min_0_part_each[c]
+            for c in range(out_each.shape[0]):
+                out_each[c] = min_0_each[c]
 
 
 # amin, gradient of self:
@@ -345,40 +374,47 @@ def amin_backward_parallel(self, grad, result, rows, n, out):
 
 
 @kernel
-def amin_backward_columns(self, grad, result, n, apart, width, low, high, out):
+def amin_backward_columns(self, grad, result, frame, held, sums, scratch, out):
+    n, apart, width, low, high, top, bottom, first, last, strip, strips = frame
     number = self.dtype.type
-    ties_lane = np.empty(n * width, self.dtype)
-    sum_0_held = np.empty(width, self.dtype)
-    sum_0_sum_held = np.empty(width)
     groups = (apart + width - 1) // width
     for unit in range(low, high):
         column = unit % groups * width
         size = min(width, apart - column)
         start = unit // groups * n * apart + column
         row = unit // groups * apart + column
-        sum_0_each = sum_0_held[:size]
-        sum_0_sum_each = sum_0_sum_held[:size]
+        sum_0_each = held[0 * width : 0 * width + size]
+        at = strip * width
+        sum_0_sum_each = sums[at : at + size]
         grad_each = grad[row : row + size]
         result_each = result[row : row + size]
-        for i in range(n):
-            at = start + i * apart
-            self_line = self[at : at + size]
-            ties_line = ties_lane[i * width : i * width + size]
-            for c in range(self_line.shape[0]):
-                ties_line[c] = where(self_line[c] == result_each[c], number(1), number(0))
-        sum_0_sum_each[:] = 0
-        for i in range(n):
-            ties_line = ties_lane[i * width : i * width + size]
-            for c in range(ties_line.shape[0]):
-                sum_0_sum_each[c] += ties_line[c]
-        for c in range(sum_0_each.shape[0]):
-            sum_0_each[c] = number(sum_0_sum_each[c])
-        for i in range(n):
-            at = start + i * apart
-            out_line = out[at : at + size]
-            ties_line = ties_lane[i * width : i * width + size]
-            for c in range(out_line.shape[0]):
-                out_line[c] = grad_each[c] * ties_line[c] / sum_0_each[c]
+        if first <= 0 < last:
+            sum_0_sum_each[:] = 0
+            for i in range(top, bottom):
+                at = start + i * apart
+                self_line = self[at : at + size]
+                at = i * width
+                ties_line = scratch[at : at + size]
+                for c in range(self_line.shape[0]):
+                    ties_line[c] = where(self_line[c] == result_each[c], number(1), number(0))
+                for c in range(self_line.shape[0]):
+                    sum_0_sum_each[c] += ties_line[c]
+        if first <= 1 < last:
+            for other_strip in range(1, strips):
+                at = other_strip * width
+                other = sums[at : at + size]
+                for c in range(other.shape[0]):
+                    sum_0_sum_each[c] = sum_0_sum_each[c] + other[c]
+            for c in range(sum_0_each.shape[0]):
+                sum_0_each[c] = number(sum_0_sum_each[c])
+        if first <= 2 < last:
+            for i in range(top, bottom):
+                at = start + i * apart
+                out_line = out[at : at + size]
+                at = i * width
+                ties_line = scratch[at : at + size]
+                for c in range(out_line.shape[0]):
+                    out_line[c] = grad_each[c] * ties_line[c] / sum_0_each[c]
 
 
 # max:

@@ -448,82 +448,92 @@ def normalized_channels_forward_columns(
     weight,
     bias,
     eps,
-    n,
-    apart,
-    width,
-    low,
-    high,
+    frame,
+    held,
+    sums,
+    scratch,
     out_normalized,
     out_means,
     out_variances,
     save_center,
     save_variance,
 ):
+    n, apart, width, low, high, top, bottom, first, last, strip, strips = frame
     number = input.dtype.type
     eps = number(eps)
-    center_held = np.empty(width, input.dtype)
-    variance_held = np.empty(width, input.dtype)
-    rstd_held = np.empty(width, input.dtype)
-    mean_0_held = np.empty(width, input.dtype)
-    mean_1_held = np.empty(width, input.dtype)
-    mean_0_sum_held = np.empty(width)
-    mean_1_sum_held = np.empty(width)
     groups = (apart + width - 1) // width
     for unit in range(low, high):
         column = unit % groups * width
         size = min(width, apart - column)
         start = unit // groups * n * apart + column
         row = unit // groups * apart + column
-        center_each = center_held[:size]
-        variance_each = variance_held[:size]
-        rstd_each = rstd_held[:size]
-        mean_0_each = mean_0_held[:size]
-        mean_1_each = mean_1_held[:size]
-        mean_0_sum_each = mean_0_sum_held[:size]
-        mean_1_sum_each = mean_1_sum_held[:size]
+        center_each = held[0 * width : 0 * width + size]
+        variance_each = held[1 * width : 1 * width + size]
+        rstd_each = held[2 * width : 2 * width + size]
+        mean_0_each = held[3 * width : 3 * width + size]
+        mean_1_each = held[4 * width : 4 * width + size]
+        at = strip * width
+        mean_0_sum_each = sums[at : at + size]
+        at = (1 * strips + strip) * width
+        mean_1_sum_each = sums[at : at + size]
         weight_each = weight[row : row + size]
         bias_each = bias[row : row + size]
         out_means_each = out_means[row : row + size]
         out_variances_each = out_variances[row : row + size]
         save_center_each = save_center[row : row + size]
         save_variance_each = save_variance[row : row + size]
-        mean_0_sum_each[:] = 0
-        for i in range(n):
-            at = start + i * apart
-            input_line = input[at : at + size]
-            for c in range(input_line.shape[0]):
-                mean_0_sum_each[c] += input_line[c]
-        for c in range(mean_0_each.shape[0]):
-            mean_0_each[c] = number(mean_0_sum_each[c] / n)
-        for c in range(center_each.shape[0]):
-            center_each[c] = mean_0_each[c]
-        mean_1_sum_each[:] = 0
-        for i in range(n):
-            at = start + i * apart
-            input_line = input[at : at + size]
-            for c in range(input_line.shape[0]):
-                mean_1_sum_each[c] += square(input_line[c] - center_each[c])
-        for c in range(mean_1_each.shape[0]):
-            mean_1_each[c] = number(mean_1_sum_each[c] / n)
-        for c in range(variance_each.shape[0]):
-            variance_each[c] = mean_1_each[c]
-        for c in range(rstd_each.shape[0]):
-            rstd_each[c] = rsqrt(variance_each[c] + eps)
-        for c in range(out_means_each.shape[0]):
-            out_means_each[c] = center_each[c]
-        for c in range(out_variances_each.shape[0]):
-            out_variances_each[c] = variance_each[c]
-        for c in range(save_center_each.shape[0]):
-            save_center_each[c] = center_each[c]
-        for c in range(save_variance_each.shape[0]):
-            save_variance_each[c] = variance_each[c]
-        for i in range(n):
-            at = start + i * apart
-            input_line = input[at : at + size]
-            out_normalized_line = out_normalized[at : at + size]
-            for c in range(input_line.shape[0]):
-                part0_0 = (input_line[c] - center_each[c]) * rstd_each[c]
-                out_normalized_line[c] = part0_0 * weight_each[c] + bias_each[c]
+        if first <= 0 < last:
+            mean_0_sum_each[:] = 0
+            for i in range(top, bottom):
+                at = start + i * apart
+                input_line = input[at : at + size]
+                for c in range(input_line.shape[0]):
+                    mean_0_sum_each[c] += input_line[c]
+        if first <= 1 < last:
+            for other_strip in range(1, strips):
+                at = other_strip * width
+                other = sums[at : at + size]
+                for c in range(other.shape[0]):
+                    mean_0_sum_each[c] = mean_0_sum_each[c] + other[c]
+            for c in range(mean_0_each.shape[0]):
+                mean_0_each[c] = number(mean_0_sum_each[c] / n)
+            for c in range(center_each.shape[0]):
+                center_each[c] = mean_0_each[c]
+        if first <= 2 < last:
+            mean_1_sum_each[:] = 0
+            for i in range(top, bottom):
+                at = start + i * apart
+                input_line = input[at : at + size]
+                for c in range(input_line.shape[0]):
+                    mean_1_sum_each[c] += square(input_line[c] - center_each[c])
+        if first <= 3 < last:
+            for other_strip in range(1, strips):
+                at = (1 * strips + other_strip) * width
+                other = sums[at : at + size]
+                for c in range(other.shape[0]):
+                    mean_1_sum_each[c] = mean_1_sum_each[c] + other[c]
+            for c in range(mean_1_each.shape[0]):
+                mean_1_each[c] = number(mean_1_sum_each[c] / n)
+            for c in range(variance_each.shape[0]):
+                variance_each[c] = mean_1_each[c]
+            for c in range(rstd_each.shape[0]):
+                rstd_each[c] = rsqrt(variance_each[c] + eps)
+            for c in range(out_means_each.shape[0]):
+                out_means_each[c] = center_each[c]
+            for c in range(out_variances_each.shape[0]):
+                out_variances_each[c] = variance_each[c]
+            for c in range(save_center_each.shape[0]):
+                save_center_each[c] = center_each[c]
+            for c in range(save_variance_each.shape[0]):
+                save_variance_each[c] = variance_each[c]
+        if first <= 4 < last:
+            for i in range(top, bottom):
+                at = start + i * apart
+                input_line = input[at : at + size]
+                out_normalized_line = out_normalized[at : at + size]
+                for c in range(input_line.shape[0]):
+                    part0_0 = (input_line[c] - center_each[c]) * rstd_each[c]
+                    out_normalized_line[c] = part0_0 * weight_each[c] + bias_each[c]
 
 
 # normalized_channels, gradient of input, weight, bias:
@@ -591,75 +601,84 @@ def normalized_channels_backward_columns(
     center,
     variance,
     eps,
-    n,
-    apart,
-    width,
-    low,
-    high,
+    frame,
+    held,
+    sums,
+    scratch,
     out_input,
     out_weight,
     out_bias,
 ):
+    n, apart, width, low, high, top, bottom, first, last, strip, strips = frame
     number = grad.dtype.type
     eps = number(eps)
-    rstd_held = np.empty(width, grad.dtype)
-    flow_held = np.empty(width, grad.dtype)
-    slope_held = np.empty(width, grad.dtype)
-    sum_0_held = np.empty(width, grad.dtype)
-    sum_1_held = np.empty(width, grad.dtype)
-    sum_0_sum_held = np.empty(width)
-    sum_1_sum_held = np.empty(width)
     groups = (apart + width - 1) // width
     for unit in range(low, high):
         column = unit % groups * width
         size = min(width, apart - column)
         start = unit // groups * n * apart + column
         row = unit // groups * apart + column
-        rstd_each = rstd_held[:size]
-        flow_each = flow_held[:size]
-        slope_each = slope_held[:size]
-        sum_0_each = sum_0_held[:size]
-        sum_1_each = sum_1_held[:size]
-        sum_0_sum_each = sum_0_sum_held[:size]
-        sum_1_sum_each = sum_1_sum_held[:size]
+        rstd_each = held[0 * width : 0 * width + size]
+        flow_each = held[1 * width : 1 * width + size]
+        slope_each = held[2 * width : 2 * width + size]
+        sum_0_each = held[3 * width : 3 * width + size]
+        sum_1_each = held[4 * width : 4 * width + size]
+        at = strip * width
+        sum_0_sum_each = sums[at : at + size]
+        at = (1 * strips + strip) * width
+        sum_1_sum_each = sums[at : at + size]
         weight_each = weight[row : row + size]
         center_each = center[row : row + size]
         variance_each = variance[row : row + size]
         out_weight_each = out_weight[row : row + size]
         out_bias_each = out_bias[row : row + size]
-        for c in range(rstd_each.shape[0]):
-            rstd_each[c] = rsqrt(variance_each[c] + eps)
-        sum_0_sum_each[:] = 0
-        sum_1_sum_each[:] = 0
-        for i in range(n):
-            at = start + i * apart
-            grad_line = grad[at : at + size]
-            input_line = input[at : at + size]
-            for c in range(grad_line.shape[0]):
-                sum_0_sum_each[c] += grad_line[c]
-                part1_0 = (input_line[c] - center_each[c]) * rstd_each[c]
-                sum_1_sum_each[c] += grad_line[c] * part1_0
-        for c in range(sum_0_each.shape[0]):
-            sum_0_each[c] = number(sum_0_sum_each[c])
-        for c in range(sum_1_each.shape[0]):
-            sum_1_each[c] = number(sum_1_sum_each[c])
-        for c in range(flow_each.shape[0]):
-            flow_each[c] = sum_0_each[c]
-        for c in range(slope_each.shape[0]):
-            slope_each[c] = sum_1_each[c]
-        for c in range(out_weight_each.shape[0]):
-            out_weight_each[c] = slope_each[c]
-        for c in range(out_bias_each.shape[0]):
-            out_bias_each[c] = flow_each[c]
-        for i in range(n):
-            at = start + i * apart
-            grad_line = grad[at : at + size]
-            input_line = input[at : at + size]
-            out_input_line = out_input[at : at + size]
-            for c in range(grad_line.shape[0]):
-                part0_0 = (input_line[c] - center_each[c]) * rstd_each[c]
-                part0_1 = (flow_each[c] + part0_0 * slope_each[c]) / number(n)
-                out_input_line[c] = rstd_each[c] * weight_each[c] * (grad_line[c] - part0_1)
+        if first <= 0 < last:
+            for c in range(rstd_each.shape[0]):
+                rstd_each[c] = rsqrt(variance_each[c] + eps)
+        if first <= 1 < last:
+            sum_0_sum_each[:] = 0
+            sum_1_sum_each[:] = 0
+            for i in range(top, bottom):
+                at = start + i * apart
+                grad_line = grad[at : at + size]
+                input_line = input[at : at + size]
+                for c in range(grad_line.shape[0]):
+                    sum_0_sum_each[c] += grad_line[c]
+                    part1_0 = (input_line[c] - center_each[c]) * rstd_each[c]
+                    sum_1_sum_each[c] += grad_line[c] * part1_0
+        if first <= 2 < last:
+            for other_strip in range(1, strips):
+                at = other_strip * width
+                other = sums[at : at + size]
+                for c in range(other.shape[0]):
+                    sum_0_sum_each[c] = sum_0_sum_each[c] + other[c]
+            for c in range(sum_0_each.shape[0]):
+                sum_0_each[c] = number(sum_0_sum_each[c])
+            for other_strip in range(1, strips):
+                at = (1 * strips + other_strip) * width
+                other = sums[at : at + size]
+                for c in range(other.shape[0]):
+                    sum_1_sum_each[c] = sum_1_sum_each[c] + other[c]
+            for c in range(sum_1_each.shape[0]):
+                sum_1_each[c] = number(sum_1_sum_each[c])
+            for c in range(flow_each.shape[0]):
+                flow_each[c] = sum_0_each[c]
+            for c in range(slope_each.shape[0]):
+                slope_each[c] = sum_1_each[c]
+            for c in range(out_weight_each.shape[0]):
+                out_weight_each[c] = slope_each[c]
+            for c in range(out_bias_each.shape[0]):
+                out_bias_each[c] = flow_each[c]
+        if first <= 3 < last:
+            for i in range(top, bottom):
+                at = start + i * apart
+                grad_line = grad[at : at + size]
+                input_line = input[at : at + size]
+                out_input_line = out_input[at : at + size]
+                for c in range(grad_line.shape[0]):
+                    part0_0 = (input_line[c] - center_each[c]) * rstd_each[c]
+                    part0_1 = (flow_each[c] + part0_0 * slope_each[c]) / number(n)
+                    out_input_line[c] = rstd_each[c] * weight_each[c] * (grad_line[c] - part0_1)
 
 
 # normalized_channels, gradient of input:
@@ -713,62 +732,72 @@ def normalized_channels_backward_input_parallel(
 
 @kernel
 def normalized_channels_backward_input_columns(
-    grad, input, weight, center, variance, eps, n, apart, width, low, high, out
+    grad, input, weight, center, variance, eps, frame, held, sums, scratch, out
 ):
+    n, apart, width, low, high, top, bottom, first, last, strip, strips = frame
     number = grad.dtype.type
     eps = number(eps)
-    rstd_held = np.empty(width, grad.dtype)
-    flow_held = np.empty(width, grad.dtype)
-    slope_held = np.empty(width, grad.dtype)
-    sum_0_held = np.empty(width, grad.dtype)
-    sum_1_held = np.empty(width, grad.dtype)
-    sum_0_sum_held = np.empty(width)
-    sum_1_sum_held = np.empty(width)
     groups = (apart + width - 1) // width
     for unit in range(low, high):
         column = unit % groups * width
         size = min(width, apart - column)
         start = unit // groups * n * apart + column
         row = unit // groups * apart + column
-        rstd_each = rstd_held[:size]
-        flow_each = flow_held[:size]
-        slope_each = slope_held[:size]
-        sum_0_each = sum_0_held[:size]
-        sum_1_each = sum_1_held[:size]
-        sum_0_sum_each = sum_0_sum_held[:size]
-        sum_1_sum_each = sum_1_sum_held[:size]
+        rstd_each = held[0 * width : 0 * width + size]
+        flow_each = held[1 * width : 1 * width + size]
+        slope_each = held[2 * width : 2 * width + size]
+        sum_0_each = held[3 * width : 3 * width + size]
+        sum_1_each = held[4 * width : 4 * width + size]
+        at = strip * width
+        sum_0_sum_each = sums[at : at + size]
+        at = (1 * strips + strip) * width
+        sum_1_sum_each = sums[at : at + size]
         weight_each = weight[row : row + size]
         center_each = center[row : row + size]
         variance_each = variance[row : row + size]
-        for c in range(rstd_each.shape[0]):
-            rstd_each[c] = rsqrt(variance_each[c] + eps)
-        sum_0_sum_each[:] = 0
-        sum_1_sum_each[:] = 0
-        for i in range(n):
-            at = start + i * apart
-            grad_line = grad[at : at + size]
-            input_line = input[at : at + size]
-            for c in range(grad_line.shape[0]):
-                sum_0_sum_each[c] += grad_line[c]
-                part1_0 = (input_line[c] - center_each[c]) * rstd_each[c]
-                sum_1_sum_each[c] += grad_line[c] * part1_0
-        for c in range(sum_0_each.shape[0]):
-            sum_0_each[c] = number(sum_0_sum_each[c])
-        for c in range(sum_1_each.shape[0]):
-            sum_1_each[c] = number(sum_1_sum_each[c])
-        for c in range(flow_each.shape[0]):
-            flow_each[c] = sum_0_each[c]
-        for c in range(slope_each.shape[0]):
-            slope_each[c] = sum_1_each[c]
-        for i in range(n):
-            at = start + i * apart
-            grad_line = grad[at : at + size]
-            input_line = input[at : at + size]
-            out_line = out[at : at + size]
-            for c in range(grad_line.shape[0]):
-                part0_0 = (input_line[c] - center_each[c]) * rstd_each[c]
-                part0_1 = (flow_each[c] + part0_0 * slope_each[c]) / number(n)
-                out_line[c] = rstd_each[c] * weight_each[c] * (grad_line[c] - part0_1)
+        if first <= 0 < last:
+            for c in range(rstd_each.shape[0]):
+                rstd_each[c] = rsqrt(variance_each[c] + eps)
+        if first <= 1 < last:
+            sum_0_sum_each[:] = 0
+            sum_1_sum_each[:] = 0
+            for i in range(top, bottom):
+                at = start + i * apart
+                grad_line = grad[at : at + size]
+                input_line = input[at : at + size]
+                for c in range(grad_line.shape[0]):
+                    sum_0_sum_each[c] += grad_line[c]
+                    part1_0 = (input_line[c] - center_each[c]) * rstd_each[c]
+                    sum_1_sum_each[c] += grad_line[c] * part1_0
+        if first <= 2 < last:
+            for other_strip in range(1, strips):
+                at = other_strip * width
+                other = sums[at : at + size]
+                for c in range(other.shape[0]):
+                    sum_0_sum_each[c] = sum_0_sum_each[c] + other[c]
+            for c in range(sum_0_each.shape[0]):
+                sum_0_each[c] = number(sum_0_sum_each[c])
+            for other_strip in range(1, strips):
+                at = (1 * strips + other_strip) * width
+                other = sums[at : at + size]
+                for c in range(other.shape[0]):
+                    sum_1_sum_each[c] = sum_1_sum_each[c] + other[c]
+            for c in range(sum_1_each.shape[0]):
+                sum_1_each[c] = number(sum_1_sum_each[c])
+            for c in range(flow_each.shape[0]):
+                flow_each[c] = sum_0_each[c]
+            for c in range(slope_each.shape[0]):
+                slope_each[c] = sum_1_each[c]
+        if first <= 3 < last:
+            for i in range(top, bottom):
+                at = start + i * apart
+                grad_line = grad[at : at + size]
+                input_line = input[at : at + size]
+                out_line = out[at : at + size]
+                for c in range(grad_line.shape[0]):
+                    part0_0 = (input_line[c] - center_each[c]) * rstd_each[c]
+                    part0_1 = (flow_each[c] + part0_0 * slope_each[c]) / number(n)
+                    out_line[c] = rstd_each[c] * weight_each[c] * (grad_line[c] - part0_1)
 
 
 # normalized_channels, gradient of weight:
@@ -812,43 +841,49 @@ def normalized_channels_backward_weight_parallel(grad, input, center, variance, 
 
 @kernel
 def normalized_channels_backward_weight_columns(
-    grad, input, center, variance, eps, n, apart, width, low, high, out
+    grad, input, center, variance, eps, frame, held, sums, scratch, out
 ):
+    n, apart, width, low, high, top, bottom, first, last, strip, strips = frame
     number = grad.dtype.type
     eps = number(eps)
-    rstd_held = np.empty(width, grad.dtype)
-    slope_held = np.empty(width, grad.dtype)
-    sum_0_held = np.empty(width, grad.dtype)
-    sum_0_sum_held = np.empty(width)
     groups = (apart + width - 1) // width
     for unit in range(low, high):
         column = unit % groups * width
         size = min(width, apart - column)
         start = unit // groups * n * apart + column
         row = unit // groups * apart + column
-        rstd_each = rstd_held[:size]
-        slope_each = slope_held[:size]
-        sum_0_each = sum_0_held[:size]
-        sum_0_sum_each = sum_0_sum_held[:size]
+        rstd_each = held[0 * width : 0 * width + size]
+        slope_each = held[1 * width : 1 * width + size]
+        sum_0_each = held[2 * width : 2 * width + size]
+        at = strip * width
+        sum_0_sum_each = sums[at : at + size]
         center_each = center[row : row + size]
         variance_each = variance[row : row + size]
         out_each = out[row : row + size]
-        for c in range(rstd_each.shape[0]):
-            rstd_each[c] = rsqrt(variance_each[c] + eps)
-        sum_0_sum_each[:] = 0
-        for i in range(n):
-            at = start + i * apart
-            grad_line = grad[at : at + size]
-            input_line = input[at : at + size]
-            for c in range(grad_line.shape[0]):
-                part0_0 = (input_line[c] - center_each[c]) * rstd_each[c]
-                sum_0_sum_each[c] += grad_line[c] * part0_0
-        for c in range(sum_0_each.shape[0]):
-            sum_0_each[c] = number(sum_0_sum_each[c])
-        for c in range(slope_each.shape[0]):
-            slope_each[c] = sum_0_each[c]
-        for c in range(out_each.shape[0]):
-            out_each[c] = slope_each[c]
+        if first <= 0 < last:
+            for c in range(rstd_each.shape[0]):
+                rstd_each[c] = rsqrt(variance_each[c] + eps)
+        if first <= 1 < last:
+            sum_0_sum_each[:] = 0
+            for i in range(top, bottom):
+                at = start + i * apart
+                grad_line = grad[at : at + size]
+                input_line = input[at : at + size]
+                for c in range(grad_line.shape[0]):
+                    part0_0 = (input_line[c] - center_each[c]) * rstd_each[c]
+                    sum_0_sum_each[c] += grad_line[c] * part0_0
+        if first <= 2 < last:
+            for other_strip in range(1, strips):
+                at = other_strip * width
+                other = sums[at : at + size]
+                for c in range(other.shape[0]):
+                    sum_0_sum_each[c] = sum_0_sum_each[c] + other[c]
+            for c in range(sum_0_each.shape[0]):
+                sum_0_each[c] = number(sum_0_sum_each[c])
+            for c in range(slope_each.shape[0]):
+                slope_each[c] = sum_0_each[c]
+            for c in range(out_each.shape[0]):
+                out_each[c] = slope_each[c]
 
 
 # normalized_channels, gradient of bias:
@@ -879,30 +914,36 @@ def normalized_channels_backward_bias_parallel(grad, rows, n, out):
 
 
 @kernel
-def normalized_channels_backward_bias_columns(grad, n, apart, width, low, high, out):
+def normalized_channels_backward_bias_columns(grad, frame, held, sums, scratch, out):
+    n, apart, width, low, high, top, bottom, first, last, strip, strips = frame
     number = grad.dtype.type
-    flow_held = np.empty(width, grad.dtype)
-    sum_0_held = np.empty(width, grad.dtype)
-    sum_0_sum_held = np.empty(width)
     groups = (apart + width - 1) // width
     for unit in range(low, high):
         column = unit % groups * width
         size = min(width, apart - column)
         start = unit // groups * n * apart + column
         row = unit // groups * apart + column
-        flow_each = flow_held[:size]
-        sum_0_each = sum_0_held[:size]
-        sum_0_sum_each = sum_0_sum_held[:size]
+        flow_each = held[0 * width : 0 * width + size]
+        sum_0_each = held[1 * width : 1 * width + size]
+        at = strip * width
+        sum_0_sum_each = sums[at : at + size]
         out_each = out[row : row + size]
-        sum_0_sum_each[:] = 0
-        for i in range(n):
-            at = start + i * apart
-            grad_line = grad[at : at + size]
-            for c in range(grad_line.shape[0]):
-                sum_0_sum_each[c] += grad_line[c]
-        for c in range(sum_0_each.shape[0]):
-            sum_0_each[c] = number(sum_0_sum_each[c])
-        for c in range(flow_each.shape[0]):
-            flow_each[c] = sum_0_each[c]
-        for c in range(out_each.shape[0]):
-            out_each[c] = flow_each[c]
+        if first <= 0 < last:
+            sum_0_sum_each[:] = 0
+            for i in range(top, bottom):
+                at = start + i * apart
+                grad_line = grad[at : at + size]
+                for c in range(grad_line.shape[0]):
+                    sum_0_sum_each[c] += grad_line[c]
+        if first <= 1 < last:
+            for other_strip in range(1, strips):
+                at = other_strip * width
+                other = sums[at : at + size]
+                for c in range(other.shape[0]):
+                    sum_0_sum_each[c] = sum_0_sum_each[c] + other[c]
+            for c in range(sum_0_each.shape[0]):
+                sum_0_each[c] = number(sum_0_sum_each[c])
+            for c in range(flow_each.shape[0]):
+                flow_each[c] = sum_0_each[c]
+            for c in range(out_each.shape[0]):
+                out_each[c] = flow_each[c]

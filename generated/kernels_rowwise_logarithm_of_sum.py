@@ -473,45 +473,60 @@ def logsumexp_forward_parallel(self, rows, n, out):
 
 
 @kernel
-def logsumexp_forward_columns(self, n, apart, width, low, high, out):
+def logsumexp_forward_columns(self, frame, held, sums, scratch, out):
+    n, apart, width, low, high, top, bottom, first, last, strip, strips = frame
     number = self.dtype.type
-    largest_held = np.empty(width, self.dtype)
-    shift_held = np.empty(width, self.dtype)
-    max_0_held = np.empty(width, self.dtype)
-    sum_1_held = np.empty(width, self.dtype)
-    sum_1_sum_held = np.empty(width)
     groups = (apart + width - 1) // width
     for unit in range(low, high):
         column = unit % groups * width
         size = min(width, apart - column)
         start = unit // groups * n * apart + column
         row = unit // groups * apart + column
-        largest_each = largest_held[:size]
-        shift_each = shift_held[:size]
-        max_0_each = max_0_held[:size]
-        sum_1_each = sum_1_held[:size]
-        sum_1_sum_each = sum_1_sum_held[:size]
+        largest_each = held[0 * width : 0 * width + size]
+        shift_each = held[1 * width : 1 * width + size]
+        max_0_each = held[2 * width : 2 * width + size]
+        sum_1_each = held[3 * width : 3 * width + size]
+        at = (4 + strip) * width
+        max_0_part_each = held[at : at + size]
+        at = strip * width
+        sum_1_sum_each = sums[at : at + size]
         out_each = out[row : row + size]
-        max_0_each[:] = -np.inf
-        for i in range(n):
-            at = start + i * apart
-            self_line = self[at : at + size]
-            for c in range(self_line.shape[0]):
-                max_0_each[c] = larger(max_0_each[c], self_line[c])
-        for c in range(largest_each.shape[0]):
-            largest_each[c] = max_0_each[c]
-        for c in range(shift_each.shape[0]):
-            shift_each[c] = where(isfinite(largest_each[c]), largest_each[c], number(0))
-        sum_1_sum_each[:] = 0
-        for i in range(n):
-            at = start + i * apart
-            self_line = self[at : at + size]
-            for c in range(self_line.shape[0]):
-                sum_1_sum_each[c] += exp(self_line[c] - shift_each[c])
-        for c in range(sum_1_each.shape[0]):
-            sum_1_each[c] = number(sum_1_sum_each[c])
-        for c in range(out_each.shape[0]):
-            out_each[c] = shift_each[c] + log(sum_1_each[c])
+        if first <= 0 < last:
+            max_0_part_each[:] = -np.inf
+            for i in range(top, bottom):
+                at = start + i * apart
+                self_line = self[at : at + size]
+                for c in range(self_line.shape[0]):
+                    max_0_part_each[c] = larger(max_0_part_each[c], self_line[c])
+        if first <= 1 < last:
+            for other_strip in range(1, strips):
+                at = (4 + other_strip) * width
+                other = held[at : at + size]
+                for c in range(other.shape[0]):
+                    max_0_part_each[c] = larger(max_0_part_each[c], other[c])
+            for c in range(max_0_each.shape[0]):
+                max_0_each[c] = max_0_part_each[c]
+            for c in range(largest_each.shape[0]):
+                largest_each[c] = max_0_each[c]
+            for c in range(shift_each.shape[0]):
+                shift_each[c] = where(isfinite(largest_each[c]), largest_each[c], number(0))
+        if first <= 2 < last:
+            sum_1_sum_each[:] = 0
+            for i in range(top, bottom):
+                at = start + i * apart
+                self_line = self[at : at + size]
+                for c in range(self_line.shape[0]):
+                    sum_1_sum_each[c] += exp(self_line[c] - shift_each[c])
+        if first <= 3 < last:
+            for other_strip in range(1, strips):
+                at = other_strip * width
+                other = sums[at : at + size]
+                for c in range(other.shape[0]):
+                    sum_1_sum_each[c] = sum_1_sum_each[c] + other[c]
+            for c in range(sum_1_each.shape[0]):
+                sum_1_each[c] = number(sum_1_sum_each[c])
+            for c in range(out_each.shape[0]):
+                out_each[c] = shift_each[c] + log(sum_1_each[c])
 
 
 # logsumexp, gradient of self:
@@ -545,7 +560,8 @@ def logsumexp_backward_parallel(self, grad, result, rows, n, out):
 
 
 @kernel
-def logsumexp_backward_columns(self, grad, result, n, apart, width, low, high, out):
+def logsumexp_backward_columns(self, grad, result, frame, held, sums, scratch, out):
+    n, apart, width, low, high, top, bottom, first, last, _, _ = frame
     groups = (apart + width - 1) // width
     for unit in range(low, high):
         column = unit % groups * width
@@ -554,9 +570,10 @@ def logsumexp_backward_columns(self, grad, result, n, apart, width, low, high, o
         row = unit // groups * apart + column
         grad_each = grad[row : row + size]
         result_each = result[row : row + size]
-        for i in range(n):
-            at = start + i * apart
-            self_line = self[at : at + size]
-            out_line = out[at : at + size]
-            for c in range(self_line.shape[0]):
-                out_line[c] = grad_each[c] * exp(self_line[c] - result_each[c])
+        if first <= 0 < last:
+            for i in range(top, bottom):
+                at = start + i * apart
+                self_line = self[at : at + size]
+                out_line = out[at : at + size]
+                for c in range(self_line.shape[0]):
+                    out_line[c] = grad_each[c] * exp(self_line[c] - result_each[c])

@@ -579,29 +579,36 @@ def euclidean_norm_forward_parallel(self, rows, n, out):
 
 
 @kernel
-def euclidean_norm_forward_columns(self, n, apart, width, low, high, out):
+def euclidean_norm_forward_columns(self, frame, held, sums, scratch, out):
+    n, apart, width, low, high, top, bottom, first, last, strip, strips = frame
     number = self.dtype.type
-    sum_0_held = np.empty(width, self.dtype)
-    sum_0_sum_held = np.empty(width)
     groups = (apart + width - 1) // width
     for unit in range(low, high):
         column = unit % groups * width
         size = min(width, apart - column)
         start = unit // groups * n * apart + column
         row = unit // groups * apart + column
-        sum_0_each = sum_0_held[:size]
-        sum_0_sum_each = sum_0_sum_held[:size]
+        sum_0_each = held[0 * width : 0 * width + size]
+        at = strip * width
+        sum_0_sum_each = sums[at : at + size]
         out_each = out[row : row + size]
-        sum_0_sum_each[:] = 0
-        for i in range(n):
-            at = start + i * apart
-            self_line = self[at : at + size]
-            for c in range(self_line.shape[0]):
-                sum_0_sum_each[c] += square(self_line[c])
-        for c in range(sum_0_each.shape[0]):
-            sum_0_each[c] = number(sum_0_sum_each[c])
-        for c in range(out_each.shape[0]):
-            out_each[c] = sqrt(sum_0_each[c])
+        if first <= 0 < last:
+            sum_0_sum_each[:] = 0
+            for i in range(top, bottom):
+                at = start + i * apart
+                self_line = self[at : at + size]
+                for c in range(self_line.shape[0]):
+                    sum_0_sum_each[c] += square(self_line[c])
+        if first <= 1 < last:
+            for other_strip in range(1, strips):
+                at = other_strip * width
+                other = sums[at : at + size]
+                for c in range(other.shape[0]):
+                    sum_0_sum_each[c] = sum_0_sum_each[c] + other[c]
+            for c in range(sum_0_each.shape[0]):
+                sum_0_each[c] = number(sum_0_sum_each[c])
+            for c in range(out_each.shape[0]):
+                out_each[c] = sqrt(sum_0_each[c])
 
 
 # euclidean_norm, gradient of self:
@@ -639,29 +646,31 @@ def euclidean_norm_backward_parallel(self, grad, result, rows, n, out):
 
 
 @kernel
-def euclidean_norm_backward_columns(self, grad, result, n, apart, width, low, high, out):
+def euclidean_norm_backward_columns(self, grad, result, frame, held, sums, scratch, out):
+    n, apart, width, low, high, top, bottom, first, last, _, _ = frame
     number = self.dtype.type
-    divisor_held = np.empty(width, self.dtype)
     groups = (apart + width - 1) // width
     for unit in range(low, high):
         column = unit % groups * width
         size = min(width, apart - column)
         start = unit // groups * n * apart + column
         row = unit // groups * apart + column
-        divisor_each = divisor_held[:size]
+        divisor_each = held[0 * width : 0 * width + size]
         grad_each = grad[row : row + size]
         result_each = result[row : row + size]
-        for c in range(divisor_each.shape[0]):
-            part0_0 = result_each[c] == number(0)
-            divisor_each[c] = where(part0_0, number(1), result_each[c])
-        for i in range(n):
-            at = start + i * apart
-            self_line = self[at : at + size]
-            out_line = out[at : at + size]
-            for c in range(self_line.shape[0]):
-                part0_0 = self_line[c] / divisor_each[c]
-                part0_1 = where(result_each[c] == number(0), number(0), part0_0)
-                out_line[c] = grad_each[c] * part0_1
+        if first <= 0 < last:
+            for c in range(divisor_each.shape[0]):
+                part0_0 = result_each[c] == number(0)
+                divisor_each[c] = where(part0_0, number(1), result_each[c])
+        if first <= 1 < last:
+            for i in range(top, bottom):
+                at = start + i * apart
+                self_line = self[at : at + size]
+                out_line = out[at : at + size]
+                for c in range(self_line.shape[0]):
+                    part0_0 = self_line[c] / divisor_each[c]
+                    part0_1 = where(result_each[c] == number(0), number(0), part0_0)
+                    out_line[c] = grad_each[c] * part0_1
 
 
 # power_norm:
@@ -694,30 +703,37 @@ def power_norm_forward_parallel(self, p, rows, n, out):
 
 
 @kernel
-def power_norm_forward_columns(self, p, n, apart, width, low, high, out):
+def power_norm_forward_columns(self, p, frame, held, sums, scratch, out):
+    n, apart, width, low, high, top, bottom, first, last, strip, strips = frame
     number = self.dtype.type
     p = number(p)
-    sum_0_held = np.empty(width, self.dtype)
-    sum_0_sum_held = np.empty(width)
     groups = (apart + width - 1) // width
     for unit in range(low, high):
         column = unit % groups * width
         size = min(width, apart - column)
         start = unit // groups * n * apart + column
         row = unit // groups * apart + column
-        sum_0_each = sum_0_held[:size]
-        sum_0_sum_each = sum_0_sum_held[:size]
+        sum_0_each = held[0 * width : 0 * width + size]
+        at = strip * width
+        sum_0_sum_each = sums[at : at + size]
         out_each = out[row : row + size]
-        sum_0_sum_each[:] = 0
-        for i in range(n):
-            at = start + i * apart
-            self_line = self[at : at + size]
-            for c in range(self_line.shape[0]):
-                sum_0_sum_each[c] += pow(abs(self_line[c]), p)
-        for c in range(sum_0_each.shape[0]):
-            sum_0_each[c] = number(sum_0_sum_each[c])
-        for c in range(out_each.shape[0]):
-            out_each[c] = pow(sum_0_each[c], number(1) / p)
+        if first <= 0 < last:
+            sum_0_sum_each[:] = 0
+            for i in range(top, bottom):
+                at = start + i * apart
+                self_line = self[at : at + size]
+                for c in range(self_line.shape[0]):
+                    sum_0_sum_each[c] += pow(abs(self_line[c]), p)
+        if first <= 1 < last:
+            for other_strip in range(1, strips):
+                at = other_strip * width
+                other = sums[at : at + size]
+                for c in range(other.shape[0]):
+                    sum_0_sum_each[c] = sum_0_sum_each[c] + other[c]
+            for c in range(sum_0_each.shape[0]):
+                sum_0_each[c] = number(sum_0_sum_each[c])
+            for c in range(out_each.shape[0]):
+                out_each[c] = pow(sum_0_each[c], number(1) / p)
 
 
 # power_norm, gradient of self:
@@ -759,30 +775,32 @@ def power_norm_backward_parallel(self, grad, result, p, rows, n, out):
 
 
 @kernel
-def power_norm_backward_columns(self, grad, result, p, n, apart, width, low, high, out):
+def power_norm_backward_columns(self, grad, result, p, frame, held, sums, scratch, out):
+    n, apart, width, low, high, top, bottom, first, last, _, _ = frame
     number = self.dtype.type
     p = number(p)
-    divisor_held = np.empty(width, self.dtype)
     groups = (apart + width - 1) // width
     for unit in range(low, high):
         column = unit % groups * width
         size = min(width, apart - column)
         start = unit // groups * n * apart + column
         row = unit // groups * apart + column
-        divisor_each = divisor_held[:size]
+        divisor_each = held[0 * width : 0 * width + size]
         grad_each = grad[row : row + size]
         result_each = result[row : row + size]
-        for c in range(divisor_each.shape[0]):
-            part0_0 = result_each[c] == number(0)
-            divisor_each[c] = where(part0_0, number(1), result_each[c])
-        for i in range(n):
-            at = start + i * apart
-            self_line = self[at : at + size]
-            out_line = out[at : at + size]
-            for c in range(self_line.shape[0]):
+        if first <= 0 < last:
+            for c in range(divisor_each.shape[0]):
                 part0_0 = result_each[c] == number(0)
-                part0_1 = self_line[c] == number(0)
-                part0_2 = where(part0_1, number(1), abs(self_line[c]))
-                part0_3 = pow(part0_2 / divisor_each[c], p - number(1))
-                part0_4 = where(part0_0, number(0), sign(self_line[c]) * part0_3)
-                out_line[c] = grad_each[c] * part0_4
+                divisor_each[c] = where(part0_0, number(1), result_each[c])
+        if first <= 1 < last:
+            for i in range(top, bottom):
+                at = start + i * apart
+                self_line = self[at : at + size]
+                out_line = out[at : at + size]
+                for c in range(self_line.shape[0]):
+                    part0_0 = result_each[c] == number(0)
+                    part0_1 = self_line[c] == number(0)
+                    part0_2 = where(part0_1, number(1), abs(self_line[c]))
+                    part0_3 = pow(part0_2 / divisor_each[c], p - number(1))
+                    part0_4 = where(part0_0, number(0), sign(self_line[c]) * part0_3)
+                    out_line[c] = grad_each[c] * part0_4

@@ -296,39 +296,6 @@ def log_float64(x):
     return log_limits_float64(x, result)
 
 
-@intrinsic
-def fused(typing_context, x, y, z):
-    """x * y + z with one rounding."""
-
-    def generate(context, builder, signature, arguments):
-        return builder.fma(*arguments)
-
-    return x(x, x, x), generate
-
-
-square_root = float_operation("llvm.sqrt")
-
-
-@scalar
-def rsqrt_float32(x):
-    # One step of Newton's method takes away the rounding errors of the root and the quotient.
-    y = np.float32(1.0) / square_root(x)
-    better = y + np.float32(0.5) * y * fused(-(x * y), y, np.float32(1.0))
-    return better if x > np.float32(0.0) and x < np.float32(np.inf) else y
-
-
-@scalar
-def rsqrt_float64(x):
-    y = 1.0 / square_root(x)
-    better = y + 0.5 * y * fused(-(x * y), y, 1.0)
-    return better if x > 0.0 and x < np.inf else y
-
-
-@scalar
-def square_any(x):
-    return x * x
-
-
 def exp(x):
     raise NotImplementedError
 
@@ -345,24 +312,6 @@ def log(x):
 @overload(log, jit_options=CONTRACT)
 def log_overload(x):
     return {types.float32: log_float32, types.float64: log_float64}.get(x)
-
-
-def rsqrt(x):
-    raise NotImplementedError
-
-
-@overload(rsqrt, jit_options=CONTRACT)
-def rsqrt_overload(x):
-    return {types.float32: rsqrt_float32, types.float64: rsqrt_float64}.get(x)
-
-
-def square(x):
-    raise NotImplementedError
-
-
-@overload(square, jit_options=CONTRACT)
-def square_overload(x):
-    return square_any
 
 
 def extremum(name):
@@ -500,49 +449,65 @@ def softmax_forward_parallel(self, rows, n, out):
 
 
 @kernel
-def softmax_forward_columns(self, n, apart, width, low, high, out):
+def softmax_forward_columns(self, frame, held, sums, scratch, out):
+    n, apart, width, low, high, top, bottom, first, last, strip, strips = frame
     number = self.dtype.type
-    weight_lane = np.empty(n * width, self.dtype)
-    shift_held = np.empty(width, self.dtype)
-    max_0_held = np.empty(width, self.dtype)
-    sum_1_held = np.empty(width, self.dtype)
-    sum_1_sum_held = np.empty(width)
     groups = (apart + width - 1) // width
     for unit in range(low, high):
         column = unit % groups * width
         size = min(width, apart - column)
         start = unit // groups * n * apart + column
-        shift_each = shift_held[:size]
-        max_0_each = max_0_held[:size]
-        sum_1_each = sum_1_held[:size]
-        sum_1_sum_each = sum_1_sum_held[:size]
-        max_0_each[:] = -np.inf
-        for i in range(n):
-            at = start + i * apart
-            self_line = self[at : at + size]
-            for c in range(self_line.shape[0]):
-                max_0_each[c] = larger(max_0_each[c], self_line[c])
-        for c in range(shift_each.shape[0]):
-            shift_each[c] = max_0_each[c]
-        for i in range(n):
-            at = start + i * apart
-            self_line = self[at : at + size]
-            weight_line = weight_lane[i * width : i * width + size]
-            for c in range(self_line.shape[0]):
-                weight_line[c] = exp(self_line[c] - shift_each[c])
-        sum_1_sum_each[:] = 0
-        for i in range(n):
-            weight_line = weight_lane[i * width : i * width + size]
-            for c in range(weight_line.shape[0]):
-                sum_1_sum_each[c] += weight_line[c]
-        for c in range(sum_1_each.shape[0]):
-            sum_1_each[c] = number(sum_1_sum_each[c])
-        for i in range(n):
-            at = start + i * apart
-            out_line = out[at : at + size]
-            weight_line = weight_lane[i * width : i * width + size]
-            for c in range(out_line.shape[0]):
-                out_line[c] = weight_line[c] / sum_1_each[c]
+        shift_each = held[0 * width : 0 * width + size]
+        max_0_each = held[1 * width : 1 * width + size]
+        sum_1_each = held[2 * width : 2 * width + size]
+        at = (3 + strip) * width
+        max_0_part_each = held[at : at + size]
+        at = strip * width
+        sum_1_sum_each = sums[at : at + size]
+        if first <= 0 < last:
+            max_0_part_each[:] = -np.inf
+            for i in range(top, bottom):
+                at = start + i * apart
+                self_line = self[at : at + size]
+                for c in range(self_line.shape[0]):
+                    max_0_part_each[c] = larger(max_0_part_each[c], self_line[c])
+        if first <= 1 < last:
+            for other_strip in range(1, strips):
+                at = (3 + other_strip) * width
+                other = held[at : at + size]
+                for c in range(other.shape[0]):
+                    max_0_part_each[c] = larger(max_0_part_each[c], other[c])
+            for c in range(max_0_each.shape[0]):
+                max_0_each[c] = max_0_part_each[c]
+            for c in range(shift_each.shape[0]):
+                shift_each[c] = max_0_each[c]
+        if first <= 2 < last:
+            sum_1_sum_each[:] = 0
+            for i in range(top, bottom):
+                at = start + i * apart
+                self_line = self[at : at + size]
+                at = i * width
+                weight_line = scratch[at : at + size]
+                for c in range(self_line.shape[0]):
+                    weight_line[c] = exp(self_line[c] - shift_each[c])
+                for c in range(self_line.shape[0]):
+                    sum_1_sum_each[c] += weight_line[c]
+        if first <= 3 < last:
+            for other_strip in range(1, strips):
+                at = other_strip * width
+                other = sums[at : at + size]
+                for c in range(other.shape[0]):
+                    sum_1_sum_each[c] = sum_1_sum_each[c] + other[c]
+            for c in range(sum_1_each.shape[0]):
+                sum_1_each[c] = number(sum_1_sum_each[c])
+        if first <= 4 < last:
+            for i in range(top, bottom):
+                at = start + i * apart
+                out_line = out[at : at + size]
+                at = i * width
+                weight_line = scratch[at : at + size]
+                for c in range(out_line.shape[0]):
+                    out_line[c] = weight_line[c] / sum_1_each[c]
 
 
 # softmax, gradient of self:
@@ -581,33 +546,41 @@ def softmax_backward_parallel(grad, result, rows, n, out):
 
 
 @kernel
-def softmax_backward_columns(grad, result, n, apart, width, low, high, out):
+def softmax_backward_columns(grad, result, frame, held, sums, scratch, out):
+    n, apart, width, low, high, top, bottom, first, last, strip, strips = frame
     number = grad.dtype.type
-    sum_0_held = np.empty(width, grad.dtype)
-    sum_0_sum_held = np.empty(width)
     groups = (apart + width - 1) // width
     for unit in range(low, high):
         column = unit % groups * width
         size = min(width, apart - column)
         start = unit // groups * n * apart + column
-        sum_0_each = sum_0_held[:size]
-        sum_0_sum_each = sum_0_sum_held[:size]
-        sum_0_sum_each[:] = 0
-        for i in range(n):
-            at = start + i * apart
-            grad_line = grad[at : at + size]
-            result_line = result[at : at + size]
-            for c in range(grad_line.shape[0]):
-                sum_0_sum_each[c] += grad_line[c] * result_line[c]
-        for c in range(sum_0_each.shape[0]):
-            sum_0_each[c] = number(sum_0_sum_each[c])
-        for i in range(n):
-            at = start + i * apart
-            grad_line = grad[at : at + size]
-            result_line = result[at : at + size]
-            out_line = out[at : at + size]
-            for c in range(grad_line.shape[0]):
-                out_line[c] = result_line[c] * (grad_line[c] - sum_0_each[c])
+        sum_0_each = held[0 * width : 0 * width + size]
+        at = strip * width
+        sum_0_sum_each = sums[at : at + size]
+        if first <= 0 < last:
+            sum_0_sum_each[:] = 0
+            for i in range(top, bottom):
+                at = start + i * apart
+                grad_line = grad[at : at + size]
+                result_line = result[at : at + size]
+                for c in range(grad_line.shape[0]):
+                    sum_0_sum_each[c] += grad_line[c] * result_line[c]
+        if first <= 1 < last:
+            for other_strip in range(1, strips):
+                at = other_strip * width
+                other = sums[at : at + size]
+                for c in range(other.shape[0]):
+                    sum_0_sum_each[c] = sum_0_sum_each[c] + other[c]
+            for c in range(sum_0_each.shape[0]):
+                sum_0_each[c] = number(sum_0_sum_each[c])
+        if first <= 2 < last:
+            for i in range(top, bottom):
+                at = start + i * apart
+                grad_line = grad[at : at + size]
+                result_line = result[at : at + size]
+                out_line = out[at : at + size]
+                for c in range(grad_line.shape[0]):
+                    out_line[c] = result_line[c] * (grad_line[c] - sum_0_each[c])
 
 
 # log_softmax:
@@ -644,47 +617,63 @@ def log_softmax_forward_parallel(self, rows, n, out):
 
 
 @kernel
-def log_softmax_forward_columns(self, n, apart, width, low, high, out):
+def log_softmax_forward_columns(self, frame, held, sums, scratch, out):
+    n, apart, width, low, high, top, bottom, first, last, strip, strips = frame
     number = self.dtype.type
-    shift_held = np.empty(width, self.dtype)
-    lse_held = np.empty(width, self.dtype)
-    max_0_held = np.empty(width, self.dtype)
-    sum_1_held = np.empty(width, self.dtype)
-    sum_1_sum_held = np.empty(width)
     groups = (apart + width - 1) // width
     for unit in range(low, high):
         column = unit % groups * width
         size = min(width, apart - column)
         start = unit // groups * n * apart + column
-        shift_each = shift_held[:size]
-        lse_each = lse_held[:size]
-        max_0_each = max_0_held[:size]
-        sum_1_each = sum_1_held[:size]
-        sum_1_sum_each = sum_1_sum_held[:size]
-        max_0_each[:] = -np.inf
-        for i in range(n):
-            at = start + i * apart
-            self_line = self[at : at + size]
-            for c in range(self_line.shape[0]):
-                max_0_each[c] = larger(max_0_each[c], self_line[c])
-        for c in range(shift_each.shape[0]):
-            shift_each[c] = max_0_each[c]
-        sum_1_sum_each[:] = 0
-        for i in range(n):
-            at = start + i * apart
-            self_line = self[at : at + size]
-            for c in range(self_line.shape[0]):
-                sum_1_sum_each[c] += exp(self_line[c] - shift_each[c])
-        for c in range(sum_1_each.shape[0]):
-            sum_1_each[c] = number(sum_1_sum_each[c])
-        for c in range(lse_each.shape[0]):
-            lse_each[c] = shift_each[c] + log(sum_1_each[c])
-        for i in range(n):
-            at = start + i * apart
-            self_line = self[at : at + size]
-            out_line = out[at : at + size]
-            for c in range(self_line.shape[0]):
-                out_line[c] = self_line[c] - lse_each[c]
+        shift_each = held[0 * width : 0 * width + size]
+        lse_each = held[1 * width : 1 * width + size]
+        max_0_each = held[2 * width : 2 * width + size]
+        sum_1_each = held[3 * width : 3 * width + size]
+        at = (4 + strip) * width
+        max_0_part_each = held[at : at + size]
+        at = strip * width
+        sum_1_sum_each = sums[at : at + size]
+        if first <= 0 < last:
+            max_0_part_each[:] = -np.inf
+            for i in range(top, bottom):
+                at = start + i * apart
+                self_line = self[at : at + size]
+                for c in range(self_line.shape[0]):
+                    max_0_part_each[c] = larger(max_0_part_each[c], self_line[c])
+        if first <= 1 < last:
+            for other_strip in range(1, strips):
+                at = (4 + other_strip) * width
+                other = held[at : at + size]
+                for c in range(other.shape[0]):
+                    max_0_part_each[c] = larger(max_0_part_each[c], other[c])
+            for c in range(max_0_each.shape[0]):
+                max_0_each[c] = max_0_part_each[c]
+            for c in range(shift_each.shape[0]):
+                shift_each[c] = max_0_each[c]
+        if first <= 2 < last:
+            sum_1_sum_each[:] = 0
+            for i in range(top, bottom):
+                at = start + i * apart
+                self_line = self[at : at + size]
+                for c in range(self_line.shape[0]):
+                    sum_1_sum_each[c] += exp(self_line[c] - shift_each[c])
+        if first <= 3 < last:
+            for other_strip in range(1, strips):
+                at = other_strip * width
+                other = sums[at : at + size]
+                for c in range(other.shape[0]):
+                    sum_1_sum_each[c] = sum_1_sum_each[c] + other[c]
+            for c in range(sum_1_each.shape[0]):
+                sum_1_each[c] = number(sum_1_sum_each[c])
+            for c in range(lse_each.shape[0]):
+                lse_each[c] = shift_each[c] + log(sum_1_each[c])
+        if first <= 4 < last:
+            for i in range(top, bottom):
+                at = start + i * apart
+                self_line = self[at : at + size]
+                out_line = out[at : at + size]
+                for c in range(self_line.shape[0]):
+                    out_line[c] = self_line[c] - lse_each[c]
 
 
 # log_softmax, gradient of self:
@@ -723,243 +712,37 @@ def log_softmax_backward_parallel(grad, result, rows, n, out):
 
 
 @kernel
-def log_softmax_backward_columns(grad, result, n, apart, width, low, high, out):
+def log_softmax_backward_columns(grad, result, frame, held, sums, scratch, out):
+    n, apart, width, low, high, top, bottom, first, last, strip, strips = frame
     number = grad.dtype.type
-    sum_0_held = np.empty(width, grad.dtype)
-    sum_0_sum_held = np.empty(width)
     groups = (apart + width - 1) // width
     for unit in range(low, high):
         column = unit % groups * width
         size = min(width, apart - column)
         start = unit // groups * n * apart + column
-        sum_0_each = sum_0_held[:size]
-        sum_0_sum_each = sum_0_sum_held[:size]
-        sum_0_sum_each[:] = 0
-        for i in range(n):
-            at = start + i * apart
-            grad_line = grad[at : at + size]
-            for c in range(grad_line.shape[0]):
-                sum_0_sum_each[c] += grad_line[c]
-        for c in range(sum_0_each.shape[0]):
-            sum_0_each[c] = number(sum_0_sum_each[c])
-        for i in range(n):
-            at = start + i * apart
-            grad_line = grad[at : at + size]
-            result_line = result[at : at + size]
-            out_line = out[at : at + size]
-            for c in range(grad_line.shape[0]):
-                out_line[c] = grad_line[c] - exp(result_line[c]) * sum_0_each[c]
-
-
-# layer_norm:
-#     center = mean(input)
-#     rstd = rsqrt(mean(square(input - center)) + eps)
-#     normal = (input - center) * rstd
-#     flow = grad * weight
-#     normal * weight + bias
-@kernel
-def layer_norm_forward(input, weight, bias, eps, rows, n, out, save_center, save_rstd):
-    number = input.dtype.type
-    eps = number(eps)
-    for row in range(rows):
-        start = row * n
-        stop = start + n
-        input_lane = input[start:stop]
-        out_lane = out[start:stop]
-        mean_0_sum = accumulator(number(0))
-        for i in range(input_lane.shape[0]):
-            mean_0_sum += input_lane[i]
-        mean_0 = number(mean_0_sum / n)
-        center = mean_0
-        mean_1_sum = accumulator(number(0))
-        for i in range(input_lane.shape[0]):
-            mean_1_sum += square(input_lane[i] - center)
-        mean_1 = number(mean_1_sum / n)
-        rstd = rsqrt(mean_1 + eps)
-        save_center[row] = center
-        save_rstd[row] = rstd
-        for i in range(out_lane.shape[0]):
-            out_lane[i] = (input_lane[i] - center) * rstd * weight[i] + bias[i]
-
-
-@parallel_kernel
-def layer_norm_forward_parallel(input, weight, bias, eps, rows, n, out, save_center, save_rstd):
-    block = CHUNK // n if 0 < n < CHUNK else 1
-    parts = (rows + block - 1) // block
-    for part in prange(parts):
-        low = part * block
-        high = low + block if low + block < rows else rows
-        layer_norm_forward(
-            input[low * n : high * n],
-            weight,
-            bias,
-            eps,
-            high - low,
-            n,
-            out[low * n : high * n],
-            save_center[low:high],
-            save_rstd[low:high],
-        )
-
-
-# layer_norm, gradient of input, weight, bias:
-#     rstd * (flow - mean(flow) - normal * mean(flow * normal))
-#     grad * normal
-#     grad
-@kernel
-def layer_norm_backward(
-    grad, input, weight, center, rstd, rows, n, out_input, out_weight, out_bias
-):
-    number = grad.dtype.type
-    for row in range(rows):
-        start = row * n
-        stop = start + n
-        grad_lane = grad[start:stop]
-        input_lane = input[start:stop]
-        out_input_lane = out_input[start:stop]
-        mean_0_sum = accumulator(number(0))
-        mean_1_sum = accumulator(number(0))
-        for i in range(grad_lane.shape[0]):
-            mean_0_sum += grad_lane[i] * weight[i]
-            part1_0 = (input_lane[i] - center[row]) * rstd[row]
-            mean_1_sum += grad_lane[i] * weight[i] * part1_0
-        mean_0 = number(mean_0_sum / n)
-        mean_1 = number(mean_1_sum / n)
-        for i in range(out_input_lane.shape[0]):
-            part0_0 = (input_lane[i] - center[row]) * rstd[row] * mean_1
-            out_input_lane[i] = rstd[row] * (grad_lane[i] * weight[i] - mean_0 - part0_0)
-            out_weight[i] += grad_lane[i] * ((input_lane[i] - center[row]) * rstd[row])
-            out_bias[i] += grad_lane[i]
-
-
-@parallel_kernel
-def layer_norm_backward_parallel(
-    grad, input, weight, center, rstd, rows, n, out_input, out_weight, out_bias
-):
-    block = CHUNK // n if 0 < n < CHUNK else 1
-    parts = (rows + block - 1) // block
-    partial_out_weight = np.zeros((parts, n), out_weight.dtype)
-    partial_out_bias = np.zeros((parts, n), out_bias.dtype)
-    for part in prange(parts):
-        low = part * block
-        high = low + block if low + block < rows else rows
-        layer_norm_backward(
-            grad[low * n : high * n],
-            input[low * n : high * n],
-            weight,
-            center[low:high],
-            rstd[low:high],
-            high - low,
-            n,
-            out_input[low * n : high * n],
-            partial_out_weight[part],
-            partial_out_bias[part],
-        )
-    for part in range(parts):
-        for i in range(n):
-            out_weight[i] += partial_out_weight[part, i]
-            out_bias[i] += partial_out_bias[part, i]
-
-
-# layer_norm, gradient of input:
-#     rstd * (flow - mean(flow) - normal * mean(flow * normal))
-@kernel
-def layer_norm_backward_input(grad, input, weight, center, rstd, rows, n, out):
-    number = grad.dtype.type
-    for row in range(rows):
-        start = row * n
-        stop = start + n
-        grad_lane = grad[start:stop]
-        input_lane = input[start:stop]
-        out_lane = out[start:stop]
-        mean_0_sum = accumulator(number(0))
-        mean_1_sum = accumulator(number(0))
-        for i in range(grad_lane.shape[0]):
-            mean_0_sum += grad_lane[i] * weight[i]
-            part1_0 = (input_lane[i] - center[row]) * rstd[row]
-            mean_1_sum += grad_lane[i] * weight[i] * part1_0
-        mean_0 = number(mean_0_sum / n)
-        mean_1 = number(mean_1_sum / n)
-        for i in range(out_lane.shape[0]):
-            part0_0 = (input_lane[i] - center[row]) * rstd[row] * mean_1
-            out_lane[i] = rstd[row] * (grad_lane[i] * weight[i] - mean_0 - part0_0)
-
-
-@parallel_kernel
-def layer_norm_backward_input_parallel(grad, input, weight, center, rstd, rows, n, out):
-    block = CHUNK // n if 0 < n < CHUNK else 1
-    parts = (rows + block - 1) // block
-    for part in prange(parts):
-        low = part * block
-        high = low + block if low + block < rows else rows
-        layer_norm_backward_input(
-            grad[low * n : high * n],
-            input[low * n : high * n],
-            weight,
-            center[low:high],
-            rstd[low:high],
-            high - low,
-            n,
-            out[low * n : high * n],
-        )
-
-
-# layer_norm, gradient of weight:
-#     grad * normal
-@kernel
-def layer_norm_backward_weight(grad, input, center, rstd, rows, n, out):
-    for row in range(rows):
-        start = row * n
-        stop = start + n
-        grad_lane = grad[start:stop]
-        input_lane = input[start:stop]
-        for i in range(out.shape[0]):
-            out[i] += grad_lane[i] * ((input_lane[i] - center[row]) * rstd[row])
-
-
-@parallel_kernel
-def layer_norm_backward_weight_parallel(grad, input, center, rstd, rows, n, out):
-    block = CHUNK // n if 0 < n < CHUNK else 1
-    parts = (rows + block - 1) // block
-    partial_out = np.zeros((parts, n), out.dtype)
-    for part in prange(parts):
-        low = part * block
-        high = low + block if low + block < rows else rows
-        layer_norm_backward_weight(
-            grad[low * n : high * n],
-            input[low * n : high * n],
-            center[low:high],
-            rstd[low:high],
-            high - low,
-            n,
-            partial_out[part],
-        )
-    for part in range(parts):
-        for i in range(n):
-            out[i] += partial_out[part, i]
-
-
-# layer_norm, gradient of bias:
-#     grad
-@kernel
-def layer_norm_backward_bias(grad, rows, n, out):
-    for row in range(rows):
-        start = row * n
-        stop = start + n
-        grad_lane = grad[start:stop]
-        for i in range(out.shape[0]):
-            out[i] += grad_lane[i]
-
-
-@parallel_kernel
-def layer_norm_backward_bias_parallel(grad, rows, n, out):
-    block = CHUNK // n if 0 < n < CHUNK else 1
-    parts = (rows + block - 1) // block
-    partial_out = np.zeros((parts, n), out.dtype)
-    for part in prange(parts):
-        low = part * block
-        high = low + block if low + block < rows else rows
-        layer_norm_backward_bias(grad[low * n : high * n], high - low, n, partial_out[part])
-    for part in range(parts):
-        for i in range(n):
-            out[i] += partial_out[part, i]
+        sum_0_each = held[0 * width : 0 * width + size]
+        at = strip * width
+        sum_0_sum_each = sums[at : at + size]
+        if first <= 0 < last:
+            sum_0_sum_each[:] = 0
+            for i in range(top, bottom):
+                at = start + i * apart
+                grad_line = grad[at : at + size]
+                for c in range(grad_line.shape[0]):
+                    sum_0_sum_each[c] += grad_line[c]
+        if first <= 1 < last:
+            for other_strip in range(1, strips):
+                at = other_strip * width
+                other = sums[at : at + size]
+                for c in range(other.shape[0]):
+                    sum_0_sum_each[c] = sum_0_sum_each[c] + other[c]
+            for c in range(sum_0_each.shape[0]):
+                sum_0_each[c] = number(sum_0_sum_each[c])
+        if first <= 2 < last:
+            for i in range(top, bottom):
+                at = start + i * apart
+                grad_line = grad[at : at + size]
+                result_line = result[at : at + size]
+                out_line = out[at : at + size]
+                for c in range(grad_line.shape[0]):
+                    out_line[c] = grad_line[c] - exp(result_line[c]) * sum_0_each[c]

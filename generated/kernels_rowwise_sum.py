@@ -151,29 +151,36 @@ def sum_forward_parallel(self, rows, n, out):
 
 
 @kernel
-def sum_forward_columns(self, n, apart, width, low, high, out):
+def sum_forward_columns(self, frame, held, sums, scratch, out):
+    n, apart, width, low, high, top, bottom, first, last, strip, strips = frame
     number = self.dtype.type
-    sum_0_held = np.empty(width, self.dtype)
-    sum_0_sum_held = np.empty(width)
     groups = (apart + width - 1) // width
     for unit in range(low, high):
         column = unit % groups * width
         size = min(width, apart - column)
         start = unit // groups * n * apart + column
         row = unit // groups * apart + column
-        sum_0_each = sum_0_held[:size]
-        sum_0_sum_each = sum_0_sum_held[:size]
+        sum_0_each = held[0 * width : 0 * width + size]
+        at = strip * width
+        sum_0_sum_each = sums[at : at + size]
         out_each = out[row : row + size]
-        sum_0_sum_each[:] = 0
-        for i in range(n):
-            at = start + i * apart
-            self_line = self[at : at + size]
-            for c in range(self_line.shape[0]):
-                sum_0_sum_each[c] += self_line[c]
-        for c in range(sum_0_each.shape[0]):
-            sum_0_each[c] = number(sum_0_sum_each[c])
-        for c in range(out_each.shape[0]):
-            out_each[c] = sum_0_each[c]
+        if first <= 0 < last:
+            sum_0_sum_each[:] = 0
+            for i in range(top, bottom):
+                at = start + i * apart
+                self_line = self[at : at + size]
+                for c in range(self_line.shape[0]):
+                    sum_0_sum_each[c] += self_line[c]
+        if first <= 1 < last:
+            for other_strip in range(1, strips):
+                at = other_strip * width
+                other = sums[at : at + size]
+                for c in range(other.shape[0]):
+                    sum_0_sum_each[c] = sum_0_sum_each[c] + other[c]
+            for c in range(sum_0_each.shape[0]):
+                sum_0_each[c] = number(sum_0_sum_each[c])
+            for c in range(out_each.shape[0]):
+                out_each[c] = sum_0_each[c]
 
 
 # mean:
@@ -203,29 +210,36 @@ def mean_forward_parallel(self, rows, n, out):
 
 
 @kernel
-def mean_forward_columns(self, n, apart, width, low, high, out):
+def mean_forward_columns(self, frame, held, sums, scratch, out):
+    n, apart, width, low, high, top, bottom, first, last, strip, strips = frame
     number = self.dtype.type
-    mean_0_held = np.empty(width, self.dtype)
-    mean_0_sum_held = np.empty(width)
     groups = (apart + width - 1) // width
     for unit in range(low, high):
         column = unit % groups * width
         size = min(width, apart - column)
         start = unit // groups * n * apart + column
         row = unit // groups * apart + column
-        mean_0_each = mean_0_held[:size]
-        mean_0_sum_each = mean_0_sum_held[:size]
+        mean_0_each = held[0 * width : 0 * width + size]
+        at = strip * width
+        mean_0_sum_each = sums[at : at + size]
         out_each = out[row : row + size]
-        mean_0_sum_each[:] = 0
-        for i in range(n):
-            at = start + i * apart
-            self_line = self[at : at + size]
-            for c in range(self_line.shape[0]):
-                mean_0_sum_each[c] += self_line[c]
-        for c in range(mean_0_each.shape[0]):
-            mean_0_each[c] = number(mean_0_sum_each[c] / n)
-        for c in range(out_each.shape[0]):
-            out_each[c] = mean_0_each[c]
+        if first <= 0 < last:
+            mean_0_sum_each[:] = 0
+            for i in range(top, bottom):
+                at = start + i * apart
+                self_line = self[at : at + size]
+                for c in range(self_line.shape[0]):
+                    mean_0_sum_each[c] += self_line[c]
+        if first <= 1 < last:
+            for other_strip in range(1, strips):
+                at = other_strip * width
+                other = sums[at : at + size]
+                for c in range(other.shape[0]):
+                    mean_0_sum_each[c] = mean_0_sum_each[c] + other[c]
+            for c in range(mean_0_each.shape[0]):
+                mean_0_each[c] = number(mean_0_sum_each[c] / n)
+            for c in range(out_each.shape[0]):
+                out_each[c] = mean_0_each[c]
 
 
 # mean, gradient of self:

@@ -258,70 +258,87 @@ def var_forward_parallel(self, unbiased, correction, rows, n, out, save_center):
 
 
 @kernel
-def var_forward_columns(self, unbiased, correction, n, apart, width, low, high, out, save_center):
+def var_forward_columns(self, unbiased, correction, frame, held, sums, scratch, out, save_center):
+    n, apart, width, low, high, top, bottom, first, last, strip, strips = frame
     number = self.dtype.type
     unbiased = number(unbiased)
     correction = number(correction)
-    near_held = np.empty(width, self.dtype)
-    center_held = np.empty(width, self.dtype)
-    freedom_held = np.empty(width, self.dtype)
-    mean_0_held = np.empty(width, self.dtype)
-    mean_1_held = np.empty(width, self.dtype)
-    sum_2_held = np.empty(width, self.dtype)
-    mean_0_sum_held = np.empty(width)
-    mean_1_sum_held = np.empty(width)
-    sum_2_sum_held = np.empty(width)
     groups = (apart + width - 1) // width
     for unit in range(low, high):
         column = unit % groups * width
         size = min(width, apart - column)
         start = unit // groups * n * apart + column
         row = unit // groups * apart + column
-        near_each = near_held[:size]
-        center_each = center_held[:size]
-        freedom_each = freedom_held[:size]
-        mean_0_each = mean_0_held[:size]
-        mean_1_each = mean_1_held[:size]
-        sum_2_each = sum_2_held[:size]
-        mean_0_sum_each = mean_0_sum_held[:size]
-        mean_1_sum_each = mean_1_sum_held[:size]
-        sum_2_sum_each = sum_2_sum_held[:size]
+        near_each = held[0 * width : 0 * width + size]
+        center_each = held[1 * width : 1 * width + size]
+        freedom_each = held[2 * width : 2 * width + size]
+        mean_0_each = held[3 * width : 3 * width + size]
+        mean_1_each = held[4 * width : 4 * width + size]
+        sum_2_each = held[5 * width : 5 * width + size]
+        at = strip * width
+        mean_0_sum_each = sums[at : at + size]
+        at = (1 * strips + strip) * width
+        mean_1_sum_each = sums[at : at + size]
+        at = (2 * strips + strip) * width
+        sum_2_sum_each = sums[at : at + size]
         out_each = out[row : row + size]
         save_center_each = save_center[row : row + size]
-        for c in range(freedom_each.shape[0]):
-            freedom_each[c] = maximum(number(n) - correction * unbiased, number(0))
-        mean_0_sum_each[:] = 0
-        for i in range(n):
-            at = start + i * apart
-            self_line = self[at : at + size]
-            for c in range(self_line.shape[0]):
-                mean_0_sum_each[c] += self_line[c]
-        for c in range(mean_0_each.shape[0]):
-            mean_0_each[c] = number(mean_0_sum_each[c] / n)
-        for c in range(near_each.shape[0]):
-            near_each[c] = mean_0_each[c]
-        mean_1_sum_each[:] = 0
-        for i in range(n):
-            at = start + i * apart
-            self_line = self[at : at + size]
-            for c in range(self_line.shape[0]):
-                mean_1_sum_each[c] += self_line[c] - near_each[c]
-        for c in range(mean_1_each.shape[0]):
-            mean_1_each[c] = number(mean_1_sum_each[c] / n)
-        for c in range(center_each.shape[0]):
-            center_each[c] = near_each[c] + mean_1_each[c]
-        sum_2_sum_each[:] = 0
-        for i in range(n):
-            at = start + i * apart
-            self_line = self[at : at + size]
-            for c in range(self_line.shape[0]):
-                sum_2_sum_each[c] += square(self_line[c] - center_each[c])
-        for c in range(sum_2_each.shape[0]):
-            sum_2_each[c] = number(sum_2_sum_each[c])
-        for c in range(out_each.shape[0]):
-            out_each[c] = sum_2_each[c] / freedom_each[c]
-        for c in range(save_center_each.shape[0]):
-            save_center_each[c] = center_each[c]
+        if first <= 0 < last:
+            for c in range(freedom_each.shape[0]):
+                freedom_each[c] = maximum(number(n) - correction * unbiased, number(0))
+        if first <= 1 < last:
+            mean_0_sum_each[:] = 0
+            for i in range(top, bottom):
+                at = start + i * apart
+                self_line = self[at : at + size]
+                for c in range(self_line.shape[0]):
+                    mean_0_sum_each[c] += self_line[c]
+        if first <= 2 < last:
+            for other_strip in range(1, strips):
+                at = other_strip * width
+                other = sums[at : at + size]
+                for c in range(other.shape[0]):
+                    mean_0_sum_each[c] = mean_0_sum_each[c] + other[c]
+            for c in range(mean_0_each.shape[0]):
+                mean_0_each[c] = number(mean_0_sum_each[c] / n)
+            for c in range(near_each.shape[0]):
+                near_each[c] = mean_0_each[c]
+        if first <= 3 < last:
+            mean_1_sum_each[:] = 0
+            for i in range(top, bottom):
+                at = start + i * apart
+                self_line = self[at : at + size]
+                for c in range(self_line.shape[0]):
+                    mean_1_sum_each[c] += self_line[c] - near_each[c]
+        if first <= 4 < last:
+            for other_strip in range(1, strips):
+                at = (1 * strips + other_strip) * width
+                other = sums[at : at + size]
+                for c in range(other.shape[0]):
+                    mean_1_sum_each[c] = mean_1_sum_each[c] + other[c]
+            for c in range(mean_1_each.shape[0]):
+                mean_1_each[c] = number(mean_1_sum_each[c] / n)
+            for c in range(center_each.shape[0]):
+                center_each[c] = near_each[c] + mean_1_each[c]
+        if first <= 5 < last:
+            sum_2_sum_each[:] = 0
+            for i in range(top, bottom):
+                at = start + i * apart
+                self_line = self[at : at + size]
+                for c in range(self_line.shape[0]):
+                    sum_2_sum_each[c] += square(self_line[c] - center_each[c])
+        if first <= 6 < last:
+            for other_strip in range(1, strips):
+                at = (2 * strips + other_strip) * width
+                other = sums[at : at + size]
+                for c in range(other.shape[0]):
+                    sum_2_sum_each[c] = sum_2_sum_each[c] + other[c]
+            for c in range(sum_2_each.shape[0]):
+                sum_2_each[c] = number(sum_2_sum_each[c])
+            for c in range(out_each.shape[0]):
+                out_each[c] = sum_2_each[c] / freedom_each[c]
+            for c in range(save_center_each.shape[0]):
+                save_center_each[c] = center_each[c]
 
 
 # var, gradient of self:
@@ -362,29 +379,31 @@ def var_backward_parallel(self, grad, center, unbiased, correction, rows, n, out
 
 
 @kernel
-def var_backward_columns(self, grad, center, unbiased, correction, n, apart, width, low, high, out):
+def var_backward_columns(self, grad, center, unbiased, correction, frame, held, sums, scratch, out):
+    n, apart, width, low, high, top, bottom, first, last, _, _ = frame
     number = self.dtype.type
     unbiased = number(unbiased)
     correction = number(correction)
-    freedom_held = np.empty(width, self.dtype)
     groups = (apart + width - 1) // width
     for unit in range(low, high):
         column = unit % groups * width
         size = min(width, apart - column)
         start = unit // groups * n * apart + column
         row = unit // groups * apart + column
-        freedom_each = freedom_held[:size]
+        freedom_each = held[0 * width : 0 * width + size]
         grad_each = grad[row : row + size]
         center_each = center[row : row + size]
-        for c in range(freedom_each.shape[0]):
-            freedom_each[c] = maximum(number(n) - correction * unbiased, number(0))
-        for i in range(n):
-            at = start + i * apart
-            self_line = self[at : at + size]
-            out_line = out[at : at + size]
-            for c in range(self_line.shape[0]):
-                part0_0 = number(2) * grad_each[c] * (self_line[c] - center_each[c])
-                out_line[c] = part0_0 / freedom_each[c]
+        if first <= 0 < last:
+            for c in range(freedom_each.shape[0]):
+                freedom_each[c] = maximum(number(n) - correction * unbiased, number(0))
+        if first <= 1 < last:
+            for i in range(top, bottom):
+                at = start + i * apart
+                self_line = self[at : at + size]
+                out_line = out[at : at + size]
+                for c in range(self_line.shape[0]):
+                    part0_0 = number(2) * grad_each[c] * (self_line[c] - center_each[c])
+                    out_line[c] = part0_0 / freedom_each[c]
 
 
 # std:
@@ -441,70 +460,87 @@ def std_forward_parallel(self, unbiased, correction, rows, n, out, save_center):
 
 
 @kernel
-def std_forward_columns(self, unbiased, correction, n, apart, width, low, high, out, save_center):
+def std_forward_columns(self, unbiased, correction, frame, held, sums, scratch, out, save_center):
+    n, apart, width, low, high, top, bottom, first, last, strip, strips = frame
     number = self.dtype.type
     unbiased = number(unbiased)
     correction = number(correction)
-    near_held = np.empty(width, self.dtype)
-    center_held = np.empty(width, self.dtype)
-    freedom_held = np.empty(width, self.dtype)
-    mean_0_held = np.empty(width, self.dtype)
-    mean_1_held = np.empty(width, self.dtype)
-    sum_2_held = np.empty(width, self.dtype)
-    mean_0_sum_held = np.empty(width)
-    mean_1_sum_held = np.empty(width)
-    sum_2_sum_held = np.empty(width)
     groups = (apart + width - 1) // width
     for unit in range(low, high):
         column = unit % groups * width
         size = min(width, apart - column)
         start = unit // groups * n * apart + column
         row = unit // groups * apart + column
-        near_each = near_held[:size]
-        center_each = center_held[:size]
-        freedom_each = freedom_held[:size]
-        mean_0_each = mean_0_held[:size]
-        mean_1_each = mean_1_held[:size]
-        sum_2_each = sum_2_held[:size]
-        mean_0_sum_each = mean_0_sum_held[:size]
-        mean_1_sum_each = mean_1_sum_held[:size]
-        sum_2_sum_each = sum_2_sum_held[:size]
+        near_each = held[0 * width : 0 * width + size]
+        center_each = held[1 * width : 1 * width + size]
+        freedom_each = held[2 * width : 2 * width + size]
+        mean_0_each = held[3 * width : 3 * width + size]
+        mean_1_each = held[4 * width : 4 * width + size]
+        sum_2_each = held[5 * width : 5 * width + size]
+        at = strip * width
+        mean_0_sum_each = sums[at : at + size]
+        at = (1 * strips + strip) * width
+        mean_1_sum_each = sums[at : at + size]
+        at = (2 * strips + strip) * width
+        sum_2_sum_each = sums[at : at + size]
         out_each = out[row : row + size]
         save_center_each = save_center[row : row + size]
-        for c in range(freedom_each.shape[0]):
-            freedom_each[c] = maximum(number(n) - correction * unbiased, number(0))
-        mean_0_sum_each[:] = 0
-        for i in range(n):
-            at = start + i * apart
-            self_line = self[at : at + size]
-            for c in range(self_line.shape[0]):
-                mean_0_sum_each[c] += self_line[c]
-        for c in range(mean_0_each.shape[0]):
-            mean_0_each[c] = number(mean_0_sum_each[c] / n)
-        for c in range(near_each.shape[0]):
-            near_each[c] = mean_0_each[c]
-        mean_1_sum_each[:] = 0
-        for i in range(n):
-            at = start + i * apart
-            self_line = self[at : at + size]
-            for c in range(self_line.shape[0]):
-                mean_1_sum_each[c] += self_line[c] - near_each[c]
-        for c in range(mean_1_each.shape[0]):
-            mean_1_each[c] = number(mean_1_sum_each[c] / n)
-        for c in range(center_each.shape[0]):
-            center_each[c] = near_each[c] + mean_1_each[c]
-        sum_2_sum_each[:] = 0
-        for i in range(n):
-            at = start + i * apart
-            self_line = self[at : at + size]
-            for c in range(self_line.shape[0]):
-                sum_2_sum_each[c] += square(self_line[c] - center_each[c])
-        for c in range(sum_2_each.shape[0]):
-            sum_2_each[c] = number(sum_2_sum_each[c])
-        for c in range(out_each.shape[0]):
-            out_each[c] = sqrt(sum_2_each[c] / freedom_each[c])
-        for c in range(save_center_each.shape[0]):
-            save_center_each[c] = center_each[c]
+        if first <= 0 < last:
+            for c in range(freedom_each.shape[0]):
+                freedom_each[c] = maximum(number(n) - correction * unbiased, number(0))
+        if first <= 1 < last:
+            mean_0_sum_each[:] = 0
+            for i in range(top, bottom):
+                at = start + i * apart
+                self_line = self[at : at + size]
+                for c in range(self_line.shape[0]):
+                    mean_0_sum_each[c] += self_line[c]
+        if first <= 2 < last:
+            for other_strip in range(1, strips):
+                at = other_strip * width
+                other = sums[at : at + size]
+                for c in range(other.shape[0]):
+                    mean_0_sum_each[c] = mean_0_sum_each[c] + other[c]
+            for c in range(mean_0_each.shape[0]):
+                mean_0_each[c] = number(mean_0_sum_each[c] / n)
+            for c in range(near_each.shape[0]):
+                near_each[c] = mean_0_each[c]
+        if first <= 3 < last:
+            mean_1_sum_each[:] = 0
+            for i in range(top, bottom):
+                at = start + i * apart
+                self_line = self[at : at + size]
+                for c in range(self_line.shape[0]):
+                    mean_1_sum_each[c] += self_line[c] - near_each[c]
+        if first <= 4 < last:
+            for other_strip in range(1, strips):
+                at = (1 * strips + other_strip) * width
+                other = sums[at : at + size]
+                for c in range(other.shape[0]):
+                    mean_1_sum_each[c] = mean_1_sum_each[c] + other[c]
+            for c in range(mean_1_each.shape[0]):
+                mean_1_each[c] = number(mean_1_sum_each[c] / n)
+            for c in range(center_each.shape[0]):
+                center_each[c] = near_each[c] + mean_1_each[c]
+        if first <= 5 < last:
+            sum_2_sum_each[:] = 0
+            for i in range(top, bottom):
+                at = start + i * apart
+                self_line = self[at : at + size]
+                for c in range(self_line.shape[0]):
+                    sum_2_sum_each[c] += square(self_line[c] - center_each[c])
+        if first <= 6 < last:
+            for other_strip in range(1, strips):
+                at = (2 * strips + other_strip) * width
+                other = sums[at : at + size]
+                for c in range(other.shape[0]):
+                    sum_2_sum_each[c] = sum_2_sum_each[c] + other[c]
+            for c in range(sum_2_each.shape[0]):
+                sum_2_each[c] = number(sum_2_sum_each[c])
+            for c in range(out_each.shape[0]):
+                out_each[c] = sqrt(sum_2_each[c] / freedom_each[c])
+            for c in range(save_center_each.shape[0]):
+                save_center_each[c] = center_each[c]
 
 
 # std, gradient of self:
@@ -549,35 +585,36 @@ def std_backward_parallel(self, grad, result, center, unbiased, correction, rows
 
 @kernel
 def std_backward_columns(
-    self, grad, result, center, unbiased, correction, n, apart, width, low, high, out
+    self, grad, result, center, unbiased, correction, frame, held, sums, scratch, out
 ):
+    n, apart, width, low, high, top, bottom, first, last, _, _ = frame
     number = self.dtype.type
     unbiased = number(unbiased)
     correction = number(correction)
-    freedom_held = np.empty(width, self.dtype)
-    divisor_held = np.empty(width, self.dtype)
     groups = (apart + width - 1) // width
     for unit in range(low, high):
         column = unit % groups * width
         size = min(width, apart - column)
         start = unit // groups * n * apart + column
         row = unit // groups * apart + column
-        freedom_each = freedom_held[:size]
-        divisor_each = divisor_held[:size]
+        freedom_each = held[0 * width : 0 * width + size]
+        divisor_each = held[1 * width : 1 * width + size]
         grad_each = grad[row : row + size]
         result_each = result[row : row + size]
         center_each = center[row : row + size]
-        for c in range(freedom_each.shape[0]):
-            freedom_each[c] = maximum(number(n) - correction * unbiased, number(0))
-        for c in range(divisor_each.shape[0]):
-            part0_0 = result_each[c] == number(0)
-            divisor_each[c] = where(part0_0, number(1), result_each[c])
-        for i in range(n):
-            at = start + i * apart
-            self_line = self[at : at + size]
-            out_line = out[at : at + size]
-            for c in range(self_line.shape[0]):
-                part0_0 = divisor_each[c] * freedom_each[c]
-                part0_1 = (self_line[c] - center_each[c]) / part0_0
-                part0_2 = where(result_each[c] == number(0), number(0), part0_1)
-                out_line[c] = grad_each[c] * part0_2
+        if first <= 0 < last:
+            for c in range(freedom_each.shape[0]):
+                freedom_each[c] = maximum(number(n) - correction * unbiased, number(0))
+            for c in range(divisor_each.shape[0]):
+                part0_0 = result_each[c] == number(0)
+                divisor_each[c] = where(part0_0, number(1), result_each[c])
+        if first <= 1 < last:
+            for i in range(top, bottom):
+                at = start + i * apart
+                self_line = self[at : at + size]
+                out_line = out[at : at + size]
+                for c in range(self_line.shape[0]):
+                    part0_0 = divisor_each[c] * freedom_each[c]
+                    part0_1 = (self_line[c] - center_each[c]) / part0_0
+                    part0_2 = where(result_each[c] == number(0), number(0), part0_1)
+                    out_line[c] = grad_each[c] * part0_2

@@ -10,7 +10,7 @@ import numpy as np
 
 from . import dtypes, graph, inference
 from .geometry import is_permuted
-from .kernels.accumulate import add_into
+from .kernels.accumulate import add_into, copy_of
 from .tensor import from_flat
 
 ndarray = np.ndarray
@@ -55,7 +55,7 @@ def accumulate_array(leaf, gradient, owned):
             present = None
         if present is None:
             if not owned or not _sole_array(gradient.base):
-                gradient = gradient.copy()
+                gradient = copy_of(gradient)
             leaf._grad = from_flat(gradient, leaf.shape, leaf.dtype)
         else:
             _add_into(present, gradient)
@@ -163,8 +163,8 @@ _references_of_an_argument = _argument()
 def _own_copy(gradient):
     """A dense copy in memory of its own."""
     if type(gradient) is ndarray:
-        return gradient.copy()
-    return gradient._dense() if gradient._flat is None else gradient._flat.copy()
+        return copy_of(gradient)
+    return gradient._dense() if gradient._flat is None else copy_of(gradient._flat)
 
 
 def _laid_out(gradient, tensor):

@@ -15,6 +15,7 @@ from .modes import modes
 from .operator import Direct, Operator, as_tensor
 from .operator import public_name as _public
 from .operator_nodes import TensorNode, fit, tie
+from .placing import placed
 from .pointwise import NUMBERS
 from .quiet import ERRORS, attempt, quietly
 from .seeing import GeometryNode, found, register
@@ -419,16 +420,11 @@ class Recipe:
 
     def place(self, grads):
         """Zeros of the input's shape with each gradient (or None) where its view lies."""
-        first = next(g for g in grads if g is not None)
-        tensor = as_tensor(np.zeros(self.shape.numel(), first.dtype.numpy), self.shape)
-        made = self.op.geometry(tensor.shape, tensor._strides, 0, *self.args)
+        made = self.op.geometry(self.shape, contiguous_strides(self.shape), 0, *self.args)
         places = made if self.op.listed else [made]
         if self.index is not None:
             places = [places[self.index]]
-        for grad, (shape, strides, offset) in zip(grads, places, strict=True):
-            if grad is not None:
-                view_of(tensor, Size(shape), strides, offset)._nd()[...] = grad._nd()
-        return tensor
+        return placed(self.shape, places, grads)
 
 
 class ViewNode(GeometryNode):

@@ -15,6 +15,7 @@ from .arrays import (
     hand_written,
     wrapped,
 )
+from .columns import Columns
 from .declared import declared
 from .dispatch import dispatch, profiled, profiling
 from .geometry import contiguous_strides as strides
@@ -40,6 +41,7 @@ bool_numpy = np.dtype(bool)
 __all__ = [
     "ArrayNode",
     "ArrayOperator",
+    "Columns",
     "GeometryNode",
     "GuardedPointwise",
     "Pointwise",

@@ -18,7 +18,7 @@ from .accumulation import ALONE, accumulate_array, sole, tensor_of
 from .general_pass import Pass, Task, deliver
 from .graph import Node
 from .hook_calls import call_hooks
-from .kernels.accumulate import add_into
+from .kernels.accumulate import add_into, copy_of
 from .modes import modes
 
 ndarray = np.ndarray
@@ -162,4 +162,4 @@ def _sum(held, gradient, alone):
         held, alone = held._dense(), False
     if alone and held.base is None:
         return add_into(held, gradient)
-    return add_into(held.copy(), gradient)
+    return add_into(copy_of(held), gradient)

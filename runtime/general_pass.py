@@ -16,7 +16,7 @@ from .dispatch import profiled, profiling
 from .geometry import Size
 from .graph import Node
 from .hook_calls import call_hooks, callbacks, replaced
-from .kernels.accumulate import add_into
+from .kernels.accumulate import add_into, copy_of
 from .modes import modes
 from .saved_values import Restored
 
@@ -144,7 +144,7 @@ class Pass:
         if target in self.owned:
             return add_into(first, second)
         self.owned.add(target)
-        return add_into(first.copy() if type(first) is ndarray else first._dense().copy(), second)
+        return add_into(copy_of(first if type(first) is ndarray else first._dense()), second)
 
     # --- hooks -------------------------------------------------------------------------------
 

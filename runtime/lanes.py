@@ -15,12 +15,11 @@ from .operator import numel
 from .plan import layout
 from .strips import share_out
 from .tensor import Tensor, from_flat, view_of
-from .threads import get_num_threads, threads
+from .threads import threads
 
 BLOCK = 65536
 BAND = 16  # lanes that lie side by side are brought in such numbers
 WIDE = 64  # as many of them read whole lines of the cache from each row of memory
-COLUMNS = 1024  # lanes side by side that a kernel takes at a time, at most
 LARGE = 4 * BLOCK  # elements of a block of WIDE lanes at most
 
 empty = np.empty
@@ -105,7 +104,8 @@ class Lanes:
             kernel(*given, self.rows, self.count, *[out for _, out in outs])
             return
         if self.apart and kernels[2] is not None and self._side_by_side(sources):
-            self._run_columns(kernels[2], sources, outs)
+            given = [value._flat if role == LANE else value for role, value in sources]
+            kernels[2].run(self, given, [out for _, out in outs])
             return
         block = self._block()
         if self.rows <= block and self.turned is not None:
@@ -147,23 +147,6 @@ class Lanes:
             if role == LANE and (value._flat is None or not value.dtype.is_floating_point):
                 return False
         return True
-
-    def _run_columns(self, kernel, sources, outs):
-        """Lanes side by side where they lie: some columns after the other, in strips."""
-        given = [value._flat if role == LANE else value for role, value in sources]
-        taken = [out for _, out in outs]
-        # whole lines of memory are read fastest, but each thread needs some columns
-        outer, some = self.rows // self.apart, -(-self.apart // get_num_threads())
-        width = min(self.apart, COLUMNS if outer > 1 else max(WIDE, min(some, COLUMNS)))
-        units = outer * -(-self.apart // width)
-        each = max(1, units * BLOCK // (self.rows * self.count))
-
-        def work(strip):
-            low = strip * each
-            high = min(low + each, units)
-            kernel(*given, self.count, self.apart, width, low, high, *taken)
-
-        share_out(work, -(-units // each))
 
     def _block(self):
         """How many lanes to bring together: whole bands, more of them where lanes are short."""

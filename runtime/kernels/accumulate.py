@@ -1,4 +1,4 @@
-"""Adding one flat array into another, where gradients meet, and repeating over rows."""
+"""Adding and copying flat arrays, where gradients meet and stay; repeating over rows."""
 
 from __future__ import annotations
 
@@ -10,13 +10,18 @@ from ..threads import threads
 CHUNK = 16384
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+MANY = 262144  # elements from which on copies are shared out: one thread does not fill the memory
+
+_options = {"cache": True, "nogil": True, "error_model": "numpy"}
+
+
+@njit(**_options)
 def _add(target, source):
     for i in range(target.shape[0]):
         target[i] += source[i]
 
 
-@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
+@njit(parallel=True, **_options)
 def _add_parallel(target, source):
     n = target.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
@@ -38,7 +43,27 @@ def add_into(target, source):
     return target
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(parallel=True, **_options)
+def _copy_parallel(source, out):
+    n = out.shape[0]
+    for part in prange((n + CHUNK - 1) // CHUNK):
+        low = part * CHUNK
+        high = min(low + CHUNK, n)
+        values, written = source[low:high], out[low:high]
+        for i in range(written.shape[0]):
+            written[i] = values[i]
+
+
+def copy_of(source):
+    """A dense flat array in memory of its own."""
+    if len(source) < MANY or len(source) < threads.minimum:
+        return source.copy()
+    out = np.empty_like(source)
+    _copy_parallel(source, out)
+    return out
+
+
+@njit(**_options)
 def _add_to_rows(target, row):
     n = row.shape[0]
     for low in range(0, target.shape[0], n):
@@ -58,7 +83,7 @@ def add_to_rows(target, row):
         target += row
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**_options)
 def _repeat_each(values, count, out):
     for row in range(values.shape[0]):
         part = out[row * count : (row + 1) * count]
@@ -73,7 +98,7 @@ def repeat_each(values, count):
     return out
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**_options)
 def _outer(first, second, out):
     n = second.shape[0]
     for row in range(first.shape[0]):

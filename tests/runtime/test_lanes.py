@@ -107,7 +107,10 @@ SIDE_BY_SIDE = {
 
 
 @pytest.mark.parametrize("name", SIDE_BY_SIDE)
-@pytest.mark.parametrize(("shape", "dim"), [((70, 33), 0), ((3, 9, 40), 1), ((5, 2100), 0)])
+@pytest.mark.parametrize(
+    ("shape", "dim"),
+    [((70, 33), 0), ((3, 9, 40), 1), ((5, 2100), 0), ((700, 801), 0), ((2, 501, 600), 1)],
+)
 def test_lanes_side_by_side_give_what_lanes_one_after_the_other_give(name, shape, dim):
     array = np.random.default_rng(8).standard_normal(shape)
     found = []
@@ -121,6 +124,23 @@ def test_lanes_side_by_side_give_what_lanes_one_after_the_other_give(name, shape
         found.append((result.detach().numpy(), x.grad.numpy()))
     for ours, expected in zip(*found, strict=True):
         np.testing.assert_allclose(ours, expected, rtol=1e-11, atol=1e-13)
+
+
+@pytest.mark.parametrize("name", ["softmax", "var", "batch_norm"])
+def test_sums_over_columns_do_not_depend_on_the_number_of_threads(name):
+    array = np.random.default_rng(10).standard_normal((701, 800)).astype(np.float32)
+    before, found = rd.get_num_threads(), []
+    try:
+        for number in (1, 2):
+            rd.set_num_threads(number)
+            x = rd.from_numpy(array.copy()).requires_grad_()
+            result = SIDE_BY_SIDE[name](x, 0)
+            (result * result).sum().backward()
+            found.append((result.detach().numpy(), x.grad.numpy()))
+    finally:
+        rd.set_num_threads(before)
+    for one, two in zip(*found, strict=True):
+        np.testing.assert_array_equal(one, two)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
