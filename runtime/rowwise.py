@@ -282,16 +282,11 @@ class Rowwise(Operator):
         if value is None:
             return WHOLE, np.full(lanes.count, self.absent[name], dtype.numpy)
         lane = tuple(lanes.shape[d] for d in lanes.dims)
-        try:
-            shape = value.shape
-        except AttributeError:
-            raise TypeError(
-                f"{self.name}(): argument '{name}' must be Tensor, not {type(value).__name__}"
-            ) from None
-        if self.over == "normalized_shape" and shape != lane:
+        self._check_tensor(name, value)
+        if self.over == "normalized_shape" and value.shape != lane:
             raise RuntimeError(
                 f"Expected {name} to be of same shape as normalized_shape, but got {name} of "
-                f"shape {list(shape)} and normalized_shape = {list(lane)}"
+                f"shape {list(value.shape)} and normalized_shape = {list(lane)}"
             )
         if value.numel() != lanes.count:
             raise RuntimeError(
@@ -304,10 +299,7 @@ class Rowwise(Operator):
         """A tensor of one number a lane, dense; integers stay what they are."""
         if tensor is None and name in self.absent:
             return np.full(lanes.rows, self.absent[name], dtype.numpy)
-        if not isinstance(tensor, Tensor):
-            raise TypeError(
-                f"{self.name}(): argument '{name}' must be Tensor, not {type(tensor).__name__}"
-            )
+        self._check_tensor(name, tensor)
         if tensor.numel() != lanes.rows:
             raise RuntimeError(
                 f"{self.name}(): {name} has shape {tuple(tensor.shape)}, but input has "
@@ -318,12 +310,19 @@ class Rowwise(Operator):
             numbers.astype(dtype.numpy, copy=False) if tensor.dtype.is_floating_point else numbers
         )
 
+    def _check_tensor(self, name, value):
+        if not isinstance(value, Tensor):
+            raise TypeError(
+                f"{self.name}(): argument '{name}' must be Tensor, not {type(value).__name__}"
+            )
+
     def _check_runs(self, name, tensor, lanes):
         """What has a number for each run: it is as large as some dimensions before the last."""
         if not lanes.last:
             raise RuntimeError(f"{self.name}(): lanes must be the last dimensions of input")
         if tensor is None and name in self.absent:
             return
+        self._check_tensor(name, tensor)
         n = tensor.numel()
         if n != numel(lanes.shape_of_runs(n)):
             raise RuntimeError(

@@ -1,4 +1,4 @@
-"""Adding and copying flat arrays, where gradients meet and stay, and repeating over rows."""
+"""Adding and copying flat arrays, where gradients meet and stay; repeating over rows."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def repeat_each(values, count):
     return out
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**_options)
 def _outer(first, second, out):
     n = second.shape[0]
     for row in range(first.shape[0]):

@@ -51,7 +51,7 @@ def _attention() -> list[Case]:
 
 
 def _convolutions() -> list[Case]:
-    conv2d, turned = partial(_functional, "conv2d"), _functional("conv_transpose2d", stride=2)
+    conv2d = partial(_functional, "conv2d")
     return [
         Case("conv2d 128x1x28x28 to 6, 5x5", [(128, 1, 28, 28), (6, 1, 5, 5)], conv2d(padding=2)),
         Case("conv2d 128x6x14x14 to 16, 5x5", [(128, 6, 14, 14), (16, 6, 5, 5)], conv2d()),
@@ -69,7 +69,6 @@ def _convolutions() -> list[Case]:
             conv2d(padding=1, groups=64),
         ),
         Case("conv1d 16x32x256 to 64", [(16, 32, 256), (64, 32, 3)], _functional("conv1d")),
-        Case("conv_transpose2d 16x32x14x14 to 16", [(16, 32, 14, 14), (32, 16, 2, 2)], turned),
     ]
 
 
