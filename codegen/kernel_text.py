@@ -95,10 +95,12 @@ class KernelPrinter:
                 return f"number({literal(value)})"
         return None
 
-    def statements(self, target: str, tree: Expr, prefix: str = "part") -> list[str]:
-        """Assignments that end in `target = tree`."""
+    def statements(
+        self, target: str, tree: Expr, prefix: str = "part", sign: str = "="
+    ) -> list[str]:
+        """Assignments that end in `target = tree`, or in another `sign` between the two."""
         parts, text = self.printer.hoist(transform(tree, _scalar_form), WIDTH, prefix)
-        return [f"{name} = {value}" for name, value in parts] + [f"{target} = {text}"]
+        return [f"{name} = {value}" for name, value in parts] + [f"{target} {sign} {text}"]
 
 
 def used_lets(trees: list[Expr], let: tuple[tuple[str, Formula], ...]) -> list[tuple[str, Formula]]:

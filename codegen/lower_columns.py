@@ -146,8 +146,7 @@ class ColumnPrinter:
     def _statements(self, assigned: Sequence[Step]) -> list[str]:
         lines = []
         for number, (target, sign, tree) in enumerate(assigned):
-            for line in self.printer.statements(target, tree, f"part{number}"):
-                lines.append(line.replace(f"{target} = ", f"{target} {sign} ", 1))
+            lines += self.printer.statements(target, tree, f"part{number}", sign)
         return lines
 
     def _each(self, assigned: Sequence[Step], bound: str) -> list[str]:

@@ -433,9 +433,8 @@ class _RowEmitter:
     def _loop(self, statements: Sequence[tuple[str, str, Expr]], bound: str) -> list[str]:
         lines = [f"for i in range({bound}.shape[0]):"]
         for number, (target, sign, tree) in enumerate(statements):
-            for line in self.printer.statements(target, tree, f"part{number}"):
-                changed = line.replace(f"{target} = ", f"{target} {sign} ", 1)
-                lines.append(f"    {changed}")
+            found = self.printer.statements(target, tree, f"part{number}", sign)
+            lines += [f"    {line}" for line in found]
         return lines
 
     def _reduce_lines(self, reductions: Sequence[tuple[str, str, Expr]]) -> list[str]:

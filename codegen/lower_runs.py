@@ -161,8 +161,8 @@ class RunPrinter:
         inside += [f"{part} = accumulator(number(0))" for part in loop.parts.values()]
         inside.append(f"for i in range({[*dense, *scratch][0]}_lane.shape[0]):")
         for number, (target, sign, tree) in enumerate(assigned):
-            for line in self.printer.statements(target, tree, f"part{number}"):
-                inside.append("    " + line.replace(f"{target} = ", f"{target} {sign} ", 1))
+            lines = self.printer.statements(target, tree, f"part{number}", sign)
+            inside += [f"    {line}" for line in lines]
         return ["for run in range(runs):", *(f"    {line}" for line in (*inside, *loop.after))]
 
     def _reduce(self, reductions: Sequence[Step], final: Sequence[Result]) -> list[str]:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from .blocks import BLOCK, STRIPS
 from .strips import share_out
 from .threads import get_num_threads
 
-BLOCK = 65536  # elements that are worth a strip of their own
 WIDTH = 1024  # columns that are taken at a time, at most
 NARROW = 64  # and at least: whole lines of memory are read fastest
-STRIPS = 8  # into how many the lanes are split, on however many threads
 LONG = 64  # places of a lane that may be split
 
 empty = np.empty
@@ -37,8 +36,7 @@ class Columns:
         n, apart = lanes.count, lanes.apart
         size = lanes.rows * n
         if size <= BLOCK and apart <= WIDTH:
-            frame = (n, apart, apart, 0, lanes.rows // apart, 0, n, 0, len(self.split), 0, 1)
-            self.kernel(*given, frame, *self._memory(apart, 1, n, given[0].dtype), *outs)
+            self._whole(lanes, apart, 0, lanes.rows // apart, given, outs)
             return
         outer = lanes.rows // apart
         units = outer * -(-apart // WIDTH)
@@ -49,19 +47,24 @@ class Columns:
 
     def _by_columns(self, lanes, outer, given, outs):
         """Some columns after the other, all of their places at once."""
-        n, apart = lanes.count, lanes.apart
+        apart = lanes.apart
         # each thread needs some columns
         some = -(-apart // get_num_threads())
         width = min(apart, WIDTH if outer > 1 else max(NARROW, min(some, WIDTH)))
         units = outer * -(-apart // width)
-        each = max(1, units * BLOCK // (lanes.rows * n))
+        each = max(1, units * BLOCK // (lanes.rows * lanes.count))
 
         def work(strip):
             low = strip * each
-            frame = (n, apart, width, low, min(low + each, units), 0, n, 0, len(self.split), 0, 1)
-            self.kernel(*given, frame, *self._memory(width, 1, n, given[0].dtype), *outs)
+            self._whole(lanes, width, low, min(low + each, units), given, outs)
 
         share_out(work, -(-units // each))
+
+    def _whole(self, lanes, width, low, high, given, outs):
+        """All phases of some units, of `width` columns each."""
+        n = lanes.count
+        frame = (n, lanes.apart, width, low, high, 0, n, 0, len(self.split), 0, 1)
+        self.kernel(*given, frame, *self._memory(width, 1, n, given[0].dtype), *outs)
 
     def _by_places(self, lanes, outer, given, outs):
         """All columns of a place at once, and the places in strips: memory is read in its order.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from . import dtypes
+from .blocks import BLOCK
 from .geometry import Size, contiguous_strides
 from .kernels.gathering import gather, scatter
 from .operator import numel
@@ -17,7 +18,6 @@ from .strips import share_out
 from .tensor import Tensor, from_flat, view_of
 from .threads import get_num_threads, threads
 
-BLOCK = 65536
 BAND = 16  # lanes that lie side by side are brought in such numbers
 WIDE = 64  # as many of them read whole lines of the cache from each row of memory
 LARGE = 4 * BLOCK  # elements of a block of WIDE lanes at most

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from .blocks import BLOCK
 from .geometry import Size
 from .operator import as_tensor
 from .strips import share_out
 from .tensor import view_of
 
-STRIP = 65536  # elements that are cleared and written while they are in the cache
+NONE = 0, 0, 0  # no pieces
 
 
 def placed(shape, places, grads):
@@ -32,7 +33,7 @@ def placed(shape, places, grads):
             view[...] = grad
         return tensor
     start = min(offset for _, _, offset in places)
-    many = max(1, STRIP // step)
+    many = max(1, BLOCK // step)
     last = -(-count // many) - 1
 
     def work(strip):
@@ -47,16 +48,13 @@ def placed(shape, places, grads):
     return tensor
 
 
-NONE = 0, 0, 0
-
-
 def _stacked(places, total):
     """(dimension, distance, number) of the pieces that all views are stacked of.
 
     The number is 0 where there are no such pieces, each in a range of its own, or where all is so
     small that one goes through memory twice as fast.
     """
-    if total < 4 * STRIP:
+    if total < 4 * BLOCK:
         return NONE
     shape, strides, _ = places[0]
     axis = next((d for d, n in enumerate(shape) if n > 1), None)

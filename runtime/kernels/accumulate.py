@@ -9,9 +9,6 @@ from ..threads import threads
 
 CHUNK = 16384
 
-
-MANY = 262144  # elements from which on copies are shared out: one thread does not fill the memory
-
 _options = {"cache": True, "nogil": True, "error_model": "numpy"}
 
 
@@ -56,7 +53,7 @@ def _copy_parallel(source, out):
 
 def copy_of(source):
     """A dense flat array in memory of its own."""
-    if len(source) < MANY or len(source) < threads.minimum:
+    if len(source) < threads.light:
         return source.copy()
     out = np.empty_like(source)
     _copy_parallel(source, out)
@@ -72,7 +69,7 @@ def _add_to_rows(target, row):
             part[i] += row[i]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**_options)
 def add_groups(values, numbers, out):
     """Sums of as many groups as `out` holds, by the numbers of their elements, group by group.
 

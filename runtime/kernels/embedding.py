@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .indexing import add_slices
+from .indexing import add_along
 
 _UNSIGNED = {np.dtype(np.int64): np.dtype(np.uint64), np.dtype(np.int32): np.dtype(np.uint32)}
 
@@ -42,11 +42,9 @@ def embedding_dense_backward(grad_output, indices, num_weights, padding_idx, sca
     """The gradients of all rows: those of one row added in the order of `indices`."""
     shares = _shares(_checked(indices), padding_idx, scale_grad_by_freq, grad_output.dtype)
     given = grad_output if shares is None else grad_output * shares[..., None]
-    width = grad_output.shape[-1]
-    out = np.zeros((1, num_weights, width), grad_output.dtype)
-    flat = np.ascontiguousarray(indices, np.int64).reshape(-1)
-    add_slices(out, flat, np.ascontiguousarray(given).reshape(1, flat.size, width))
-    return out[0]
+    out = np.zeros((num_weights, grad_output.shape[-1]), grad_output.dtype)
+    add_along(out, 0, np.ascontiguousarray(indices, np.int64).reshape(-1), given)
+    return out
 
 
 def embedding_shared_rows(weight, indices, padding_idx, scale_grad_by_freq):

@@ -16,9 +16,14 @@ def check_index(index, n, dim, error=ValueError):
     if index.dtype.kind not in "iu":
         raise TypeError(f"index must be an integer tensor, got {index.dtype}")
     if index.size and (index.min() < 0 or index.max() >= n):
-        wrong = index[(index < 0) | (index >= n)].ravel()[0]
-        raise error(f"index {wrong} is out of bounds for dimension {dim} with size {n}")
+        raise error(_out_of_bounds(index, 0, n, dim))
     return index if index.dtype == np.int64 else index.astype(np.int64)
+
+
+def _out_of_bounds(index, least, n, dim):
+    """What is said of the first number that is not from `least` to n - 1."""
+    wrong = index[(index < least) | (index >= n)].ravel()[0]
+    return f"index {wrong} is out of bounds for dimension {dim} with size {n}"
 
 
 # --- elements along a dimension --------------------------------------------------------------
@@ -191,10 +196,21 @@ def gather_last(self, dim, index):
 # --- slices along a dimension ----------------------------------------------------------------
 
 
-def add_slices(out, index, source):
-    """`out[:, index[j]] += source[:, j]` for dense (before, along, after) arrays."""
-    sizes = out.shape[1], index.shape[0], out.shape[2]
-    moving.add_slices(source.reshape(-1), index, out.reshape(-1), out.shape[0], sizes)
+def add_along(result, dim, index, source):
+    """Add slices of `source` to those of a dense array that a flat index names along `dim`."""
+    outer, inner = math.prod(result.shape[:dim]), math.prod(result.shape[dim + 1 :])
+    sizes = result.shape[dim], len(index), inner
+    dense = np.ascontiguousarray(source, result.dtype).reshape(-1)
+    moving.add_slices(dense, np.ascontiguousarray(index), result.reshape(-1), outer, sizes)
+
+
+def _take_along(array, dim, index, named):
+    """The slices that a flat index names along `dim`, which becomes dimensions of sizes `named`."""
+    before, after = array.shape[:dim], array.shape[dim + 1 :]
+    out = np.empty((*before, *named, *after), array.dtype)
+    sizes = array.shape[dim], len(index), math.prod(after)
+    moving.take_slices(_flat(array), index, out.reshape(-1), math.prod(before), sizes)
+    return out
 
 
 def _vector(index, shape, dim, error):
@@ -208,12 +224,7 @@ def index_select(self, dim, index):
     dim, index = _vector(index, self.shape, dim, IndexError)
     if self.ndim == 0:
         return np.array(self)
-    index = np.ascontiguousarray(index)
-    shape = (*self.shape[:dim], len(index), *self.shape[dim + 1 :])
-    out = np.empty(math.prod(shape), self.dtype)
-    sizes = self.shape[dim], len(index), math.prod(self.shape[dim + 1 :])
-    moving.take_slices(_flat(self), index, out, math.prod(self.shape[:dim]), sizes)
-    return out.reshape(shape)
+    return _take_along(self, dim, np.ascontiguousarray(index), index.shape)
 
 
 def selected_back(self, dim, index, size):
@@ -222,15 +233,8 @@ def selected_back(self, dim, index, size):
     dim, index = _vector(index, result.shape, dim, ValueError)
     if result.ndim == 0:
         return result + self.sum()
-    _add_along(result, dim, index, self)
+    add_along(result, dim, index, self)
     return result
-
-
-def _add_along(result, dim, index, source):
-    around = math.prod(result.shape[:dim]), math.prod(result.shape[dim + 1 :])
-    sizes = result.shape[dim], len(index), around[1]
-    dense = np.ascontiguousarray(source, result.dtype).reshape(-1)
-    moving.add_slices(dense, np.ascontiguousarray(index), result.reshape(-1), around[0], sizes)
 
 
 def index_add(self, dim, index, source):
@@ -242,7 +246,7 @@ def index_add(self, dim, index, source):
     wanted = (*self.shape[:dim], len(index), *self.shape[dim + 1 :])
     if source.shape != wanted:
         raise ValueError(f"source is {source.shape}; it must be {wanted}")
-    _add_along(result, dim, index, source)
+    add_along(result, dim, index, source)
     return result
 
 
@@ -257,27 +261,17 @@ def _named(index, n, dim):
     if not moving.count_from_end(_flat(index), n, places):
         if n == 0:
             raise IndexError("index is out of bounds for dimension with size 0")
-        wrong = index[(index < -n) | (index >= n)].ravel()[0]
-        raise IndexError(f"index {wrong} is out of bounds for dimension {dim} with size {n}")
+        raise IndexError(_out_of_bounds(index, -n, n, dim))
     return places
 
 
 def index_along(self, dim, index):
-    before, after = self.shape[:dim], self.shape[dim + 1 :]
-    n = self.shape[dim]
-    places = _named(index, n, dim)
-    out = np.empty((*before, *index.shape, *after), self.dtype)
-    sizes = n, len(places), math.prod(after)
-    moving.take_slices(_flat(self), places, out.reshape(-1), math.prod(before), sizes)
-    return out
+    return _take_along(self, dim, _named(index, self.shape[dim], dim), index.shape)
 
 
 def indexed_along_back(self, dim, index, size):
     result = np.zeros(tuple(size), self.dtype)
-    places = _named(index, result.shape[dim], dim)
-    sizes = result.shape[dim], len(places), math.prod(result.shape[dim + 1 :])
-    outer = math.prod(result.shape[:dim])
-    moving.add_slices(_flat(self), places, result.reshape(-1), outer, sizes)
+    add_along(result, dim, _named(index, result.shape[dim], dim), self)
     return result
 
 
@@ -290,10 +284,7 @@ def _key(shape, indices):
         if item is not None and item.dtype != bool:
             n = shape[dim]
             if item.size and (item.min() < -n or item.max() >= n):
-                wrong = item[(item < -n) | (item >= n)].ravel()[0]
-                raise IndexError(
-                    f"index {wrong} is out of bounds for dimension {dim} with size {n}"
-                )
+                raise IndexError(_out_of_bounds(item, -n, n, dim))
     return tuple(slice(None) if item is None else item for item in indices)
 
 
