@@ -4,5 +4,8 @@ from types import SimpleNamespace
 
 ops = SimpleNamespace()
 
+kernels = SimpleNamespace()
+"""The flat forward kernels of the pointwise operators, for hand-written kernels."""
+
 arrays = SimpleNamespace()
 """The same on arrays, of those that need nothing else."""

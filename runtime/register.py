@@ -11,7 +11,8 @@ import numpy as np
 from . import dtypes, kernel_cache
 from .arrays import ArrayOperator, View
 from .dispatch import dispatch
-from .namespace import arrays, ops
+from .namespace import arrays, kernels, ops
+from .pointwise import Pointwise
 from .tensor import Tensor, from_array
 
 functions = {}
@@ -74,6 +75,8 @@ def register(package, interface, modules):
                     descriptor = getattr(module, constant, None)
                     if isinstance(descriptor, ArrayOperator | View):
                         _offer_on_arrays(name, descriptor.on_arrays)
+                    elif isinstance(descriptor, Pointwise) and not hasattr(kernels, name):
+                        setattr(kernels, name, descriptor.forward)
     writing = {name: own.pop(f"{name}_out", None) for name, *_ in interface}
     for name, *_ in interface:
         functions[name] = own[name]

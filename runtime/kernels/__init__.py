@@ -14,6 +14,7 @@ from . import (
     gathering,
     losses,
     moving,
+    panels,
     pooling,
     scan,
     sorting,
@@ -96,6 +97,7 @@ for module in (
     kernel_cache.separate(module)
 kernel_cache.separate(gathering, tiles)
 kernel_cache.separate(convolving, tiles)
+kernel_cache.separate(panels, tiles)
 kernel_cache.separate(weighing, convolving, tiles)
 
 __all__ = [
