@@ -6,7 +6,6 @@ arrays are flat; where a matrix lies is told by its first element and its steps.
 
 from __future__ import annotations
 
-import numpy as np
 from numba import njit
 
 from .tiles import combine, copy_row, turn_square
@@ -22,7 +21,7 @@ def whole(width, lanes):
 
 @njit(**_options)
 def pack(x, start, row, column, rows, width, lanes, panel, pitch):
-    """`panel[i * pitch + j] = x[start + i * row + j * column]`, filled up to whole vectors with 0."""
+    """`panel[i * pitch + j] = x[start + i * row + j * column]`; zeros up to whole vectors."""
     zero = x.dtype.type(0)
     full = width // lanes * lanes
     turned = rows // lanes * lanes if row == 1 and column != 1 else 0
