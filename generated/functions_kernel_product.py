@@ -27,6 +27,254 @@ from rederive.door import (
 )
 
 
+class MmBackward0(ArrayNode):
+    __slots__ = ()
+    operator = "mm"
+
+    def on_arrays(node, grad):
+        saved = node.saved
+        if saved is None:
+            freed(node)
+        self, self_counter, self_version, mat2, mat2_counter, mat2_version = saved
+        general = node.general
+        grad = grad.reshape(node.shape) if type(grad) is ndarray else grad._nd()
+        edges = node.edges
+        gradient_self = None
+        if edges[0] is not None:
+            if mat2_counter[0] != mat2_version:
+                expired(node)
+            gradient_self = arrays.mm(grad, arrays.t(mat2))
+            gradient_self = fitted(gradient_self, general, 0)
+        gradient_mat2 = None
+        if edges[2] is not None:
+            if self_counter[0] != self_version:
+                expired(node)
+            gradient_mat2 = arrays.mm(arrays.t(self), grad)
+            gradient_mat2 = fitted(gradient_mat2, general, 1)
+        return gradient_self, gradient_mat2
+
+    def formulas(node, grad):
+        # self: mm(grad, t(mat2))
+        # mat2: mm(t(self), grad)
+        self, mat2 = unpack(node)
+        needed = node.needed()
+        gradient_self = None
+        if needed[0]:
+            gradient_self = ops.mm(grad, ops.t(mat2))
+        gradient_mat2 = None
+        if needed[1]:
+            gradient_mat2 = ops.mm(ops.t(self), grad)
+        return (gradient_self, gradient_mat2)
+
+
+def mm_jvp(arguments, result, tangents):
+    self, mat2 = arguments
+    terms = []
+    tangent = tangents[0]
+    if tangent is not None:
+        # self: mm
+        term = ops.mm(tangent, mat2)
+        terms.append(term)
+    tangent = tangents[1]
+    if tangent is not None:
+        # mat2: mm
+        term = ops.mm(self, tangent)
+        terms.append(term)
+    return total(terms)
+
+
+MM = ArrayOperator(
+    name="mm",
+    node=MmBackward0,
+    arguments=("self", "mat2"),
+    tensors=("self", "mat2"),
+    differentiable=("self", "mat2"),
+    outputs=("result",),
+    differentiable_outputs=(0,),
+    saved=(
+        ("self", "input", "self", (1,)),
+        ("mat2", "input", "mat2", (0,)),
+    ),
+    jvp=mm_jvp,
+    rule="same",
+    shapes={
+        "self": ("n", "k"),
+        "mat2": ("k", "m"),
+    },
+    call=hand_written("mm"),
+)
+
+
+def mm(input, mat2):
+    """Product of two matrices, (n, k) by (k, m)."""
+    if type(input) is Tensor and type(mat2) is Tensor and not modes.active:
+        shapes = (input.shape, input.dtype, mat2.shape, mat2.dtype)
+        general = MM.known.get(shapes)
+        if general is not None:
+            array_input = input._nd()
+            array_mat2 = mat2._nd()
+            out = attempt(MM.function, array_input, array_mat2)
+            if out is not None:
+                result = wrapped(out)
+                need_input = input._requires_grad
+                need_mat2 = mat2._requires_grad
+                if (need_input or need_mat2) and modes.grad:
+                    node = new(MmBackward0)
+                    node.sequence = next_sequence()
+                    node.edges = (
+                        (input._grad_fn or input) if need_input else None,
+                        input._output_nr,
+                        (mat2._grad_fn or mat2) if need_mat2 else None,
+                        mat2._output_nr,
+                    )
+                    node.saved = (
+                        array_input if need_mat2 else None,
+                        input._counter if need_mat2 else None,
+                        input._counter[0] if need_mat2 else 0,
+                        array_mat2 if need_input else None,
+                        mat2._counter if need_input else None,
+                        mat2._counter[0] if need_input else 0,
+                    )
+                    node.shape = result.shape
+                    node.general = general
+                    node.hooks = None
+                    result._requires_grad = True
+                    result._grad_fn = node
+                return result
+    return dispatch(MM, input, mat2)
+
+
+def mm_out(input, mat2, *, out=None):
+    """`mm`, its result written into `out` if that is given."""
+    if out is None:
+        return mm(input, mat2)
+    return write_out("mm", False, mm, out, input, mat2)
+
+
+class BmmBackward0(ArrayNode):
+    __slots__ = ()
+    operator = "bmm"
+
+    def on_arrays(node, grad):
+        saved = node.saved
+        if saved is None:
+            freed(node)
+        self, self_counter, self_version, mat2, mat2_counter, mat2_version = saved
+        general = node.general
+        grad = grad.reshape(node.shape) if type(grad) is ndarray else grad._nd()
+        edges = node.edges
+        gradient_self = None
+        if edges[0] is not None:
+            if mat2_counter[0] != mat2_version:
+                expired(node)
+            gradient_self = arrays.bmm(grad, arrays.mT(mat2))
+            gradient_self = fitted(gradient_self, general, 0)
+        gradient_mat2 = None
+        if edges[2] is not None:
+            if self_counter[0] != self_version:
+                expired(node)
+            gradient_mat2 = arrays.bmm(arrays.mT(self), grad)
+            gradient_mat2 = fitted(gradient_mat2, general, 1)
+        return gradient_self, gradient_mat2
+
+    def formulas(node, grad):
+        # self: bmm(grad, mT(mat2))
+        # mat2: bmm(mT(self), grad)
+        self, mat2 = unpack(node)
+        needed = node.needed()
+        gradient_self = None
+        if needed[0]:
+            gradient_self = ops.bmm(grad, ops.mT(mat2))
+        gradient_mat2 = None
+        if needed[1]:
+            gradient_mat2 = ops.bmm(ops.mT(self), grad)
+        return (gradient_self, gradient_mat2)
+
+
+def bmm_jvp(arguments, result, tangents):
+    self, mat2 = arguments
+    terms = []
+    tangent = tangents[0]
+    if tangent is not None:
+        # self: bmm
+        term = ops.bmm(tangent, mat2)
+        terms.append(term)
+    tangent = tangents[1]
+    if tangent is not None:
+        # mat2: bmm
+        term = ops.bmm(self, tangent)
+        terms.append(term)
+    return total(terms)
+
+
+BMM = ArrayOperator(
+    name="bmm",
+    node=BmmBackward0,
+    arguments=("self", "mat2"),
+    tensors=("self", "mat2"),
+    differentiable=("self", "mat2"),
+    outputs=("result",),
+    differentiable_outputs=(0,),
+    saved=(
+        ("self", "input", "self", (1,)),
+        ("mat2", "input", "mat2", (0,)),
+    ),
+    jvp=bmm_jvp,
+    rule="same",
+    shapes={
+        "self": ("b", "n", "k"),
+        "mat2": ("b", "k", "m"),
+    },
+    call=hand_written("bmm"),
+)
+
+
+def bmm(input, mat2):
+    """Products of the matrices of two batches, (b, n, k) by (b, k, m)."""
+    if type(input) is Tensor and type(mat2) is Tensor and not modes.active:
+        shapes = (input.shape, input.dtype, mat2.shape, mat2.dtype)
+        general = BMM.known.get(shapes)
+        if general is not None:
+            array_input = input._nd()
+            array_mat2 = mat2._nd()
+            out = attempt(BMM.function, array_input, array_mat2)
+            if out is not None:
+                result = wrapped(out)
+                need_input = input._requires_grad
+                need_mat2 = mat2._requires_grad
+                if (need_input or need_mat2) and modes.grad:
+                    node = new(BmmBackward0)
+                    node.sequence = next_sequence()
+                    node.edges = (
+                        (input._grad_fn or input) if need_input else None,
+                        input._output_nr,
+                        (mat2._grad_fn or mat2) if need_mat2 else None,
+                        mat2._output_nr,
+                    )
+                    node.saved = (
+                        array_input if need_mat2 else None,
+                        input._counter if need_mat2 else None,
+                        input._counter[0] if need_mat2 else 0,
+                        array_mat2 if need_input else None,
+                        mat2._counter if need_input else None,
+                        mat2._counter[0] if need_input else 0,
+                    )
+                    node.shape = result.shape
+                    node.general = general
+                    node.hooks = None
+                    result._requires_grad = True
+                    result._grad_fn = node
+                return result
+    return dispatch(BMM, input, mat2)
+
+
+def bmm_out(input, mat2, *, out=None):
+    """`bmm`, its result written into `out` if that is given."""
+    if out is None:
+        return bmm(input, mat2)
+    return write_out("bmm", False, bmm, out, input, mat2)
+
+
 class OuterProductBackward0(ArrayNode):
     __slots__ = ()
     operator = "outer_product"
@@ -691,6 +939,14 @@ def product_over_rows(input, other):
 
 
 SIGNATURES = {
+    "mm": (
+        ("self", "mat2"),
+        ("Tensor", "Tensor"),
+    ),
+    "bmm": (
+        ("self", "mat2"),
+        ("Tensor", "Tensor"),
+    ),
     "outer_product": (
         ("self", "other"),
         ("Tensor", "Tensor"),

@@ -7,69 +7,6 @@ from rederive.door import declared
 
 OPERATORS = [
     declared(
-        name="mm",
-        public="mm",
-        overload="",
-        family="library",
-        group="product",
-        namespace=("torch",),
-        signature="mm(Tensor self, Tensor mat2) -> Tensor",
-        doc="Product of two matrices, (n, k) by (k, m).",
-        arguments=(
-            ("self", "Tensor", False, False, False, False, False, False, None),
-            ("mat2", "Tensor", False, False, False, False, False, False, None),
-        ),
-        outputs=(("result", False),),
-        gradients={
-            "self": "mm(grad, t(mat2))",
-            "mat2": "mm(t(self), grad)",
-        },
-        jvp={
-            "self": "mm",
-            "mat2": "mm",
-        },
-        differentiable=("self", "mat2"),
-        differentiable_outputs=("result",),
-        samples={},
-        points={},
-        calls=[
-            {"self": [3, 4], "mat2": [4, 2]},
-            {"self": [0, 4], "mat2": [4, 2]},
-        ],
-        reference="numpy.dot(self, mat2)",
-    ),
-    declared(
-        name="bmm",
-        public="bmm",
-        overload="",
-        family="library",
-        group="product",
-        namespace=("torch",),
-        signature="bmm(Tensor self, Tensor mat2) -> Tensor",
-        doc="Products of the matrices of two batches, (b, n, k) by (b, k, m).",
-        arguments=(
-            ("self", "Tensor", False, False, False, False, False, False, None),
-            ("mat2", "Tensor", False, False, False, False, False, False, None),
-        ),
-        outputs=(("result", False),),
-        gradients={
-            "self": "bmm(grad, mT(mat2))",
-            "mat2": "bmm(mT(self), grad)",
-        },
-        jvp={
-            "self": "bmm",
-            "mat2": "bmm",
-        },
-        differentiable=("self", "mat2"),
-        differentiable_outputs=("result",),
-        samples={},
-        points={},
-        calls=[
-            {"self": [2, 3, 4], "mat2": [2, 4, 2]},
-        ],
-        reference="numpy.einsum('bij,bjk->bik', self, mat2)",
-    ),
-    declared(
         name="mv",
         public="mv",
         overload="",

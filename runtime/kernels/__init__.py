@@ -14,6 +14,7 @@ from . import (
     gathering,
     losses,
     moving,
+    multiplying,
     panels,
     pooling,
     scan,
@@ -74,9 +75,16 @@ from .matrices import (
     linalg_solve_ex,
     linalg_svd,
 )
+from .multiplying import bmm, mm
 from .padding import constant_pad_nd, extend, fold_padding
 from .pooling import max_pool2d_with_indices, pool_gather, pool_scatter
-from .products import addmm, batched_matmul, linear, outer_product, product_over_rows
+from .products import (
+    addmm,
+    batched_matmul,
+    linear,
+    outer_product,
+    product_over_rows,
+)
 from .scan import cumprod, cumsum, linear_recurrence, prod, reverse_cumsum
 from .sorting import nonzero, one_hot, sort, topk
 from .triangular import linalg_solve_triangular
@@ -98,6 +106,7 @@ for module in (
 kernel_cache.separate(gathering, tiles)
 kernel_cache.separate(convolving, tiles)
 kernel_cache.separate(panels, tiles)
+kernel_cache.separate(multiplying, panels, tiles)
 kernel_cache.separate(weighing, convolving, tiles)
 
 __all__ = [
@@ -109,6 +118,7 @@ __all__ = [
     "avg_pool2d_backward",
     "batched_matmul",
     "blocked_attention",
+    "bmm",
     "cast",
     "cat",
     "class_loss",
@@ -152,6 +162,7 @@ __all__ = [
     "linear",
     "linear_recurrence",
     "max_pool2d_with_indices",
+    "mm",
     "new_zeros",
     "nonzero",
     "one_hot",
