@@ -19,6 +19,7 @@ from .tiles import LANES, VECTOR_BYTES, VECTORS, copy_row
 
 DEPTH = 512  # terms that are added at once: what they read of both factors stays in the cache
 ROWS = 1024  # of the first factor that go with a panel of the second
+SUMS = 64  # rows of sums that are not written where they belong at once
 NARROW = 8  # rows or columns; products with fewer are left to NumPy
 LEAST = 1 << 19 if VECTOR_BYTES == 64 else float("inf")  # terms in all from which on we multiply
 
@@ -52,13 +53,17 @@ def _block(x, start, steps, y, y_at, y_steps, out, at, step, sizes, add, room, w
     for j in range(0, columns, width):
         some = min(width, columns - j)
         pack(y, y_at + j * y_steps[1], y_steps[0], y_steps[1], depth, some, lanes, panel, width)
-        straight = not add and some % lanes == 0
-        target, place, pitch = (out, at + j, step) if straight else (sums, 0, width)
-        multiply(
-            x, start, steps[0], terms, panel, lines, target, place, pitch, rows, some, lanes, wide
-        )  # fmt: skip
-        if not straight:
-            _put(sums, width, rows, some, out, at + j, step, add)
+        if not add and some % lanes == 0:
+            multiply(
+                x, start, steps[0], terms, panel, lines, out, at + j, step, rows, some, lanes, wide
+            )  # fmt: skip
+            continue
+        for i in range(0, rows, SUMS):
+            few, own = min(SUMS, rows - i), start + i * steps[0]
+            multiply(
+                x, own, steps[0], terms, panel, lines, sums, 0, width, few, some, lanes, wide
+            )  # fmt: skip
+            _put(sums, width, few, some, out, at + i * step + j, step, add)
 
 
 @njit(**_options)
@@ -70,7 +75,7 @@ def _products(x, y, out, steps, sizes, wide, low, high):
     """
     rows, depth, columns, lanes, tall, broad = sizes
     most, width = min(depth, DEPTH), len(wide) * lanes
-    room = np.empty(most * width, x.dtype), np.empty(min(rows, ROWS) * width, x.dtype)
+    room = np.empty(most * width, x.dtype), np.empty(SUMS * width, x.dtype)
     for item in range(low, high):
         matrix, part = item // (tall * broad), item % (tall * broad)
         top, bottom = part // broad * rows // tall, (part // broad + 1) * rows // tall

@@ -25,13 +25,21 @@ def scaled_dot_product_attention(
         scale = 1 / math.sqrt(query.shape[-1]) if query.shape[-1] else 1.0
     if attn_mask is None and not dropout_p:
         leading = broadcast_shapes(*(t.shape[:-2] for t in (query, key, value)))
-        spread = [ops.expand(t, (*leading, *t.shape[-2:])) for t in (query, key, value)]
+        spread = (_spread(t, leading) for t in (query, key, value))
         return ops.blocked_attention(*spread, is_causal, scale)[0]
     scores = ops.matmul(query * scale, ops.mT(key))
     weights = _weights(scores, attn_mask, is_causal)
     if dropout_p:
         weights = ops.dropout(weights, dropout_p)
     return ops.matmul(weights, value)
+
+
+def _spread(tensor, leading):
+    return (
+        tensor
+        if tensor.shape[:-2] == leading
+        else ops.expand(tensor, (*leading, *tensor.shape[-2:]))
+    )
 
 
 def _weights(scores, mask, is_causal):
