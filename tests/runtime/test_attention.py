@@ -158,3 +158,45 @@ def test_long_sequences_need_no_array_of_all_scores():
 def test_errors(call, kind, text):
     with pytest.raises(kind, match=text):
         call(*inputs())
+
+
+LAYOUTS = {
+    "tokens before heads": lambda t: t.permute(0, 2, 1, 3).contiguous().permute(0, 2, 1, 3),
+    "features first": lambda t: t.permute(3, 0, 1, 2).contiguous().permute(1, 2, 3, 0),
+    "part of something wider": lambda t: rd.cat([t, t, t], -1)[..., t.shape[-1] : 2 * t.shape[-1]],
+    "one head for all": lambda t: t[:, :1].expand(t.shape),
+}
+
+
+@pytest.mark.parametrize("causal", (False, True))
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("dtype", ("float32", "float64"))
+def test_heads_may_lie_anywhere_in_memory(layout, causal, dtype):
+    laid = LAYOUTS[layout]
+    leaves = inputs(70, 300, 20, dtype, grad=True)
+    mask = rd.triu(rd.full((70, 300), -math.inf, dtype=leaves[0].dtype), 1) if causal else None
+    found = attention(*(laid(t) for t in leaves), is_causal=causal)
+    wanted = composed(*(laid(t) for t in leaves), mask)
+    flow = laid(normal(*found.shape, seed=7, dtype=dtype))
+    bound = 1e-4 if dtype == "float32" else 1e-12
+    np.testing.assert_allclose(found.detach().numpy(), wanted.detach().numpy(), atol=bound)
+    pairs = zip(*(rd.autograd.grad(r, leaves, flow) for r in (found, wanted)), strict=True)
+    for one, other in pairs:
+        np.testing.assert_allclose(one.numpy(), other.numpy(), atol=10 * bound)
+
+
+@pytest.mark.parametrize("queries", (1, 15, 16, 17, 33, 64, 65, 130))
+def test_any_number_of_queries_fills_its_vectors(queries):
+    given = inputs(queries, 5, 3, "float32", leading=(3,), grad=True)
+    pairs = [attention(*given), composed(*given)]
+    flow = normal(3, queries, 3, seed=8, dtype="float32")
+    for one, other in zip(*(rd.autograd.grad(r, given, flow) for r in pairs), strict=True):
+        np.testing.assert_allclose(one.numpy(), other.numpy(), atol=2e-5)
+    np.testing.assert_allclose(*(r.detach().numpy() for r in pairs), atol=2e-6)
+
+
+def test_scores_that_are_not_a_number_or_infinite_give_what_softmax_gives():
+    query, key, value = (t.numpy() for t in inputs(4, 6, 3, leading=(2,)))
+    query[0, 1, 0], key[1, 2, 1], key[0, 3] = math.nan, math.inf, -1e200
+    given = [rd.from_numpy(t) for t in (query, key, value)]
+    np.testing.assert_allclose(attention(*given).numpy(), composed(*given).numpy(), rtol=1e-12)
