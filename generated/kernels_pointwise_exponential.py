@@ -30,21 +30,76 @@ CONTRACT = {"fastmath": {"contract"}, "forceinline": True}
 
 
 # (exp(r) - 1 - r) / r**2 on |r| <= ln2 / 2: minimax with coefficients rounded one after another
-# (tools/minimax.py). Relative error of exp: 2**-31 and 2**-61.
+# (tools/minimax.py). Relative error of exp: 2**-28 and 2**-61.
 EXP_FLOAT32 = (
-    np.float32(0.5),
-    np.float32(0.16666647791862488),
-    np.float32(0.041666481643915176),
-    np.float32(0.008337869308888912),
-    np.float32(0.001393332495354116),
-    np.float32(0.00017337217286694795),
+    np.float32(0.4999999403953552),
+    np.float32(0.16666516661643982),
+    np.float32(0.04166824743151665),
+    np.float32(0.008369079791009426),
+    np.float32(0.0013822439359501004),
 )
+
+
+def limit_operation(name):
+    """An LLVM operation on a floating number and a limit, which is not NaN; NaN stays NaN."""
+
+    @intrinsic
+    def operation(typing_context, x, limit):
+        def generate(context, builder, signature, arguments):
+            kind = arguments[0].type
+            pair = ir.FunctionType(kind, [kind, kind])
+            return builder.call(builder.module.declare_intrinsic(name, [kind], pair), arguments)
+
+        return x(x, x), generate
+
+    return operation
+
+
+at_least = limit_operation("llvm.maximum")
+
+
+# As one instruction each: LLVM turns two choices in a row into a comparison and a masked choice.
+at_most = limit_operation("llvm.minimum")
 INVERSE_LN2_FLOAT32 = np.float32(1.4426950408889634)
 
 
 # ln2 in two parts; the first has so few bits that its product with n is exact.
 LN2_HIGH_FLOAT32 = np.float32(0.693359375)
 LN2_LOW_FLOAT32 = np.float32(-2.12194440054690583e-4)
+
+
+@intrinsic
+def fused(typing_context, x, y, z):
+    """x * y + z with one rounding."""
+
+    def generate(context, builder, signature, arguments):
+        return builder.fma(*arguments)
+
+    return x(x, x, x), generate
+
+
+@intrinsic
+def nearest_integer(typing_context, x):
+    """The nearest int32, of two equally near the even one."""
+
+    def generate(context, builder, signature, arguments):
+        kinds = [ir.IntType(32), arguments[0].type]
+        kind = ir.FunctionType(kinds[0], kinds[1:])
+        call = builder.module.declare_intrinsic("llvm.lrint", kinds, kind)
+        return builder.call(call, arguments)
+
+    return types.int32(x), generate
+
+
+scalar = register_jitable(**CONTRACT)
+
+
+@scalar
+def exp_reduced_float32(x):
+    """(r, n) with x = n ln2 + r and n an int32, for -104 <= x <= 104."""
+    n = nearest_integer(x * INVERSE_LN2_FLOAT32)
+    turns = np.float32(n)
+    return fused(-turns, LN2_LOW_FLOAT32, fused(-turns, LN2_HIGH_FLOAT32, x)), n
 
 
 @intrinsic
@@ -64,64 +119,40 @@ def polynomial(typing_context, x, coefficients):
     return x(x, coefficients), generate
 
 
-def float_operation(name):
-    """An LLVM operation on a floating number; an integer or boolean comes back as it is."""
-
-    @intrinsic
-    def operation(typing_context, x):
-        def generate(context, builder, signature, arguments):
-            if not isinstance(x, types.Float):
-                return arguments[0]
-            kind = arguments[0].type
-            call = builder.module.declare_intrinsic(name, [kind], ir.FunctionType(kind, [kind]))
-            return builder.call(call, arguments)
-
-        return x(x), generate
-
-    return operation
-
-
-round_even = float_operation("llvm.rint")
-scalar = register_jitable(**CONTRACT)
-
-
-@scalar
-def exp_parts_float32(x):
-    """(q, n) with exp(x) = 2**n (1 + q), for -104 <= x <= 89."""
-    n = round_even(x * INVERSE_LN2_FLOAT32)
-    r = (x - n * LN2_HIGH_FLOAT32) - n * LN2_LOW_FLOAT32
-    return r + r * r * polynomial(r, EXP_FLOAT32), n
-
-
 @intrinsic
 def scaled(typing_context, x, n):
-    """x * 2**n for a whole n from -252 to 254 (-2044 to 2046), rounded once if x is near 1."""
+    """x * 2**n for a whole n from -252 to 254 (-2044 to 2046), rounded once if x is near 1.
+
+    n: an int32, or a floating number.
+    """
 
     def generate(context, builder, signature, arguments):
-        value, n = arguments
+        value, power = arguments
+        if isinstance(n, types.Float):
+            power = builder.fptosi(power, ir.IntType(32))
         if "+avx512f" in context.codegen().magic_tuple()[2]:  # it has an instruction for this
-            kinds = [value.type, ir.IntType(32)]
+            kinds = [value.type, power.type]
             pair = ir.FunctionType(value.type, kinds)
             call = builder.module.declare_intrinsic("llvm.ldexp", kinds, pair)
-            return builder.call(call, [value, builder.fptosi(n, kinds[1])])
+            return builder.call(call, [value, power])
         integer, fraction = (ir.IntType(32), 23) if x == types.float32 else (ir.IntType(64), 52)
-        shift = 1.5 * 2.0**fraction + (1 << (integer.width - fraction - 1)) - 2
-        bits = builder.bitcast(builder.fadd(n, value.type(shift)), integer)  # n and two biases
+        biases = (1 << (integer.width - fraction - 1)) - 2  # n and two of them
+        bits = builder.add(builder.sext(power, integer), integer(biases))
         half = builder.ashr(bits, integer(1))
         for part in (half, builder.sub(bits, half)):
-            power = builder.shl(part, integer(fraction))
-            value = builder.fmul(value, builder.bitcast(power, value.type))
+            factor = builder.bitcast(builder.shl(part, integer(fraction)), value.type)
+            value = builder.fmul(value, factor)
         return value
 
-    return x(x, x), generate
+    return x(x, n), generate
 
 
 @scalar
 def exp_float32(x):
-    y = np.float32(89.0) if x > np.float32(89.0) else x
-    y = np.float32(-104.0) if y < np.float32(-104.0) else y
-    q, n = exp_parts_float32(y)
-    return scaled(np.float32(1.0) + q, n)
+    y = at_most(x, np.float32(89.0))
+    y = at_least(y, np.float32(-104.0))
+    r, n = exp_reduced_float32(y)
+    return scaled(polynomial(r, (np.float32(1.0), np.float32(1.0), *EXP_FLOAT32)), n)
 
 
 EXP_FLOAT64 = (
@@ -142,6 +173,26 @@ LN2_HIGH = 0.6931471804855391
 LN2_LOW = 7.440617110012397e-11
 
 
+def float_operation(name):
+    """An LLVM operation on a floating number; an integer or boolean comes back as it is."""
+
+    @intrinsic
+    def operation(typing_context, x):
+        def generate(context, builder, signature, arguments):
+            if not isinstance(x, types.Float):
+                return arguments[0]
+            kind = arguments[0].type
+            call = builder.module.declare_intrinsic(name, [kind], ir.FunctionType(kind, [kind]))
+            return builder.call(call, arguments)
+
+        return x(x), generate
+
+    return operation
+
+
+round_even = float_operation("llvm.rint")
+
+
 @scalar
 def exp_parts_float64(x):
     """(q, n) with exp(x) = 2**n (1 + q), for -746 <= x <= 710."""
@@ -152,8 +203,8 @@ def exp_parts_float64(x):
 
 @scalar
 def exp_float64(x):
-    y = 710.0 if x > 710.0 else x
-    y = -746.0 if y < -746.0 else y
+    y = at_most(x, 710.0)
+    y = at_least(y, -746.0)
     q, n = exp_parts_float64(y)
     return scaled(1.0 + q, n)
 
@@ -172,12 +223,11 @@ EXP2_FLOAT32 = (
 
 @scalar
 def exp2_float32(x):
-    y = np.float32(129.0) if x > np.float32(129.0) else x
-    y = np.float32(-151.0) if y < np.float32(-151.0) else y
-    n = round_even(y)
-    r = y - n
-    q = r * polynomial(r, EXP2_FLOAT32)
-    return scaled(np.float32(1.0) + q, n)
+    y = at_most(x, np.float32(129.0))
+    y = at_least(y, np.float32(-151.0))
+    n = nearest_integer(y)
+    r = y - np.float32(n)
+    return scaled(polynomial(r, (np.float32(1.0), *EXP2_FLOAT32)), n)
 
 
 EXP2_FLOAT64 = (
@@ -197,12 +247,23 @@ EXP2_FLOAT64 = (
 
 @scalar
 def exp2_float64(x):
-    y = 1025.0 if x > 1025.0 else x
-    y = -1076.0 if y < -1076.0 else y
+    y = at_most(x, 1025.0)
+    y = at_least(y, -1076.0)
     n = round_even(y)
     r = y - n
     q = r * polynomial(r, EXP2_FLOAT64)
     return scaled(1.0 + q, n)
+
+
+@scalar
+def exp_three_float32(x):
+    """(r, rest, n) with exp(x) = 2**n (1 + r + rest): r as above, rest to 24 bits of its own."""
+    n = nearest_integer(x * INVERSE_LN2_FLOAT32)
+    turns = np.float32(n)
+    head = fused(-turns, LN2_HIGH_FLOAT32, x)
+    r = fused(-turns, LN2_LOW_FLOAT32, head)
+    lost = fused(-turns, LN2_LOW_FLOAT32, head - r)
+    return r, fused(r * r, polynomial(r, EXP_FLOAT32), lost), n
 
 
 exact = register_jitable(fastmath=False, forceinline=True)
@@ -213,45 +274,6 @@ def ordered_sum(x, y):
     """(rounded sum, rounding error) for |x| >= |y|, x = 0, or x a multiple of y's last place."""
     total = x + y
     return total, (x - total) + y
-
-
-@scalar
-def exp_parts_pair_float32(x):
-    """(q, rest, n) with exp(x) = 2**n (1 + q + rest), where rest is what rounding took from q."""
-    n = round_even(x * INVERSE_LN2_FLOAT32)
-    head = x - n * LN2_HIGH_FLOAT32
-    r = head - n * LN2_LOW_FLOAT32
-    q, rest = ordered_sum(r, r * r * polynomial(r, EXP_FLOAT32))
-    rest = rest + ((head - r) - n * LN2_LOW_FLOAT32)
-    return q, rest, n
-
-
-@scalar
-def expm1_pair_float32(q, rest, scale):
-    """(high, low) with scale (1 + q + rest) - 1 = high + low."""
-    head = scale - np.float32(1.0)
-    lost = (
-        (scale - head) - np.float32(1.0)
-        if scale > np.float32(1.0)
-        else scale - (head + np.float32(1.0))
-    )
-    high, low = ordered_sum(head, scale * q)
-    return high, low + (lost + scale * rest)
-
-
-# The same and the bias of the exponent.
-BIASED_SHIFT_FLOAT32 = np.float32(12583039.0)
-
-
-@intrinsic
-def bits_of(typing_context, x):
-    """The bits of a floating number as a signed integer of the same width."""
-    integer = types.int32 if x == types.float32 else types.int64
-
-    def generate(context, builder, signature, arguments):
-        return builder.bitcast(arguments[0], ir.IntType(integer.bitwidth))
-
-    return integer(x), generate
 
 
 @intrinsic
@@ -269,20 +291,33 @@ def float32_of(typing_context, bits):
 
 @scalar
 def power_of_2_float32(n):
-    """2**n for a whole floating number from -126 to 127."""
-    return float32_of(bits_of(n + BIASED_SHIFT_FLOAT32) << 23)
+    """2**n for an int32 n from -126 to 127."""
+    return float32_of((n + 127) << 23)
+
+
+@intrinsic
+def with_sign(typing_context, x, y):
+    """The magnitude of x with the sign bit of y."""
+
+    def generate(context, builder, signature, arguments):
+        kind = arguments[0].type
+        pair = ir.FunctionType(kind, [kind, kind])
+        call = builder.module.declare_intrinsic("llvm.copysign", [kind], pair)
+        return builder.call(call, arguments)
+
+    return x(x, x), generate
 
 
 @scalar
 def expm1_float32(x):
-    # 2**n would overflow before the result does, so that a large n is applied in two steps.
-    y = np.float32(89.0) if x > np.float32(89.0) else x
-    y = np.float32(-25.0) if y < np.float32(-25.0) else y
-    q, rest, n = exp_parts_pair_float32(y)
-    first = np.float32(64.0) if n > np.float32(64.0) else n
-    high, low = expm1_pair_float32(q, rest, power_of_2_float32(first))
-    result = (high + low) * power_of_2_float32(n - first)
-    return x if x == np.float32(0.0) else result
+    # exp(x) = 2**n (1 + r + rest), so that the answer is 2**n times (1 - 2**-n) + r + rest.
+    y = at_most(x, np.float32(89.0))
+    y = at_least(y, np.float32(-25.0))
+    r, rest, n = exp_three_float32(y)
+    unit = power_of_2_float32(-np.int32(127) if n > 127 else -n)
+    head, lost = ordered_sum(np.float32(1.0), -unit)
+    high, low = ordered_sum(head, r)
+    return with_sign(scaled(high + (rest + (low + lost)), n), x)
 
 
 @scalar
@@ -305,7 +340,19 @@ def expm1_pair_float64(q, rest, scale):
     return high, low + (lost + scale * rest)
 
 
+# The same and the bias of the exponent.
 BIASED_SHIFT_FLOAT64 = 6755399441056767.0
+
+
+@intrinsic
+def bits_of(typing_context, x):
+    """The bits of a floating number as a signed integer of the same width."""
+    integer = types.int32 if x == types.float32 else types.int64
+
+    def generate(context, builder, signature, arguments):
+        return builder.bitcast(arguments[0], ir.IntType(integer.bitwidth))
+
+    return integer(x), generate
 
 
 @intrinsic
@@ -326,63 +373,75 @@ def power_of_2_float64(n):
 
 @scalar
 def expm1_float64(x):
-    y = 710.0 if x > 710.0 else x
-    y = -50.0 if y < -50.0 else y
+    y = at_most(x, 710.0)
+    y = at_least(y, -50.0)
     q, rest, n = exp_parts_pair_float64(y)
-    first = 512.0 if n > 512.0 else n
+    first = at_most(n, 512.0)
     high, low = expm1_pair_float64(q, rest, power_of_2_float64(first))
     result = (high + low) * power_of_2_float64(n - first)
     return x if x == 0.0 else result
 
 
-# (log(1 + f) - f + f**2 / 2) / f**3 for sqrt(1/2) <= 1 + f < sqrt(2): minimax (tools/minimax.py),
-# relative error of the logarithm 2**-29.
-LOG_FLOAT32 = (
-    np.float32(0.3333331346511841),
-    np.float32(-0.2500016689300537),
-    np.float32(0.20002223551273346),
-    np.float32(-0.16659358143806458),
-    np.float32(0.14209570972867157),
-    np.float32(-0.12549981474876404),
-    np.float32(0.12109015882015228),
-    np.float32(-0.10914183408021927),
-    np.float32(0.053356148302555084),
-)
+# In one rounding with the product, no second part is missed.
+LN2_FLOAT32 = np.float32(0.6931471805599453)
+
+
+# The bits of 3/4, of sqrt(1/2), of 1 and of 2**52.
+THREE_QUARTERS_BITS_FLOAT32 = 0x3F400000
 
 
 @scalar
 def log_limits_float32(x, result):
     """The logarithm at 0, below 0, at infinity and NaN, else `result`."""
-    y = result if x < np.float32(np.inf) else x
-    y = np.float32(-np.inf) if x == np.float32(0.0) else y
-    return np.float32(np.nan) if x < np.float32(0.0) else y
+    limit = np.float32(-np.inf) if x == np.float32(0.0) else np.float32(np.nan)
+    value = result if x < np.float32(np.inf) else x
+    return value if x > np.float32(0.0) else limit
 
 
-# The bits of sqrt(1/2), of 1 - sqrt(1/2) added to an exponent, and of 2**23 and 2**52.
-HALF_ROOT_BITS_FLOAT32 = 0x3F3504F3
-INTEGER_BITS_FLOAT32 = 0x4B000000
-ONE_BITS_FLOAT32 = 0x3F800000
+# (log(1 + f) - f + f**2 / 2) / f**3 for 3/4 <= 1 + f < 3/2: minimax (tools/minimax.py), relative
+# error of the logarithm 2**-29.
+LOG_FLOAT32 = (
+    np.float32(0.33333340287208557),
+    np.float32(-0.2500016689300537),
+    np.float32(0.19999566674232483),
+    np.float32(-0.1665516197681427),
+    np.float32(0.142768993973732),
+    np.float32(-0.12730395793914795),
+    np.float32(0.11699694395065308),
+    np.float32(-0.09105435758829117),
+    np.float32(0.03758254647254944),
+)
 
 
 @scalar
-def split_float32(x):
-    """(k, m) with x = 2**k m and sqrt(1/2) <= m < sqrt(2), for x > 0."""
-    tiny = x < np.float32(1.1754943508222875e-38)
-    y = x * np.float32(33554432.0) if tiny else x
-    bits = np.int32(bits_of(y) + (ONE_BITS_FLOAT32 - HALF_ROOT_BITS_FLOAT32))
-    offset = np.float32(8388760.0) if tiny else np.float32(8388735.0)
-    k = float32_of((bits >> 23) | INTEGER_BITS_FLOAT32) - offset
-    return k, float32_of((bits & 0x7FFFFF) + HALF_ROOT_BITS_FLOAT32)
+def log_rest_float32(f):
+    """log(1 + f) - f for 3/4 <= 1 + f < 3/2."""
+    return f * f * polynomial(f, (np.float32(-0.5), *LOG_FLOAT32))
+
+
+@scalar
+def split_normal_float32(x, least):
+    """(k, m) with x = 2**k m, k an int32, for x >= 2**-126; `least`: the bits of the least m."""
+    k = np.int32(np.int32(bits_of(x) - least) >> 23)
+    return k, float32_of(bits_of(x) - (k << 23))
+
+
+@scalar
+def split_float32(x, least):
+    """(k, m) with x = 2**k m for x > 0; `least`: the bits of the least m."""
+    # A factor that is never 1: else LLVM would compute everything with it and without.
+    small = x < np.float32(8.673617379884035e-19)
+    factor = np.float32(33554432.0) if small else np.float32(0.5)
+    k, m = split_normal_float32(x * factor, least)
+    return np.float32(k) - (np.float32(25.0) if small else np.float32(-1.0)), m
 
 
 @scalar
 def log_float32(x):
-    k, m = split_float32(x)
+    k, m = split_float32(x, THREE_QUARTERS_BITS_FLOAT32)
     f = m - np.float32(1.0)
-    z = f * f
-    tail = f * z * polynomial(f, LOG_FLOAT32) + k * LN2_LOW_FLOAT32
-    result = k * LN2_HIGH_FLOAT32 + (f + (tail - np.float32(0.5) * z))
-    return log_limits_float32(x, result)
+    rest = log_rest_float32(f)
+    return log_limits_float32(x, fused(k, LN2_FLOAT32, f + rest))
 
 
 @scalar
@@ -441,17 +500,12 @@ def log_float64(x):
 
 @scalar
 def log1p_float32(x):
-    u = np.float32(1.0) + x
-    k, m = split_float32(u)
-    lost = x - (u - np.float32(1.0)) if x < np.float32(1.0) else np.float32(1.0) - (u - x)
-    exact = k == np.float32(0.0)
-    f = x if exact else m - np.float32(1.0)
-    z = f * f
-    tail = f * z * polynomial(f, LOG_FLOAT32)
-    tail = tail if exact else tail + (lost / u + k * LN2_LOW_FLOAT32)
-    result = k * LN2_HIGH_FLOAT32 + (f + (tail - np.float32(0.5) * z))
-    result = x if x == np.float32(0.0) else result
-    return log_limits_float32(u, result)
+    # 1 + x = 2**k (1 + f), where f is rounded only once, although 1 + x was to find k.
+    k = -split_normal_float32(np.float32(1.0) + x, THREE_QUARTERS_BITS_FLOAT32)[0]
+    scale = scaled(np.float32(1.0), np.int32(k))
+    f = fused(x, scale, scale - np.float32(1.0))
+    result = fused(-np.float32(k), LN2_FLOAT32, f + log_rest_float32(f))
+    return log_limits_float32(np.float32(1.0) + x, with_sign(result, x))
 
 
 @intrinsic
@@ -486,6 +540,10 @@ def log1p_float64(x):
     return log_limits_float64(u, result) if not (magnitude(x) < np.inf and u > 0.0) else result
 
 
+HALF_LOG2_E_FLOAT32 = np.float32(-0.7213475108146667)
+HALF_ROOT_BITS_FLOAT32 = 0x3F3504F3
+
+
 # 1 / ln(2) and 1 / ln(10) to twice the precision, log10(2) as a head of few bits and a tail.
 INVERSE_LN2_HIGH = 1.4426950408889634
 
@@ -494,14 +552,31 @@ INVERSE_LN2_HIGH = 1.4426950408889634
 INVERSE_LN2_ROUNDING = 1.9259629911266175e-08
 
 
-@intrinsic
-def fused(typing_context, x, y, z):
-    """x * y + z with one rounding."""
+# The same of the logarithms to base 2 and 10, for sqrt(1/2) <= 1 + f < sqrt(2): less log2(e) f and
+# log10(e) f, and the constants further down times f**2. Relative errors 2**-28 and 2**-27.
+LOG2_FLOAT32 = (
+    np.float32(0.48089808225631714),
+    np.float32(-0.36067885160446167),
+    np.float32(0.28857043385505676),
+    np.float32(-0.2402213215827942),
+    np.float32(0.2049284130334854),
+    np.float32(-0.1829780787229538),
+    np.float32(0.1770055592060089),
+    np.float32(-0.14757533371448517),
+    np.float32(0.0604480616748333),
+)
 
-    def generate(context, builder, signature, arguments):
-        return builder.fma(*arguments)
 
-    return x(x, x, x), generate
+@scalar
+def log2_float32(x):
+    k, m = split_float32(x, HALF_ROOT_BITS_FLOAT32)
+    f = m - np.float32(1.0)
+    rest = polynomial(f, (HALF_LOG2_E_FLOAT32, *LOG2_FLOAT32))
+    small = fused(f * f, rest, f * np.float32(INVERSE_LN2_ROUNDING))
+    return log_limits_float32(x, k + fused(f, np.float32(INVERSE_LN2_HIGH), small))
+
+
+INVERSE_LN2_TAIL = 2.0355273740931033e-17
 
 
 @exact
@@ -509,19 +584,6 @@ def exact_product(x, y):
     """(rounded product, rounding error)."""
     product = x * y
     return product, fused(x, y, -product)
-
-
-@scalar
-def log2_float32(x):
-    k, m = split_float32(x)
-    f = m - np.float32(1.0)
-    half, lost = exact_product(np.float32(0.5) * f, f)
-    tail = (f * f * f * polynomial(f, LOG_FLOAT32) - lost) - half
-    small = f * np.float32(INVERSE_LN2_ROUNDING) + tail * np.float32(INVERSE_LN2_HIGH)
-    return log_limits_float32(x, k + (f * np.float32(INVERSE_LN2_HIGH) + small))
-
-
-INVERSE_LN2_TAIL = 2.0355273740931033e-17
 
 
 @exact

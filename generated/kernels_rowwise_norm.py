@@ -67,6 +67,28 @@ INVERSE_LN2 = 1.4426950408889634
 LN2 = 0.6931471805599453
 
 
+def limit_operation(name):
+    """An LLVM operation on a floating number and a limit, which is not NaN; NaN stays NaN."""
+
+    @intrinsic
+    def operation(typing_context, x, limit):
+        def generate(context, builder, signature, arguments):
+            kind = arguments[0].type
+            pair = ir.FunctionType(kind, [kind, kind])
+            return builder.call(builder.module.declare_intrinsic(name, [kind], pair), arguments)
+
+        return x(x, x), generate
+
+    return operation
+
+
+at_least = limit_operation("llvm.maximum")
+
+
+# As one instruction each: LLVM turns two choices in a row into a comparison and a masked choice.
+at_most = limit_operation("llvm.minimum")
+
+
 @intrinsic
 def polynomial(typing_context, x, coefficients):
     """coefficients[0] + coefficients[1] * x + ... by Horner's rule."""
@@ -84,6 +106,7 @@ def polynomial(typing_context, x, coefficients):
     return x(x, coefficients), generate
 
 
+# The same and the bias of the exponent.
 BIASED_SHIFT_FLOAT64 = 6755399441056767.0
 
 
@@ -137,8 +160,8 @@ round_even = float_operation("llvm.rint")
 @scalar
 def exp_short(x):
     """exp(x) as a float64; beyond 200 that of 200."""
-    y = 200.0 if x > 200.0 else x
-    y = -200.0 if y < -200.0 else y
+    y = at_most(x, 200.0)
+    y = at_least(y, -200.0)
     n = round_even(y * INVERSE_LN2)
     r = y - n * LN2
     return (1.0 + (r + r * r * polynomial(r, EXP_SHORT))) * power_of_2_float64(n)
@@ -317,25 +340,30 @@ def log_precise(x):
 
 @intrinsic
 def scaled(typing_context, x, n):
-    """x * 2**n for a whole n from -252 to 254 (-2044 to 2046), rounded once if x is near 1."""
+    """x * 2**n for a whole n from -252 to 254 (-2044 to 2046), rounded once if x is near 1.
+
+    n: an int32, or a floating number.
+    """
 
     def generate(context, builder, signature, arguments):
-        value, n = arguments
+        value, power = arguments
+        if isinstance(n, types.Float):
+            power = builder.fptosi(power, ir.IntType(32))
         if "+avx512f" in context.codegen().magic_tuple()[2]:  # it has an instruction for this
-            kinds = [value.type, ir.IntType(32)]
+            kinds = [value.type, power.type]
             pair = ir.FunctionType(value.type, kinds)
             call = builder.module.declare_intrinsic("llvm.ldexp", kinds, pair)
-            return builder.call(call, [value, builder.fptosi(n, kinds[1])])
+            return builder.call(call, [value, power])
         integer, fraction = (ir.IntType(32), 23) if x == types.float32 else (ir.IntType(64), 52)
-        shift = 1.5 * 2.0**fraction + (1 << (integer.width - fraction - 1)) - 2
-        bits = builder.bitcast(builder.fadd(n, value.type(shift)), integer)  # n and two biases
+        biases = (1 << (integer.width - fraction - 1)) - 2  # n and two of them
+        bits = builder.add(builder.sext(power, integer), integer(biases))
         half = builder.ashr(bits, integer(1))
         for part in (half, builder.sub(bits, half)):
-            power = builder.shl(part, integer(fraction))
-            value = builder.fmul(value, builder.bitcast(power, value.type))
+            factor = builder.bitcast(builder.shl(part, integer(fraction)), value.type)
+            value = builder.fmul(value, factor)
         return value
 
-    return x(x, x), generate
+    return x(x, n), generate
 
 
 @scalar

@@ -107,13 +107,31 @@ def _cube_over_log(f: Any) -> Any:
     return f * f if abs(f) < 1e-9 else f**3 / mp.log1p(f)
 
 
+def _logarithm_to(base: int, half: str, count: int) -> tuple[Any, ...]:
+    """The recipe of the terms beyond f**2, whose coefficient is the rounded constant `half`."""
+
+    def rest(f: Any) -> Any:
+        f = f if abs(f) > mp.mpf(2) ** -30 else mp.mpf(2) ** -30
+        with mp.workprec(PRECISION + 200):
+            return ((mp.log1p(f) - f) / mp.log(base) - constant(half) * f * f) / f**3
+
+    return rest, -0.2929, 0.4143, count, 27, lambda f: _cube_over_log(f) * mp.log(base)
+
+
+def _cube_over_tanh(z: Any) -> Any:
+    x = mp.sqrt(abs(z)) + mp.mpf(2) ** -60
+    return x**3 / mp.tanh(x)
+
+
 RECIPES = {
-    "EXP_FLOAT32": Recipe(_EXP, -_HALF_LN2, _HALF_LN2, 6, 31, _of_exp),
+    "EXP_FLOAT32": Recipe(_EXP, -_HALF_LN2, _HALF_LN2, 5, 28, _of_exp),
     "EXP_FLOAT64": Recipe(_EXP, -_HALF_LN2, _HALF_LN2, 11, 61, _of_exp),
     "EXP_SHORT": Recipe(_EXP, -_HALF_LN2, _HALF_LN2, 6, 33, _of_exp),
     "EXP2_FLOAT32": Recipe(_EXP2, -0.5, 0.5, 7, 32, abs),
     "EXP2_FLOAT64": Recipe(_EXP2, -0.5, 0.5, 11, 57, abs),
-    "LOG_FLOAT32": Recipe(_LOG, -0.2929, 0.4143, 9, 29, _cube_over_log),
+    "LOG_FLOAT32": Recipe(_LOG, -0.25, 0.5, 9, 29, _cube_over_log),
+    "LOG2_FLOAT32": Recipe(*_logarithm_to(2, "HALF_LOG2_E_FLOAT32", 9)),
+    "LOG10_FLOAT32": Recipe(*_logarithm_to(10, "HALF_LOG10_E_FLOAT32", 8)),
     "LOG_FLOAT64": Recipe(_TWICE_ATANH, 0, _ROOT, 7, 59, lambda z: z / 2),
     "LOG_SHORT": Recipe(_TWICE_ATANH, 0, _ROOT, 4, 37, lambda z: z / 2),
     "LOG_REST": Recipe(
@@ -129,6 +147,7 @@ RECIPES = {
     "ATAN_SHORT": Recipe(_odd(mp.atan, 1), 0, 0.1716, 6, 35, abs),
     "ASIN_FLOAT64": Recipe(_odd(mp.asin, 1), 0, 0.25, 13, 59, abs),
     "ASIN_SHORT": Recipe(_odd(mp.asin, 1), 0, 0.25, 6, 31, abs),
+    "TANH_NEAR_FLOAT32": Recipe(_odd(mp.tanh, 1), 0, 0.865, 7, 29, _cube_over_tanh),
     "SINH_NEAR_FLOAT32": Recipe(_odd(mp.sinh, 1), 0, 1, 4, 31, abs),
     "ASINH_NEAR_FLOAT32": Recipe(_odd(mp.asinh, 1), 0, 0.25, 6, 33, abs),
     "ERF_NEAR_FLOAT32": Recipe(_erf_over_x, 0, 1, 7, 29, lambda z: 1),

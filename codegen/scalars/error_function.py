@@ -9,12 +9,15 @@ slowly.
 import numpy as np
 
 from .exponential import (
-    exp_parts_float32,
     exp_parts_float64,
     exp_parts_pair_float64,
+    exp_reduced_float32,
+    exp_rest_float32,
 )
 from .primitives import (
+    at_most,
     exact_product,
+    fused,
     magnitude,
     ordered_sum,
     polynomial,
@@ -138,11 +141,11 @@ ERFCX_SHORT = (
 def erf_float32(x):
     y = magnitude(x)
     near = y + y * polynomial(y * y, ERF_NEAR_FLOAT32)
-    far = np.float32(4.0) if y > np.float32(4.0) else y
+    far = at_most(y, np.float32(4.0))
     # 1 - exp, without rounding the exponential first.
-    q, n = exp_parts_float32(polynomial(far - np.float32(1.0), ERF_FAR_FLOAT32))
+    r, n = exp_reduced_float32(polynomial(far - np.float32(1.0), ERF_FAR_FLOAT32))
     scale = power_of_2_float32(n)
-    far = (np.float32(1.0) - scale) - scale * q
+    far = fused(-scale, exp_rest_float32(r), np.float32(1.0) - scale)
     return with_sign(far if y > np.float32(1.0) else near, x)
 
 
@@ -150,7 +153,7 @@ def erf_float32(x):
 def erf_float64(x):
     y = magnitude(x)
     near = y + y * polynomial(y * y, ERF_NEAR_FLOAT64)
-    far = 6.0 if y > 6.0 else y
+    far = at_most(y, 6.0)
     q, n = exp_parts_float64(polynomial(far - 2.5, ERF_FAR_FLOAT64))
     scale = power_of_2_float64(n)
     far = (1.0 - scale) - scale * q
@@ -160,7 +163,7 @@ def erf_float64(x):
 @scalar
 def erfc_float64(x):
     y = magnitude(x)
-    y = 28.0 if y > 28.0 else y
+    y = at_most(y, 28.0)
     z, lost = exact_product(y, y)
     near = 1.0 - (x + x * polynomial(z, ERF_NEAR_FLOAT64))
     q, rest, n = exp_parts_pair_float64(-746.0 if z > 746.0 else -z)
@@ -176,7 +179,7 @@ def erfc_float64(x):
 @scalar
 def erfc_float32(x):
     y = np.float64(magnitude(x))
-    y = 10.5 if y > 10.5 else y
+    y = at_most(y, 10.5)
     wide = np.float64(x)
     near = 1.0 - (wide + wide * np.float64(polynomial(x * x, ERF_NEAR_FLOAT32)))
     t = (y - 4.0) / (y + 4.0)
