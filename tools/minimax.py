@@ -87,6 +87,7 @@ _LOG = _series(mp.log1p, 3, 0, 1, -0.5)
 _TWICE_ATANH = _odd(lambda s: 2 * mp.atanh(s), 2)
 with mp.workprec(PRECISION):
     _TWO_THIRDS = mp.mpf(2) / 3
+    _TO_2 = (2 / mp.log(2), _TWO_THIRDS / mp.log(2))
 _T = (0.65 - 4) / (0.65 + 4)
 
 
@@ -118,6 +119,10 @@ def _logarithm_to(base: int, half: str, count: int) -> tuple[Any, ...]:
     return rest, -0.2929, 0.4143, count, 27, lambda f: _cube_over_log(f) * mp.log(base)
 
 
+def _over_log2(z: Any) -> Any:
+    return z * z * mp.log(2) / 2
+
+
 def _cube_over_tanh(z: Any) -> Any:
     x = mp.sqrt(abs(z)) + mp.mpf(2) ** -60
     return x**3 / mp.tanh(x)
@@ -134,6 +139,9 @@ RECIPES = {
     "LOG10_FLOAT32": Recipe(*_logarithm_to(10, "HALF_LOG10_E_FLOAT32", 8)),
     "LOG_FLOAT64": Recipe(_TWICE_ATANH, 0, _ROOT, 7, 59, lambda z: z / 2),
     "LOG_SHORT": Recipe(_TWICE_ATANH, 0, _ROOT, 4, 37, lambda z: z / 2),
+    "LOG2_REST_FLOAT32": Recipe(
+        _odd(lambda s: 2 * mp.atanh(s) / mp.log(2), *_TO_2), 0, _ROOT, 3, 36, _over_log2
+    ),
     "LOG_REST": Recipe(
         _odd(lambda s: 2 * mp.atanh(s), 2, _TWO_THIRDS), 0, _ROOT, 8, 73, lambda z: z * z / 2
     ),
