@@ -119,12 +119,21 @@ def magnitude(typing_context, x):
 LANES = (2, 4, 8, 16)
 
 
+def convention(module):
+    """The calling convention: on x86 one by which a call leaves half of the registers alone.
+
+    By the usual one it leaves none alone, so that a loop would bring every constant anew.
+    """
+    return "intel_ocl_bicc" if module.triple.startswith("x86_64") else ""
+
+
 def declare_once(module, symbol, kind):
     """(function, whether it is new): a function of numbers that may be merged with its equals."""
     function = cgutils.get_or_insert_function(module, kind, symbol)
     new = function.is_declaration
     if new:
         function.linkage = "linkonce_odr"
+        function.calling_convention = convention(module)
         for attribute in ("noinline", "nounwind", "readnone"):
             function.attributes.add(attribute)
     return function, new
@@ -146,7 +155,8 @@ def build_many(module, one, lanes):
         for lane in range(lanes):
             index = ir.IntType(32)(lane)
             arguments = [builder.extract_element(a, index) for a in function.args]
-            result = builder.insert_element(result, builder.call(one, arguments), index)
+            value = builder.call(one, arguments, cconv=one.calling_convention)
+            result = builder.insert_element(result, value, index)
         builder.ret(result)
     return function
 
@@ -197,7 +207,9 @@ def build_call(builder, symbol, needed, values, otherwise):
     many = [build_many(module, one, lanes) for lanes in LANES]
     keep(module, many)
     first = builder.select(needed, values[0], number(0.0))
-    call = builder.call(one, [first, *values[1:]], attrs=("nounwind", "readnone"))
+    call = builder.call(
+        one, [first, *values[1:]], one.calling_convention, attrs=("nounwind", "readnone")
+    )
     # llvmlite knows this attribute only as text.
     prefixes = [f"_ZGV_LLVM_N{lanes}{'v' * len(values)}_{one.name}" for lanes in LANES]
     names = [f"{p}({m.name})" for p, m in zip(prefixes, many, strict=True)]
