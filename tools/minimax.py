@@ -78,6 +78,10 @@ def _log_erfc(center: float) -> tuple[Function, Function]:
     return (lambda u: mp.log(mp.erfc(u + center))), (lambda u: mp.erfc(u + center))
 
 
+def _log2_erfc(u: Any) -> Any:
+    return mp.log(mp.erfc(u + 1)) / mp.log(2)
+
+
 _HALF_LN2 = 0.34661
 _ROOT = (0.17158) ** 2
 _ANGLE = 0.6169
@@ -160,7 +164,7 @@ RECIPES = {
     "ASINH_NEAR_FLOAT32": Recipe(_odd(mp.asinh, 1), 0, 0.25, 6, 33, abs),
     "ERF_NEAR_FLOAT32": Recipe(_erf_over_x, 0, 1, 7, 29, lambda z: 1),
     "ERF_NEAR_FLOAT64": Recipe(_erf_over_x, 0, 1, 12, 55.5, lambda z: 1),
-    "ERF_FAR_FLOAT32": Recipe(_log_erfc(1)[0], 0, 3, 8, 26.8, _log_erfc(1)[1]),
+    "ERF_FAR_FLOAT32": Recipe(_log2_erfc, 0, 3, 7, 27, lambda u: mp.erfc(u + 1) * mp.log(2)),
     "ERF_FAR_FLOAT64": Recipe(_log_erfc(2.5)[0], -1.5, 3.5, 20, 58.9, _log_erfc(2.5)[1]),
     "ERFCX_SHORT": Recipe(_scaled_erfc, _T, 6.5 / 14.5, 10, 29, lambda t: 1),
     "ERFCX_REST": Recipe(

@@ -9,16 +9,16 @@ slowly.
 import numpy as np
 
 from .exponential import (
+    EXP2_FLOAT32,
     exp_parts_float64,
     exp_parts_pair_float64,
-    exp_reduced_float32,
-    exp_rest_float32,
 )
 from .primitives import (
     at_most,
     exact_product,
     fused,
     magnitude,
+    nearest_integer,
     ordered_sum,
     polynomial,
     power_of_2_float32,
@@ -57,17 +57,16 @@ ERF_NEAR_FLOAT64 = (
     -7.577877146419059e-10,
 )
 
-# log(erfc(x)) for 1 <= x <= 4 in powers of x - 1, and for 1 <= x <= 6 in powers of x - 5/2: minimax
-# with the weight erfc, so that the error of erf is 2**-27 and 2**-59.
+# log2(erfc(x)) for 1 <= x <= 4 in powers of x - 1, and log(erfc(x)) for 1 <= x <= 6 in powers of
+# x - 5/2: minimax with the weight erfc, so that the error of erf is 2**-27 and 2**-59.
 ERF_FAR_FLOAT32 = (
-    np.float32(-1.8496055603027344),
-    np.float32(-2.6389636993408203),
-    np.float32(-0.8431483507156372),
-    np.float32(-0.041415225714445114),
-    np.float32(0.009817313402891159),
-    np.float32(-0.0018423751462250948),
-    np.float32(0.00022981206711847335),
-    np.float32(-1.3613299415737856e-05),
+    np.float32(-2.668416738510132),
+    np.float32(-3.8072214126586914),
+    np.float32(-1.2164011001586914),
+    np.float32(-0.059703003615140915),
+    np.float32(0.013955734670162201),
+    np.float32(-0.002385408151894808),
+    np.float32(0.00019799663277808577),
 )
 
 ERF_FAR_FLOAT64 = (
@@ -142,10 +141,12 @@ def erf_float32(x):
     y = magnitude(x)
     near = y + y * polynomial(y * y, ERF_NEAR_FLOAT32)
     far = at_most(y, np.float32(4.0))
-    # 1 - exp, without rounding the exponential first.
-    r, n = exp_reduced_float32(polynomial(far - np.float32(1.0), ERF_FAR_FLOAT32))
+    # 1 - 2**exponent, without rounding the power first.
+    exponent = polynomial(far - np.float32(1.0), ERF_FAR_FLOAT32)
+    n = nearest_integer(exponent)
     scale = power_of_2_float32(n)
-    far = fused(-scale, exp_rest_float32(r), np.float32(1.0) - scale)
+    r = exponent - np.float32(n)
+    far = fused(-scale, r * polynomial(r, EXP2_FLOAT32), np.float32(1.0) - scale)
     return with_sign(far if y > np.float32(1.0) else near, x)
 
 
