@@ -29,17 +29,16 @@ CHUNK = 16384
 CONTRACT = {"fastmath": {"contract"}, "forceinline": True}
 
 
-# log(erfc(x)) for 1 <= x <= 4 in powers of x - 1, and for 1 <= x <= 6 in powers of x - 5/2: minimax
-# with the weight erfc, so that the error of erf is 2**-27 and 2**-59.
+# log2(erfc(x)) for 1 <= x <= 4 in powers of x - 1, and log(erfc(x)) for 1 <= x <= 6 in powers of
+# x - 5/2: minimax with the weight erfc, so that the error of erf is 2**-27 and 2**-59.
 ERF_FAR_FLOAT32 = (
-    np.float32(-1.8496055603027344),
-    np.float32(-2.6389636993408203),
-    np.float32(-0.8431483507156372),
-    np.float32(-0.041415225714445114),
-    np.float32(0.009817313402891159),
-    np.float32(-0.0018423751462250948),
-    np.float32(0.00022981206711847335),
-    np.float32(-1.3613299415737856e-05),
+    np.float32(-2.668416738510132),
+    np.float32(-3.8072214126586914),
+    np.float32(-1.2164011001586914),
+    np.float32(-0.059703003615140915),
+    np.float32(0.013955734670162201),
+    np.float32(-0.002385408151894808),
+    np.float32(0.00019799663277808577),
 )
 
 
@@ -52,6 +51,18 @@ ERF_NEAR_FLOAT32 = (
     np.float32(0.005190733820199966),
     np.float32(-0.000803076196461916),
     np.float32(7.920374628156424e-05),
+)
+
+
+# (2**r - 1) / r on |r| <= 1/2, likewise; relative error of exp2: 2**-33 and 2**-58.
+EXP2_FLOAT32 = (
+    np.float32(0.6931471824645996),
+    np.float32(0.24022650718688965),
+    np.float32(0.05550405755639076),
+    np.float32(0.009618088603019714),
+    np.float32(0.0013337028212845325),
+    np.float32(0.00015451388026122004),
+    np.float32(1.458601764170453e-05),
 )
 
 
@@ -72,12 +83,6 @@ def limit_operation(name):
 
 # As one instruction each: LLVM turns two choices in a row into a comparison and a masked choice.
 at_most = limit_operation("llvm.minimum")
-INVERSE_LN2_FLOAT32 = np.float32(1.4426950408889634)
-
-
-# ln2 in two parts; the first has so few bits that its product with n is exact.
-LN2_HIGH_FLOAT32 = np.float32(0.693359375)
-LN2_LOW_FLOAT32 = np.float32(-2.12194440054690583e-4)
 
 
 @intrinsic
@@ -88,64 +93,6 @@ def fused(typing_context, x, y, z):
         return builder.fma(*arguments)
 
     return x(x, x, x), generate
-
-
-@intrinsic
-def nearest_integer(typing_context, x):
-    """The nearest int32, of two equally near the even one."""
-
-    def generate(context, builder, signature, arguments):
-        kinds = [ir.IntType(32), arguments[0].type]
-        kind = ir.FunctionType(kinds[0], kinds[1:])
-        call = builder.module.declare_intrinsic("llvm.lrint", kinds, kind)
-        return builder.call(call, arguments)
-
-    return types.int32(x), generate
-
-
-scalar = register_jitable(**CONTRACT)
-
-
-@scalar
-def exp_reduced_float32(x):
-    """(r, n) with x = n ln2 + r and n an int32, for -104 <= x <= 104."""
-    n = nearest_integer(x * INVERSE_LN2_FLOAT32)
-    turns = np.float32(n)
-    return fused(-turns, LN2_LOW_FLOAT32, fused(-turns, LN2_HIGH_FLOAT32, x)), n
-
-
-# (exp(r) - 1 - r) / r**2 on |r| <= ln2 / 2: minimax with coefficients rounded one after another
-# (tools/minimax.py). Relative error of exp: 2**-28 and 2**-61.
-EXP_FLOAT32 = (
-    np.float32(0.4999999403953552),
-    np.float32(0.16666516661643982),
-    np.float32(0.04166824743151665),
-    np.float32(0.008369079791009426),
-    np.float32(0.0013822439359501004),
-)
-
-
-@intrinsic
-def polynomial(typing_context, x, coefficients):
-    """coefficients[0] + coefficients[1] * x + ... by Horner's rule."""
-
-    def generate(context, builder, signature, arguments):
-        x, pack = arguments
-        items = cgutils.unpack_tuple(builder, pack)
-        value = items[-1]
-        kind = ir.FunctionType(x.type, [x.type] * 3)
-        step = builder.module.declare_intrinsic("llvm.fmuladd", [x.type], kind)
-        for item in reversed(items[:-1]):
-            value = builder.call(step, [value, x, item])
-        return value
-
-    return x(x, coefficients), generate
-
-
-@scalar
-def exp_rest_float32(r):
-    """exp(r) - 1 for |r| <= ln2 / 2."""
-    return fused(r * r, polynomial(r, EXP_FLOAT32), r)
 
 
 @intrinsic
@@ -166,6 +113,36 @@ def magnitude(typing_context, x):
 
 
 @intrinsic
+def nearest_integer(typing_context, x):
+    """The nearest int32, of two equally near the even one."""
+
+    def generate(context, builder, signature, arguments):
+        kinds = [ir.IntType(32), arguments[0].type]
+        kind = ir.FunctionType(kinds[0], kinds[1:])
+        call = builder.module.declare_intrinsic("llvm.lrint", kinds, kind)
+        return builder.call(call, arguments)
+
+    return types.int32(x), generate
+
+
+@intrinsic
+def polynomial(typing_context, x, coefficients):
+    """coefficients[0] + coefficients[1] * x + ... by Horner's rule."""
+
+    def generate(context, builder, signature, arguments):
+        x, pack = arguments
+        items = cgutils.unpack_tuple(builder, pack)
+        value = items[-1]
+        kind = ir.FunctionType(x.type, [x.type] * 3)
+        step = builder.module.declare_intrinsic("llvm.fmuladd", [x.type], kind)
+        for item in reversed(items[:-1]):
+            value = builder.call(step, [value, x, item])
+        return value
+
+    return x(x, coefficients), generate
+
+
+@intrinsic
 def float32_of(typing_context, bits):
     """The float32 with the low 32 of the given bits."""
 
@@ -176,6 +153,9 @@ def float32_of(typing_context, bits):
         return builder.bitcast(bits, ir.FloatType())
 
     return types.float32(bits), generate
+
+
+scalar = register_jitable(**CONTRACT)
 
 
 @scalar
@@ -202,10 +182,12 @@ def erf_float32(x):
     y = magnitude(x)
     near = y + y * polynomial(y * y, ERF_NEAR_FLOAT32)
     far = at_most(y, np.float32(4.0))
-    # 1 - exp, without rounding the exponential first.
-    r, n = exp_reduced_float32(polynomial(far - np.float32(1.0), ERF_FAR_FLOAT32))
+    # 1 - 2**exponent, without rounding the power first.
+    exponent = polynomial(far - np.float32(1.0), ERF_FAR_FLOAT32)
+    n = nearest_integer(exponent)
     scale = power_of_2_float32(n)
-    far = fused(-scale, exp_rest_float32(r), np.float32(1.0) - scale)
+    r = exponent - np.float32(n)
+    far = fused(-scale, r * polynomial(r, EXP2_FLOAT32), np.float32(1.0) - scale)
     return with_sign(far if y > np.float32(1.0) else near, x)
 
 
@@ -333,7 +315,30 @@ def erf_float64(x):
     return with_sign(far if y > 1.0 else near, x)
 
 
+# (exp(r) - 1 - r) / r**2 on |r| <= ln2 / 2: minimax with coefficients rounded one after another
+# (tools/minimax.py). Relative error of exp: 2**-28 and 2**-61.
+EXP_FLOAT32 = (
+    np.float32(0.4999999403953552),
+    np.float32(0.16666516661643982),
+    np.float32(0.04166824743151665),
+    np.float32(0.008369079791009426),
+    np.float32(0.0013822439359501004),
+)
 at_least = limit_operation("llvm.maximum")
+INVERSE_LN2_FLOAT32 = np.float32(1.4426950408889634)
+
+
+# ln2 in two parts; the first has so few bits that its product with n is exact.
+LN2_HIGH_FLOAT32 = np.float32(0.693359375)
+LN2_LOW_FLOAT32 = np.float32(-2.12194440054690583e-4)
+
+
+@scalar
+def exp_reduced_float32(x):
+    """(r, n) with x = n ln2 + r and n an int32, for -104 <= x <= 104."""
+    n = nearest_integer(x * INVERSE_LN2_FLOAT32)
+    turns = np.float32(n)
+    return fused(-turns, LN2_LOW_FLOAT32, fused(-turns, LN2_HIGH_FLOAT32, x)), n
 
 
 @intrinsic
@@ -396,6 +401,12 @@ TANH_NEAR_FLOAT32 = (
     np.float32(0.002493244828656316),
     np.float32(-0.0004224912845529616),
 )
+
+
+@scalar
+def exp_rest_float32(r):
+    """exp(r) - 1 for |r| <= ln2 / 2."""
+    return fused(r * r, polynomial(r, EXP_FLOAT32), r)
 
 
 @scalar

@@ -290,7 +290,8 @@ def pow_float32(x, y):
     a = magnitude(x)
     k, m = split_float32(a, HALF_ROOT_BITS_FLOAT32)
     k = np.float32(-np.inf) if a == np.float32(0.0) else k
-    high, low = log2_precise_float32(k if a < np.float32(np.inf) else a, m)
+    finite = a < np.float32(np.inf)
+    high, low = log2_precise_float32(k if finite else a, m)
     exponent = y * high
     inside = at_least(at_most(exponent, np.float32(200.0)), np.float32(-200.0))
     lost = fused(y, low, fused(y, high, -exponent))
@@ -301,9 +302,8 @@ def pow_float32(x, y):
     value = np.float32(1.0) if a == np.float32(1.0) or y == np.float32(0.0) else value
     whole = round_to_zero(y) == y
     odd = whole and nearest_integer(y) & 1 != 0
-    value = with_sign(value, x) if odd else value
-    undefined = x < np.float32(0.0) and x > np.float32(-np.inf) and not whole
-    return np.float32(np.nan) if undefined else value
+    value = with_sign(value, x if odd else np.float32(0.0))
+    return np.float32(np.nan) if x < np.float32(0.0) and finite and not whole else value
 
 
 EXP_FLOAT64 = (

@@ -115,7 +115,7 @@ def exp_three_float32(x):
     head = fused(-turns, LN2_HIGH_FLOAT32, x)
     r = fused(-turns, LN2_LOW_FLOAT32, head)
     lost = fused(-turns, LN2_LOW_FLOAT32, head - r)
-    return r, fused(r * r, polynomial(r, EXP_FLOAT32), lost), n
+    return r, fused(r * r, polynomial(r, EXP_FLOAT32), fused(lost, r, lost)), n
 
 
 @scalar
