@@ -30,21 +30,76 @@ CONTRACT = {"fastmath": {"contract"}, "forceinline": True}
 
 
 # (exp(r) - 1 - r) / r**2 on |r| <= ln2 / 2: minimax with coefficients rounded one after another
-# (tools/minimax.py). Relative error of exp: 2**-31 and 2**-61.
+# (tools/minimax.py). Relative error of exp: 2**-28 and 2**-61.
 EXP_FLOAT32 = (
-    np.float32(0.5),
-    np.float32(0.16666647791862488),
-    np.float32(0.041666481643915176),
-    np.float32(0.008337869308888912),
-    np.float32(0.001393332495354116),
-    np.float32(0.00017337217286694795),
+    np.float32(0.4999999403953552),
+    np.float32(0.16666516661643982),
+    np.float32(0.04166824743151665),
+    np.float32(0.008369079791009426),
+    np.float32(0.0013822439359501004),
 )
+
+
+def limit_operation(name):
+    """An LLVM operation on a floating number and a limit, which is not NaN; NaN stays NaN."""
+
+    @intrinsic
+    def operation(typing_context, x, limit):
+        def generate(context, builder, signature, arguments):
+            kind = arguments[0].type
+            pair = ir.FunctionType(kind, [kind, kind])
+            return builder.call(builder.module.declare_intrinsic(name, [kind], pair), arguments)
+
+        return x(x, x), generate
+
+    return operation
+
+
+at_least = limit_operation("llvm.maximum")
+
+
+# As one instruction each: LLVM turns two choices in a row into a comparison and a masked choice.
+at_most = limit_operation("llvm.minimum")
 INVERSE_LN2_FLOAT32 = np.float32(1.4426950408889634)
 
 
 # ln2 in two parts; the first has so few bits that its product with n is exact.
 LN2_HIGH_FLOAT32 = np.float32(0.693359375)
 LN2_LOW_FLOAT32 = np.float32(-2.12194440054690583e-4)
+
+
+@intrinsic
+def fused(typing_context, x, y, z):
+    """x * y + z with one rounding."""
+
+    def generate(context, builder, signature, arguments):
+        return builder.fma(*arguments)
+
+    return x(x, x, x), generate
+
+
+@intrinsic
+def nearest_integer(typing_context, x):
+    """The nearest int32, of two equally near the even one."""
+
+    def generate(context, builder, signature, arguments):
+        kinds = [ir.IntType(32), arguments[0].type]
+        kind = ir.FunctionType(kinds[0], kinds[1:])
+        call = builder.module.declare_intrinsic("llvm.lrint", kinds, kind)
+        return builder.call(call, arguments)
+
+    return types.int32(x), generate
+
+
+scalar = register_jitable(**CONTRACT)
+
+
+@scalar
+def exp_reduced_float32(x):
+    """(r, n) with x = n ln2 + r and n an int32, for -104 <= x <= 104."""
+    n = nearest_integer(x * INVERSE_LN2_FLOAT32)
+    turns = np.float32(n)
+    return fused(-turns, LN2_LOW_FLOAT32, fused(-turns, LN2_HIGH_FLOAT32, x)), n
 
 
 @intrinsic
@@ -64,64 +119,40 @@ def polynomial(typing_context, x, coefficients):
     return x(x, coefficients), generate
 
 
-def float_operation(name):
-    """An LLVM operation on a floating number; an integer or boolean comes back as it is."""
-
-    @intrinsic
-    def operation(typing_context, x):
-        def generate(context, builder, signature, arguments):
-            if not isinstance(x, types.Float):
-                return arguments[0]
-            kind = arguments[0].type
-            call = builder.module.declare_intrinsic(name, [kind], ir.FunctionType(kind, [kind]))
-            return builder.call(call, arguments)
-
-        return x(x), generate
-
-    return operation
-
-
-round_even = float_operation("llvm.rint")
-scalar = register_jitable(**CONTRACT)
-
-
-@scalar
-def exp_parts_float32(x):
-    """(q, n) with exp(x) = 2**n (1 + q), for -104 <= x <= 89."""
-    n = round_even(x * INVERSE_LN2_FLOAT32)
-    r = (x - n * LN2_HIGH_FLOAT32) - n * LN2_LOW_FLOAT32
-    return r + r * r * polynomial(r, EXP_FLOAT32), n
-
-
 @intrinsic
 def scaled(typing_context, x, n):
-    """x * 2**n for a whole n from -252 to 254 (-2044 to 2046), rounded once if x is near 1."""
+    """x * 2**n for a whole n from -252 to 254 (-2044 to 2046), rounded once if x is near 1.
+
+    n: an int32, or a floating number.
+    """
 
     def generate(context, builder, signature, arguments):
-        value, n = arguments
+        value, power = arguments
+        if isinstance(n, types.Float):
+            power = builder.fptosi(power, ir.IntType(32))
         if "+avx512f" in context.codegen().magic_tuple()[2]:  # it has an instruction for this
-            kinds = [value.type, ir.IntType(32)]
+            kinds = [value.type, power.type]
             pair = ir.FunctionType(value.type, kinds)
             call = builder.module.declare_intrinsic("llvm.ldexp", kinds, pair)
-            return builder.call(call, [value, builder.fptosi(n, kinds[1])])
+            return builder.call(call, [value, power])
         integer, fraction = (ir.IntType(32), 23) if x == types.float32 else (ir.IntType(64), 52)
-        shift = 1.5 * 2.0**fraction + (1 << (integer.width - fraction - 1)) - 2
-        bits = builder.bitcast(builder.fadd(n, value.type(shift)), integer)  # n and two biases
+        biases = (1 << (integer.width - fraction - 1)) - 2  # n and two of them
+        bits = builder.add(builder.sext(power, integer), integer(biases))
         half = builder.ashr(bits, integer(1))
         for part in (half, builder.sub(bits, half)):
-            power = builder.shl(part, integer(fraction))
-            value = builder.fmul(value, builder.bitcast(power, value.type))
+            factor = builder.bitcast(builder.shl(part, integer(fraction)), value.type)
+            value = builder.fmul(value, factor)
         return value
 
-    return x(x, x), generate
+    return x(x, n), generate
 
 
 @scalar
 def exp_float32(x):
-    y = np.float32(89.0) if x > np.float32(89.0) else x
-    y = np.float32(-104.0) if y < np.float32(-104.0) else y
-    q, n = exp_parts_float32(y)
-    return scaled(np.float32(1.0) + q, n)
+    y = at_most(x, np.float32(89.0))
+    y = at_least(y, np.float32(-104.0))
+    r, n = exp_reduced_float32(y)
+    return scaled(polynomial(r, (np.float32(1.0), np.float32(1.0), *EXP_FLOAT32)), n)
 
 
 EXP_FLOAT64 = (
@@ -142,6 +173,26 @@ LN2_HIGH = 0.6931471804855391
 LN2_LOW = 7.440617110012397e-11
 
 
+def float_operation(name):
+    """An LLVM operation on a floating number; an integer or boolean comes back as it is."""
+
+    @intrinsic
+    def operation(typing_context, x):
+        def generate(context, builder, signature, arguments):
+            if not isinstance(x, types.Float):
+                return arguments[0]
+            kind = arguments[0].type
+            call = builder.module.declare_intrinsic(name, [kind], ir.FunctionType(kind, [kind]))
+            return builder.call(call, arguments)
+
+        return x(x), generate
+
+    return operation
+
+
+round_even = float_operation("llvm.rint")
+
+
 @scalar
 def exp_parts_float64(x):
     """(q, n) with exp(x) = 2**n (1 + q), for -746 <= x <= 710."""
@@ -152,8 +203,8 @@ def exp_parts_float64(x):
 
 @scalar
 def exp_float64(x):
-    y = 710.0 if x > 710.0 else x
-    y = -746.0 if y < -746.0 else y
+    y = at_most(x, 710.0)
+    y = at_least(y, -746.0)
     q, n = exp_parts_float64(y)
     return scaled(1.0 + q, n)
 
@@ -172,12 +223,11 @@ EXP2_FLOAT32 = (
 
 @scalar
 def exp2_float32(x):
-    y = np.float32(129.0) if x > np.float32(129.0) else x
-    y = np.float32(-151.0) if y < np.float32(-151.0) else y
-    n = round_even(y)
-    r = y - n
-    q = r * polynomial(r, EXP2_FLOAT32)
-    return scaled(np.float32(1.0) + q, n)
+    y = at_most(x, np.float32(129.0))
+    y = at_least(y, np.float32(-151.0))
+    n = nearest_integer(y)
+    r = y - np.float32(n)
+    return scaled(polynomial(r, (np.float32(1.0), *EXP2_FLOAT32)), n)
 
 
 EXP2_FLOAT64 = (
@@ -197,12 +247,23 @@ EXP2_FLOAT64 = (
 
 @scalar
 def exp2_float64(x):
-    y = 1025.0 if x > 1025.0 else x
-    y = -1076.0 if y < -1076.0 else y
+    y = at_most(x, 1025.0)
+    y = at_least(y, -1076.0)
     n = round_even(y)
     r = y - n
     q = r * polynomial(r, EXP2_FLOAT64)
     return scaled(1.0 + q, n)
+
+
+@scalar
+def exp_three_float32(x):
+    """(r, rest, n) with exp(x) = 2**n (1 + r + rest): r as above, rest to 24 bits of its own."""
+    n = nearest_integer(x * INVERSE_LN2_FLOAT32)
+    turns = np.float32(n)
+    head = fused(-turns, LN2_HIGH_FLOAT32, x)
+    r = fused(-turns, LN2_LOW_FLOAT32, head)
+    lost = fused(-turns, LN2_LOW_FLOAT32, head - r)
+    return r, fused(r * r, polynomial(r, EXP_FLOAT32), fused(lost, r, lost)), n
 
 
 exact = register_jitable(fastmath=False, forceinline=True)
@@ -213,45 +274,6 @@ def ordered_sum(x, y):
     """(rounded sum, rounding error) for |x| >= |y|, x = 0, or x a multiple of y's last place."""
     total = x + y
     return total, (x - total) + y
-
-
-@scalar
-def exp_parts_pair_float32(x):
-    """(q, rest, n) with exp(x) = 2**n (1 + q + rest), where rest is what rounding took from q."""
-    n = round_even(x * INVERSE_LN2_FLOAT32)
-    head = x - n * LN2_HIGH_FLOAT32
-    r = head - n * LN2_LOW_FLOAT32
-    q, rest = ordered_sum(r, r * r * polynomial(r, EXP_FLOAT32))
-    rest = rest + ((head - r) - n * LN2_LOW_FLOAT32)
-    return q, rest, n
-
-
-@scalar
-def expm1_pair_float32(q, rest, scale):
-    """(high, low) with scale (1 + q + rest) - 1 = high + low."""
-    head = scale - np.float32(1.0)
-    lost = (
-        (scale - head) - np.float32(1.0)
-        if scale > np.float32(1.0)
-        else scale - (head + np.float32(1.0))
-    )
-    high, low = ordered_sum(head, scale * q)
-    return high, low + (lost + scale * rest)
-
-
-# The same and the bias of the exponent.
-BIASED_SHIFT_FLOAT32 = np.float32(12583039.0)
-
-
-@intrinsic
-def bits_of(typing_context, x):
-    """The bits of a floating number as a signed integer of the same width."""
-    integer = types.int32 if x == types.float32 else types.int64
-
-    def generate(context, builder, signature, arguments):
-        return builder.bitcast(arguments[0], ir.IntType(integer.bitwidth))
-
-    return integer(x), generate
 
 
 @intrinsic
@@ -269,20 +291,33 @@ def float32_of(typing_context, bits):
 
 @scalar
 def power_of_2_float32(n):
-    """2**n for a whole floating number from -126 to 127."""
-    return float32_of(bits_of(n + BIASED_SHIFT_FLOAT32) << 23)
+    """2**n for an int32 n from -126 to 127."""
+    return float32_of((n + 127) << 23)
+
+
+@intrinsic
+def with_sign(typing_context, x, y):
+    """The magnitude of x with the sign bit of y."""
+
+    def generate(context, builder, signature, arguments):
+        kind = arguments[0].type
+        pair = ir.FunctionType(kind, [kind, kind])
+        call = builder.module.declare_intrinsic("llvm.copysign", [kind], pair)
+        return builder.call(call, arguments)
+
+    return x(x, x), generate
 
 
 @scalar
 def expm1_float32(x):
-    # 2**n would overflow before the result does, so that a large n is applied in two steps.
-    y = np.float32(89.0) if x > np.float32(89.0) else x
-    y = np.float32(-25.0) if y < np.float32(-25.0) else y
-    q, rest, n = exp_parts_pair_float32(y)
-    first = np.float32(64.0) if n > np.float32(64.0) else n
-    high, low = expm1_pair_float32(q, rest, power_of_2_float32(first))
-    result = (high + low) * power_of_2_float32(n - first)
-    return x if x == np.float32(0.0) else result
+    # exp(x) = 2**n (1 + r + rest), so that the answer is 2**n times (1 - 2**-n) + r + rest.
+    y = at_most(x, np.float32(89.0))
+    y = at_least(y, np.float32(-25.0))
+    r, rest, n = exp_three_float32(y)
+    unit = power_of_2_float32(-np.int32(127) if n > 127 else -n)
+    head, lost = ordered_sum(np.float32(1.0), -unit)
+    high, low = ordered_sum(head, r)
+    return with_sign(scaled(high + (rest + (low + lost)), n), x)
 
 
 @scalar
@@ -305,7 +340,19 @@ def expm1_pair_float64(q, rest, scale):
     return high, low + (lost + scale * rest)
 
 
+# The same and the bias of the exponent.
 BIASED_SHIFT_FLOAT64 = 6755399441056767.0
+
+
+@intrinsic
+def bits_of(typing_context, x):
+    """The bits of a floating number as a signed integer of the same width."""
+    integer = types.int32 if x == types.float32 else types.int64
+
+    def generate(context, builder, signature, arguments):
+        return builder.bitcast(arguments[0], ir.IntType(integer.bitwidth))
+
+    return integer(x), generate
 
 
 @intrinsic
@@ -326,221 +373,13 @@ def power_of_2_float64(n):
 
 @scalar
 def expm1_float64(x):
-    y = 710.0 if x > 710.0 else x
-    y = -50.0 if y < -50.0 else y
+    y = at_most(x, 710.0)
+    y = at_least(y, -50.0)
     q, rest, n = exp_parts_pair_float64(y)
-    first = 512.0 if n > 512.0 else n
+    first = at_most(n, 512.0)
     high, low = expm1_pair_float64(q, rest, power_of_2_float64(first))
     result = (high + low) * power_of_2_float64(n - first)
     return x if x == 0.0 else result
-
-
-# (log(1 + f) - f + f**2 / 2) / f**3 for sqrt(1/2) <= 1 + f < sqrt(2): minimax (tools/minimax.py),
-# relative error of the logarithm 2**-29.
-LOG_FLOAT32 = (
-    np.float32(0.3333331346511841),
-    np.float32(-0.2500016689300537),
-    np.float32(0.20002223551273346),
-    np.float32(-0.16659358143806458),
-    np.float32(0.14209570972867157),
-    np.float32(-0.12549981474876404),
-    np.float32(0.12109015882015228),
-    np.float32(-0.10914183408021927),
-    np.float32(0.053356148302555084),
-)
-
-
-@scalar
-def log_limits_float32(x, result):
-    """The logarithm at 0, below 0, at infinity and NaN, else `result`."""
-    y = result if x < np.float32(np.inf) else x
-    y = np.float32(-np.inf) if x == np.float32(0.0) else y
-    return np.float32(np.nan) if x < np.float32(0.0) else y
-
-
-# The bits of sqrt(1/2), of 1 - sqrt(1/2) added to an exponent, and of 2**23 and 2**52.
-HALF_ROOT_BITS_FLOAT32 = 0x3F3504F3
-INTEGER_BITS_FLOAT32 = 0x4B000000
-ONE_BITS_FLOAT32 = 0x3F800000
-
-
-@scalar
-def split_float32(x):
-    """(k, m) with x = 2**k m and sqrt(1/2) <= m < sqrt(2), for x > 0."""
-    tiny = x < np.float32(1.1754943508222875e-38)
-    y = x * np.float32(33554432.0) if tiny else x
-    bits = np.int32(bits_of(y) + (ONE_BITS_FLOAT32 - HALF_ROOT_BITS_FLOAT32))
-    offset = np.float32(8388760.0) if tiny else np.float32(8388735.0)
-    k = float32_of((bits >> 23) | INTEGER_BITS_FLOAT32) - offset
-    return k, float32_of((bits & 0x7FFFFF) + HALF_ROOT_BITS_FLOAT32)
-
-
-@scalar
-def log_float32(x):
-    k, m = split_float32(x)
-    f = m - np.float32(1.0)
-    z = f * f
-    tail = f * z * polynomial(f, LOG_FLOAT32) + k * LN2_LOW_FLOAT32
-    result = k * LN2_HIGH_FLOAT32 + (f + (tail - np.float32(0.5) * z))
-    return log_limits_float32(x, result)
-
-
-@scalar
-def log_limits_float64(x, result):
-    """The logarithm at 0, below 0, at infinity and NaN, else `result`."""
-    y = result if x < np.inf else x
-    y = -np.inf if x == 0.0 else y
-    return np.nan if x < 0.0 else y
-
-
-# (2 atanh(s) - 2 s) / s**3 in powers of s**2, relative error of the logarithm 2**-59.
-LOG_FLOAT64 = (
-    0.6666666666666734,
-    0.39999999999416525,
-    0.2857142874207168,
-    0.2222219859917523,
-    0.18183563218372867,
-    0.15314074087426277,
-    0.1479575302269383,
-)
-
-
-@scalar
-def log_tail_float64(f, half):
-    """log(1 + f) - f + half, where half = f**2 / 2."""
-    s = f / (2.0 + f)
-    z = s * s
-    return s * (half + z * polynomial(z, LOG_FLOAT64))
-
-
-HALF_ROOT_BITS_FLOAT64 = 0x3FE6A09E667F3BCD
-INTEGER_BITS_FLOAT64 = 0x4330000000000000
-ONE_BITS_FLOAT64 = 0x3FF0000000000000
-
-
-@scalar
-def split_float64(x):
-    """(k, m) with x = 2**k m and sqrt(1/2) <= m < sqrt(2), for x > 0."""
-    tiny = x < 2.2250738585072014e-308
-    y = x * 18014398509481984.0 if tiny else x
-    bits = bits_of(y) + (ONE_BITS_FLOAT64 - HALF_ROOT_BITS_FLOAT64)
-    offset = 4503599627371573.0 if tiny else 4503599627371519.0
-    k = float64_of((bits >> 52) | INTEGER_BITS_FLOAT64) - offset
-    return k, float64_of((bits & 0xFFFFFFFFFFFFF) + HALF_ROOT_BITS_FLOAT64)
-
-
-@scalar
-def log_float64(x):
-    k, m = split_float64(x)
-    f = m - 1.0
-    half = 0.5 * f * f
-    tail = log_tail_float64(f, half) + k * LN2_LOW
-    result = k * LN2_HIGH + (f - (half - tail))
-    return log_limits_float64(x, result)
-
-
-@scalar
-def log1p_float32(x):
-    u = np.float32(1.0) + x
-    k, m = split_float32(u)
-    lost = x - (u - np.float32(1.0)) if x < np.float32(1.0) else np.float32(1.0) - (u - x)
-    exact = k == np.float32(0.0)
-    f = x if exact else m - np.float32(1.0)
-    z = f * f
-    tail = f * z * polynomial(f, LOG_FLOAT32)
-    tail = tail if exact else tail + (lost / u + k * LN2_LOW_FLOAT32)
-    result = k * LN2_HIGH_FLOAT32 + (f + (tail - np.float32(0.5) * z))
-    result = x if x == np.float32(0.0) else result
-    return log_limits_float32(u, result)
-
-
-@intrinsic
-def magnitude(typing_context, x):
-    """The absolute value."""
-
-    def generate(context, builder, signature, arguments):
-        (value,) = arguments
-        kind = value.type
-        if isinstance(x, types.Float):
-            call = builder.module.declare_intrinsic("llvm.fabs", [kind])
-            return builder.call(call, [value])
-        if not isinstance(x, types.Integer) or not x.signed:
-            return value
-        return builder.select(builder.icmp_signed("<", value, kind(0)), builder.neg(value), value)
-
-    return x(x), generate
-
-
-@scalar
-def log1p_float64(x):
-    # 1 + x is rounded to u; u = 2**k m, and what was lost, divided by u, is added to the logarithm.
-    u = 1.0 + x
-    k, m = split_float64(u)
-    lost = (x - (u - 1.0) if x < 1.0 else 1.0 - (u - x)) / u
-    exact = k == 0.0
-    f = x if exact else m - 1.0
-    half = 0.5 * f * f
-    tail = log_tail_float64(f, half) + (0.0 if exact else lost + k * LN2_LOW)
-    result = k * LN2_HIGH + (f - (half - tail))
-    result = x if x == 0.0 else result
-    return log_limits_float64(u, result) if not (magnitude(x) < np.inf and u > 0.0) else result
-
-
-# 1 / ln(2) and 1 / ln(10) to twice the precision, log10(2) as a head of few bits and a tail.
-INVERSE_LN2_HIGH = 1.4426950408889634
-
-
-# What rounding the heads to float32 takes away.
-INVERSE_LN2_ROUNDING = 1.9259629911266175e-08
-
-
-@intrinsic
-def fused(typing_context, x, y, z):
-    """x * y + z with one rounding."""
-
-    def generate(context, builder, signature, arguments):
-        return builder.fma(*arguments)
-
-    return x(x, x, x), generate
-
-
-@exact
-def exact_product(x, y):
-    """(rounded product, rounding error)."""
-    product = x * y
-    return product, fused(x, y, -product)
-
-
-@scalar
-def log2_float32(x):
-    k, m = split_float32(x)
-    f = m - np.float32(1.0)
-    half, lost = exact_product(np.float32(0.5) * f, f)
-    tail = (f * f * f * polynomial(f, LOG_FLOAT32) - lost) - half
-    small = f * np.float32(INVERSE_LN2_ROUNDING) + tail * np.float32(INVERSE_LN2_HIGH)
-    return log_limits_float32(x, k + (f * np.float32(INVERSE_LN2_HIGH) + small))
-
-
-INVERSE_LN2_TAIL = 2.0355273740931033e-17
-
-
-@exact
-def log_pair_float64(m):
-    """(high, low) with log(m) = high + low, for sqrt(1/2) <= m < sqrt(2)."""
-    f = m - 1.0
-    half, lost = exact_product(0.5 * f, f)
-    high, rest = ordered_sum(f, -half)
-    return high, (rest - lost) + log_tail_float64(f, half)
-
-
-@scalar
-def log2_float64(x):
-    k, m = split_float64(x)
-    high, low = log_pair_float64(m)
-    product, rest = exact_product(high, INVERSE_LN2_HIGH)
-    rest = rest + (high * INVERSE_LN2_TAIL + low * INVERSE_LN2_HIGH)
-    total, lost = ordered_sum(k, product)
-    return log_limits_float64(x, total + (lost + rest))
 
 
 def exp(x):
@@ -568,33 +407,6 @@ def expm1(x):
 @overload(expm1, jit_options=CONTRACT)
 def expm1_overload(x):
     return {types.float32: expm1_float32, types.float64: expm1_float64}.get(x)
-
-
-def log(x):
-    raise NotImplementedError
-
-
-@overload(log, jit_options=CONTRACT)
-def log_overload(x):
-    return {types.float32: log_float32, types.float64: log_float64}.get(x)
-
-
-def log1p(x):
-    raise NotImplementedError
-
-
-@overload(log1p, jit_options=CONTRACT)
-def log1p_overload(x):
-    return {types.float32: log1p_float32, types.float64: log1p_float64}.get(x)
-
-
-def log2(x):
-    raise NotImplementedError
-
-
-@overload(log2, jit_options=CONTRACT)
-def log2_overload(x):
-    return {types.float32: log2_float32, types.float64: log2_float64}.get(x)
 
 
 SPAN = 2048
@@ -796,188 +608,3 @@ def expm1_backward_parallel(grad, result, out):
         low = part * CHUNK
         high = low + CHUNK if low + CHUNK < n else n
         expm1_backward(grad[low:high], result[low:high], out[low:high])
-
-
-# log:
-#     log(self)
-@kernel
-def log_forward(self, out):
-    for i in range(out.shape[0]):
-        out[i] = log(self[i])
-
-
-@parallel_kernel
-def log_forward_parallel(self, out):
-    n = out.shape[0]
-    for part in prange((n + CHUNK - 1) // CHUNK):
-        low = part * CHUNK
-        high = low + CHUNK if low + CHUNK < n else n
-        log_forward(self[low:high], out[low:high])
-
-
-@kernel
-def log_forward_rows(layouts, offsets, low, high, self, out):
-    size = layouts[0, 3]
-    step_self = layouts[0, 7]
-    spare_self = np.empty(0 if step_self == 1 else SPAN, self.dtype)
-    held_self = -1
-    begin_part = low
-    while begin_part < high:
-        row, column = divmod(begin_part, size)
-        end_part = least(begin_part + size - column, begin_part + SPAN, high)
-        i1, i2 = divmod(row, layouts[0, 2])
-        i0, i1 = divmod(i1, layouts[0, 1])
-        start = offsets[0] + i0 * layouts[0, 4] + i1 * layouts[0, 5]
-        start += i2 * layouts[0, 6] + column * step_self
-        if step_self == 1:
-            part_self = self[start : start + end_part - begin_part]
-        else:
-            part_self = spare_self[: end_part - begin_part]
-            if step_self != 0:
-                bring(self, start, step_self, part_self)
-            elif start != held_self:
-                bring(self, start, 0, spare_self[: least(size, SPAN)])
-            held_self = start
-        log_forward(part_self, out[begin_part:end_part])
-        begin_part = end_part
-
-
-# log, gradient of self:
-#     grad / self
-@kernel
-def log_backward(grad, self, out):
-    for i in range(out.shape[0]):
-        out[i] = grad[i] / self[i]
-
-
-@parallel_kernel
-def log_backward_parallel(grad, self, out):
-    n = out.shape[0]
-    for part in prange((n + CHUNK - 1) // CHUNK):
-        low = part * CHUNK
-        high = low + CHUNK if low + CHUNK < n else n
-        log_backward(grad[low:high], self[low:high], out[low:high])
-
-
-# log1p:
-#     log1p(self)
-@kernel
-def log1p_forward(self, out):
-    for i in range(out.shape[0]):
-        out[i] = log1p(self[i])
-
-
-@parallel_kernel
-def log1p_forward_parallel(self, out):
-    n = out.shape[0]
-    for part in prange((n + CHUNK - 1) // CHUNK):
-        low = part * CHUNK
-        high = low + CHUNK if low + CHUNK < n else n
-        log1p_forward(self[low:high], out[low:high])
-
-
-@kernel
-def log1p_forward_rows(layouts, offsets, low, high, self, out):
-    size = layouts[0, 3]
-    step_self = layouts[0, 7]
-    spare_self = np.empty(0 if step_self == 1 else SPAN, self.dtype)
-    held_self = -1
-    begin_part = low
-    while begin_part < high:
-        row, column = divmod(begin_part, size)
-        end_part = least(begin_part + size - column, begin_part + SPAN, high)
-        i1, i2 = divmod(row, layouts[0, 2])
-        i0, i1 = divmod(i1, layouts[0, 1])
-        start = offsets[0] + i0 * layouts[0, 4] + i1 * layouts[0, 5]
-        start += i2 * layouts[0, 6] + column * step_self
-        if step_self == 1:
-            part_self = self[start : start + end_part - begin_part]
-        else:
-            part_self = spare_self[: end_part - begin_part]
-            if step_self != 0:
-                bring(self, start, step_self, part_self)
-            elif start != held_self:
-                bring(self, start, 0, spare_self[: least(size, SPAN)])
-            held_self = start
-        log1p_forward(part_self, out[begin_part:end_part])
-        begin_part = end_part
-
-
-# log1p, gradient of self:
-#     grad / (self + 1)
-@kernel
-def log1p_backward(grad, self, out):
-    number = grad.dtype.type
-    for i in range(out.shape[0]):
-        out[i] = grad[i] / (self[i] + number(1))
-
-
-@parallel_kernel
-def log1p_backward_parallel(grad, self, out):
-    n = out.shape[0]
-    for part in prange((n + CHUNK - 1) // CHUNK):
-        low = part * CHUNK
-        high = low + CHUNK if low + CHUNK < n else n
-        log1p_backward(grad[low:high], self[low:high], out[low:high])
-
-
-# log2:
-#     log2(self)
-@kernel
-def log2_forward(self, out):
-    for i in range(out.shape[0]):
-        out[i] = log2(self[i])
-
-
-@parallel_kernel
-def log2_forward_parallel(self, out):
-    n = out.shape[0]
-    for part in prange((n + CHUNK - 1) // CHUNK):
-        low = part * CHUNK
-        high = low + CHUNK if low + CHUNK < n else n
-        log2_forward(self[low:high], out[low:high])
-
-
-@kernel
-def log2_forward_rows(layouts, offsets, low, high, self, out):
-    size = layouts[0, 3]
-    step_self = layouts[0, 7]
-    spare_self = np.empty(0 if step_self == 1 else SPAN, self.dtype)
-    held_self = -1
-    begin_part = low
-    while begin_part < high:
-        row, column = divmod(begin_part, size)
-        end_part = least(begin_part + size - column, begin_part + SPAN, high)
-        i1, i2 = divmod(row, layouts[0, 2])
-        i0, i1 = divmod(i1, layouts[0, 1])
-        start = offsets[0] + i0 * layouts[0, 4] + i1 * layouts[0, 5]
-        start += i2 * layouts[0, 6] + column * step_self
-        if step_self == 1:
-            part_self = self[start : start + end_part - begin_part]
-        else:
-            part_self = spare_self[: end_part - begin_part]
-            if step_self != 0:
-                bring(self, start, step_self, part_self)
-            elif start != held_self:
-                bring(self, start, 0, spare_self[: least(size, SPAN)])
-            held_self = start
-        log2_forward(part_self, out[begin_part:end_part])
-        begin_part = end_part
-
-
-# log2, gradient of self:
-#     grad / (self * 0.6931471805599453)
-@kernel
-def log2_backward(grad, self, out):
-    number = grad.dtype.type
-    for i in range(out.shape[0]):
-        out[i] = grad[i] / (self[i] * number(0.6931471805599453))
-
-
-@parallel_kernel
-def log2_backward_parallel(grad, self, out):
-    n = out.shape[0]
-    for part in prange((n + CHUNK - 1) // CHUNK):
-        low = part * CHUNK
-        high = low + CHUNK if low + CHUNK < n else n
-        log2_backward(grad[low:high], self[low:high], out[low:high])

@@ -29,17 +29,16 @@ CHUNK = 16384
 CONTRACT = {"fastmath": {"contract"}, "forceinline": True}
 
 
-# log(erfc(x)) for 1 <= x <= 4 in powers of x - 1, and for 1 <= x <= 6 in powers of x - 5/2: minimax
-# with the weight erfc, so that the error of erf is 2**-27 and 2**-59.
+# log2(erfc(x)) for 1 <= x <= 4 in powers of x - 1, and log(erfc(x)) for 1 <= x <= 6 in powers of
+# x - 5/2: minimax with the weight erfc, so that the error of erf is 2**-27 and 2**-59.
 ERF_FAR_FLOAT32 = (
-    np.float32(-1.8496055603027344),
-    np.float32(-2.6389636993408203),
-    np.float32(-0.8431483507156372),
-    np.float32(-0.041415225714445114),
-    np.float32(0.009817313402891159),
-    np.float32(-0.0018423751462250948),
-    np.float32(0.00022981206711847335),
-    np.float32(-1.3613299415737856e-05),
+    np.float32(-2.668416738510132),
+    np.float32(-3.8072214126586914),
+    np.float32(-1.2164011001586914),
+    np.float32(-0.059703003615140915),
+    np.float32(0.013955734670162201),
+    np.float32(-0.002385408151894808),
+    np.float32(0.00019799663277808577),
 )
 
 
@@ -55,68 +54,45 @@ ERF_NEAR_FLOAT32 = (
 )
 
 
-# (exp(r) - 1 - r) / r**2 on |r| <= ln2 / 2: minimax with coefficients rounded one after another
-# (tools/minimax.py). Relative error of exp: 2**-31 and 2**-61.
-EXP_FLOAT32 = (
-    np.float32(0.5),
-    np.float32(0.16666647791862488),
-    np.float32(0.041666481643915176),
-    np.float32(0.008337869308888912),
-    np.float32(0.001393332495354116),
-    np.float32(0.00017337217286694795),
+# (2**r - 1) / r on |r| <= 1/2, likewise; relative error of exp2: 2**-33 and 2**-58.
+EXP2_FLOAT32 = (
+    np.float32(0.6931471824645996),
+    np.float32(0.24022650718688965),
+    np.float32(0.05550405755639076),
+    np.float32(0.009618088603019714),
+    np.float32(0.0013337028212845325),
+    np.float32(0.00015451388026122004),
+    np.float32(1.458601764170453e-05),
 )
-INVERSE_LN2_FLOAT32 = np.float32(1.4426950408889634)
 
 
-# ln2 in two parts; the first has so few bits that its product with n is exact.
-LN2_HIGH_FLOAT32 = np.float32(0.693359375)
-LN2_LOW_FLOAT32 = np.float32(-2.12194440054690583e-4)
-
-
-@intrinsic
-def polynomial(typing_context, x, coefficients):
-    """coefficients[0] + coefficients[1] * x + ... by Horner's rule."""
-
-    def generate(context, builder, signature, arguments):
-        x, pack = arguments
-        items = cgutils.unpack_tuple(builder, pack)
-        value = items[-1]
-        kind = ir.FunctionType(x.type, [x.type] * 3)
-        step = builder.module.declare_intrinsic("llvm.fmuladd", [x.type], kind)
-        for item in reversed(items[:-1]):
-            value = builder.call(step, [value, x, item])
-        return value
-
-    return x(x, coefficients), generate
-
-
-def float_operation(name):
-    """An LLVM operation on a floating number; an integer or boolean comes back as it is."""
+def limit_operation(name):
+    """An LLVM operation on a floating number and a limit, which is not NaN; NaN stays NaN."""
 
     @intrinsic
-    def operation(typing_context, x):
+    def operation(typing_context, x, limit):
         def generate(context, builder, signature, arguments):
-            if not isinstance(x, types.Float):
-                return arguments[0]
             kind = arguments[0].type
-            call = builder.module.declare_intrinsic(name, [kind], ir.FunctionType(kind, [kind]))
-            return builder.call(call, arguments)
+            pair = ir.FunctionType(kind, [kind, kind])
+            return builder.call(builder.module.declare_intrinsic(name, [kind], pair), arguments)
 
-        return x(x), generate
+        return x(x, x), generate
 
     return operation
 
 
-round_even = float_operation("llvm.rint")
-scalar = register_jitable(**CONTRACT)
+# As one instruction each: LLVM turns two choices in a row into a comparison and a masked choice.
+at_most = limit_operation("llvm.minimum")
 
 
-@scalar
-def exp_parts_float32(x):
-    """(q, n) with exp(x) = 2**n (1 + q), for -104 <= x <= 89."""
-    n = round_even(x * INVERSE_LN2_FLOAT32)
-    r = (x - n * LN2_HIGH_FLOAT32) - n * LN2_LOW_FLOAT32
-    return r + r * r * polynomial(r, EXP_FLOAT32), n
+@intrinsic
+def fused(typing_context, x, y, z):
+    """x * y + z with one rounding."""
+
+    def generate(context, builder, signature, arguments):
+        return builder.fma(*arguments)
+
+    return x(x, x, x), generate
 
 
 @intrinsic
@@ -136,19 +112,34 @@ def magnitude(typing_context, x):
     return x(x), generate
 
 
-# The same and the bias of the exponent.
-BIASED_SHIFT_FLOAT32 = np.float32(12583039.0)
+@intrinsic
+def nearest_integer(typing_context, x):
+    """The nearest int32, of two equally near the even one."""
+
+    def generate(context, builder, signature, arguments):
+        kinds = [ir.IntType(32), arguments[0].type]
+        kind = ir.FunctionType(kinds[0], kinds[1:])
+        call = builder.module.declare_intrinsic("llvm.lrint", kinds, kind)
+        return builder.call(call, arguments)
+
+    return types.int32(x), generate
 
 
 @intrinsic
-def bits_of(typing_context, x):
-    """The bits of a floating number as a signed integer of the same width."""
-    integer = types.int32 if x == types.float32 else types.int64
+def polynomial(typing_context, x, coefficients):
+    """coefficients[0] + coefficients[1] * x + ... by Horner's rule."""
 
     def generate(context, builder, signature, arguments):
-        return builder.bitcast(arguments[0], ir.IntType(integer.bitwidth))
+        x, pack = arguments
+        items = cgutils.unpack_tuple(builder, pack)
+        value = items[-1]
+        kind = ir.FunctionType(x.type, [x.type] * 3)
+        step = builder.module.declare_intrinsic("llvm.fmuladd", [x.type], kind)
+        for item in reversed(items[:-1]):
+            value = builder.call(step, [value, x, item])
+        return value
 
-    return integer(x), generate
+    return x(x, coefficients), generate
 
 
 @intrinsic
@@ -164,10 +155,13 @@ def float32_of(typing_context, bits):
     return types.float32(bits), generate
 
 
+scalar = register_jitable(**CONTRACT)
+
+
 @scalar
 def power_of_2_float32(n):
-    """2**n for a whole floating number from -126 to 127."""
-    return float32_of(bits_of(n + BIASED_SHIFT_FLOAT32) << 23)
+    """2**n for an int32 n from -126 to 127."""
+    return float32_of((n + 127) << 23)
 
 
 @intrinsic
@@ -187,11 +181,13 @@ def with_sign(typing_context, x, y):
 def erf_float32(x):
     y = magnitude(x)
     near = y + y * polynomial(y * y, ERF_NEAR_FLOAT32)
-    far = np.float32(4.0) if y > np.float32(4.0) else y
-    # 1 - exp, without rounding the exponential first.
-    q, n = exp_parts_float32(polynomial(far - np.float32(1.0), ERF_FAR_FLOAT32))
+    far = at_most(y, np.float32(4.0))
+    # 1 - 2**exponent, without rounding the power first.
+    exponent = polynomial(far - np.float32(1.0), ERF_FAR_FLOAT32)
+    n = nearest_integer(exponent)
     scale = power_of_2_float32(n)
-    far = (np.float32(1.0) - scale) - scale * q
+    r = exponent - np.float32(n)
+    far = fused(-scale, r * polynomial(r, EXP2_FLOAT32), np.float32(1.0) - scale)
     return with_sign(far if y > np.float32(1.0) else near, x)
 
 
@@ -249,6 +245,26 @@ LN2_HIGH = 0.6931471804855391
 LN2_LOW = 7.440617110012397e-11
 
 
+def float_operation(name):
+    """An LLVM operation on a floating number; an integer or boolean comes back as it is."""
+
+    @intrinsic
+    def operation(typing_context, x):
+        def generate(context, builder, signature, arguments):
+            if not isinstance(x, types.Float):
+                return arguments[0]
+            kind = arguments[0].type
+            call = builder.module.declare_intrinsic(name, [kind], ir.FunctionType(kind, [kind]))
+            return builder.call(call, arguments)
+
+        return x(x), generate
+
+    return operation
+
+
+round_even = float_operation("llvm.rint")
+
+
 @scalar
 def exp_parts_float64(x):
     """(q, n) with exp(x) = 2**n (1 + q), for -746 <= x <= 710."""
@@ -257,7 +273,19 @@ def exp_parts_float64(x):
     return r + r * r * polynomial(r, EXP_FLOAT64), n
 
 
+# The same and the bias of the exponent.
 BIASED_SHIFT_FLOAT64 = 6755399441056767.0
+
+
+@intrinsic
+def bits_of(typing_context, x):
+    """The bits of a floating number as a signed integer of the same width."""
+    integer = types.int32 if x == types.float32 else types.int64
+
+    def generate(context, builder, signature, arguments):
+        return builder.bitcast(arguments[0], ir.IntType(integer.bitwidth))
+
+    return integer(x), generate
 
 
 @intrinsic
@@ -280,48 +308,79 @@ def power_of_2_float64(n):
 def erf_float64(x):
     y = magnitude(x)
     near = y + y * polynomial(y * y, ERF_NEAR_FLOAT64)
-    far = 6.0 if y > 6.0 else y
+    far = at_most(y, 6.0)
     q, n = exp_parts_float64(polynomial(far - 2.5, ERF_FAR_FLOAT64))
     scale = power_of_2_float64(n)
     far = (1.0 - scale) - scale * q
     return with_sign(far if y > 1.0 else near, x)
 
 
+# (exp(r) - 1 - r) / r**2 on |r| <= ln2 / 2: minimax with coefficients rounded one after another
+# (tools/minimax.py). Relative error of exp: 2**-28 and 2**-61.
+EXP_FLOAT32 = (
+    np.float32(0.4999999403953552),
+    np.float32(0.16666516661643982),
+    np.float32(0.04166824743151665),
+    np.float32(0.008369079791009426),
+    np.float32(0.0013822439359501004),
+)
+at_least = limit_operation("llvm.maximum")
+INVERSE_LN2_FLOAT32 = np.float32(1.4426950408889634)
+
+
+# ln2 in two parts; the first has so few bits that its product with n is exact.
+LN2_HIGH_FLOAT32 = np.float32(0.693359375)
+LN2_LOW_FLOAT32 = np.float32(-2.12194440054690583e-4)
+
+
+@scalar
+def exp_reduced_float32(x):
+    """(r, n) with x = n ln2 + r and n an int32, for -104 <= x <= 104."""
+    n = nearest_integer(x * INVERSE_LN2_FLOAT32)
+    turns = np.float32(n)
+    return fused(-turns, LN2_LOW_FLOAT32, fused(-turns, LN2_HIGH_FLOAT32, x)), n
+
+
 @intrinsic
 def scaled(typing_context, x, n):
-    """x * 2**n for a whole n from -252 to 254 (-2044 to 2046), rounded once if x is near 1."""
+    """x * 2**n for a whole n from -252 to 254 (-2044 to 2046), rounded once if x is near 1.
+
+    n: an int32, or a floating number.
+    """
 
     def generate(context, builder, signature, arguments):
-        value, n = arguments
+        value, power = arguments
+        if isinstance(n, types.Float):
+            power = builder.fptosi(power, ir.IntType(32))
         if "+avx512f" in context.codegen().magic_tuple()[2]:  # it has an instruction for this
-            kinds = [value.type, ir.IntType(32)]
+            kinds = [value.type, power.type]
             pair = ir.FunctionType(value.type, kinds)
             call = builder.module.declare_intrinsic("llvm.ldexp", kinds, pair)
-            return builder.call(call, [value, builder.fptosi(n, kinds[1])])
+            return builder.call(call, [value, power])
         integer, fraction = (ir.IntType(32), 23) if x == types.float32 else (ir.IntType(64), 52)
-        shift = 1.5 * 2.0**fraction + (1 << (integer.width - fraction - 1)) - 2
-        bits = builder.bitcast(builder.fadd(n, value.type(shift)), integer)  # n and two biases
+        biases = (1 << (integer.width - fraction - 1)) - 2  # n and two of them
+        bits = builder.add(builder.sext(power, integer), integer(biases))
         half = builder.ashr(bits, integer(1))
         for part in (half, builder.sub(bits, half)):
-            power = builder.shl(part, integer(fraction))
-            value = builder.fmul(value, builder.bitcast(power, value.type))
+            factor = builder.bitcast(builder.shl(part, integer(fraction)), value.type)
+            value = builder.fmul(value, factor)
         return value
 
-    return x(x, x), generate
+    return x(x, n), generate
 
 
 @scalar
 def exp_float32(x):
-    y = np.float32(89.0) if x > np.float32(89.0) else x
-    y = np.float32(-104.0) if y < np.float32(-104.0) else y
-    q, n = exp_parts_float32(y)
-    return scaled(np.float32(1.0) + q, n)
+    y = at_most(x, np.float32(89.0))
+    y = at_least(y, np.float32(-104.0))
+    r, n = exp_reduced_float32(y)
+    return scaled(polynomial(r, (np.float32(1.0), np.float32(1.0), *EXP_FLOAT32)), n)
 
 
 @scalar
 def exp_float64(x):
-    y = 710.0 if x > 710.0 else x
-    y = -746.0 if y < -746.0 else y
+    y = at_most(x, 710.0)
+    y = at_least(y, -746.0)
     q, n = exp_parts_float64(y)
     return scaled(1.0 + q, n)
 
@@ -329,6 +388,38 @@ def exp_float64(x):
 @scalar
 def square_any(x):
     return x * x
+
+
+# (tanh(x) - x) / x**3 for |x| <= 0.93, (sinh(x) - x) / x**3 for |x| <= 1 and (asinh(x) - x) / x**3
+# for |x| <= 1/2 in powers of x**2: minimax (tools/minimax.py), 2**-29, 2**-32 and 2**-33.
+TANH_NEAR_FLOAT32 = (
+    np.float32(-0.33333316445350647),
+    np.float32(0.13332828879356384),
+    np.float32(-0.05391666293144226),
+    np.float32(0.021614793688058853),
+    np.float32(-0.008170140907168388),
+    np.float32(0.002493244828656316),
+    np.float32(-0.0004224912845529616),
+)
+
+
+@scalar
+def exp_rest_float32(r):
+    """exp(r) - 1 for |r| <= ln2 / 2."""
+    return fused(r * r, polynomial(r, EXP_FLOAT32), r)
+
+
+@scalar
+def tanh_float32(x):
+    y = magnitude(x)
+    z = y * y
+    near = fused(y * z, polynomial(z, TANH_NEAR_FLOAT32), y)
+    # 1 - 2 / (1 + exp(2 y)), where exp(2 y) = 2**n (1 + q).
+    r, n = exp_reduced_float32(np.float32(2.0) * at_most(y, np.float32(10.0)))
+    scale = power_of_2_float32(n)
+    below = fused(scale, exp_rest_float32(r), scale + np.float32(1.0))
+    far = np.float32(1.0) - np.float32(2.0) / below
+    return with_sign(far if y > np.float32(0.93) else near, x)
 
 
 exact = register_jitable(fastmath=False, forceinline=True)
@@ -339,74 +430,6 @@ def ordered_sum(x, y):
     """(rounded sum, rounding error) for |x| >= |y|, x = 0, or x a multiple of y's last place."""
     total = x + y
     return total, (x - total) + y
-
-
-@scalar
-def exp_parts_pair_float32(x):
-    """(q, rest, n) with exp(x) = 2**n (1 + q + rest), where rest is what rounding took from q."""
-    n = round_even(x * INVERSE_LN2_FLOAT32)
-    head = x - n * LN2_HIGH_FLOAT32
-    r = head - n * LN2_LOW_FLOAT32
-    q, rest = ordered_sum(r, r * r * polynomial(r, EXP_FLOAT32))
-    rest = rest + ((head - r) - n * LN2_LOW_FLOAT32)
-    return q, rest, n
-
-
-@scalar
-def expm1_pair_float32(q, rest, scale):
-    """(high, low) with scale (1 + q + rest) - 1 = high + low."""
-    head = scale - np.float32(1.0)
-    lost = (
-        (scale - head) - np.float32(1.0)
-        if scale > np.float32(1.0)
-        else scale - (head + np.float32(1.0))
-    )
-    high, low = ordered_sum(head, scale * q)
-    return high, low + (lost + scale * rest)
-
-
-@intrinsic
-def converted(typing_context, value, x):
-    """`value` in the type of x."""
-
-    def generate(context, builder, signature, arguments):
-        return context.cast(builder, arguments[0], value, x)
-
-    return x(value, x), generate
-
-
-@intrinsic
-def fused(typing_context, x, y, z):
-    """x * y + z with one rounding."""
-
-    def generate(context, builder, signature, arguments):
-        return builder.fma(*arguments)
-
-    return x(x, x, x), generate
-
-
-@exact
-def quotient_of_pairs(above, above_low, below, below_low):
-    """(quotient, rest) of (above + above_low) / (below + below_low), nearly exact.
-
-    Without a second division: the remainder of a rounded quotient says what is missing.
-    """
-    inverse = converted(1, below) / below
-    quotient = above * inverse
-    left = fused(-quotient, below, above) + fused(-quotient, below_low, above_low)
-    return quotient, left * inverse
-
-
-@scalar
-def tanh_float32(x):
-    # With t = expm1(-2|x|) in two parts, tanh |x| = -t / (2 + t).
-    y = np.float32(-2.0) * magnitude(x)
-    y = np.float32(-20.0) if y < np.float32(-20.0) else y
-    q, rest, n = exp_parts_pair_float32(y)
-    t, t_low = expm1_pair_float32(q, rest, power_of_2_float32(n))
-    below, below_low = ordered_sum(np.float32(2.0), t)
-    quotient, left = quotient_of_pairs(-t, -t_low, below, below_low + t_low)
-    return with_sign(quotient + left, x)
 
 
 @scalar
@@ -429,10 +452,32 @@ def expm1_pair_float64(q, rest, scale):
     return high, low + (lost + scale * rest)
 
 
+@intrinsic
+def converted(typing_context, value, x):
+    """`value` in the type of x."""
+
+    def generate(context, builder, signature, arguments):
+        return context.cast(builder, arguments[0], value, x)
+
+    return x(value, x), generate
+
+
+@exact
+def quotient_of_pairs(above, above_low, below, below_low):
+    """(quotient, rest) of (above + above_low) / (below + below_low), nearly exact.
+
+    Without a second division: the remainder of a rounded quotient says what is missing.
+    """
+    inverse = converted(1, below) / below
+    quotient = above * inverse
+    left = fused(-quotient, below, above) + fused(-quotient, below_low, above_low)
+    return quotient, left * inverse
+
+
 @scalar
 def tanh_float64(x):
     y = -2.0 * magnitude(x)
-    y = -50.0 if y < -50.0 else y
+    y = at_least(y, -50.0)
     q, rest, n = exp_parts_pair_float64(y)
     t, t_low = expm1_pair_float64(q, rest, power_of_2_float64(n))
     below, below_low = ordered_sum(2.0, t)

@@ -29,33 +29,48 @@ CHUNK = 16384
 CONTRACT = {"fastmath": {"contract"}, "forceinline": True}
 
 
-# ln2 in two parts; the first has so few bits that its product with n is exact.
-LN2_HIGH_FLOAT32 = np.float32(0.693359375)
-LN2_LOW_FLOAT32 = np.float32(-2.12194440054690583e-4)
+# In one rounding with the product, no second part is missed.
+LN2_FLOAT32 = np.float32(0.6931471805599453)
 
 
-# (log(1 + f) - f + f**2 / 2) / f**3 for sqrt(1/2) <= 1 + f < sqrt(2): minimax (tools/minimax.py),
-# relative error of the logarithm 2**-29.
-LOG_FLOAT32 = (
-    np.float32(0.3333331346511841),
-    np.float32(-0.2500016689300537),
-    np.float32(0.20002223551273346),
-    np.float32(-0.16659358143806458),
-    np.float32(0.14209570972867157),
-    np.float32(-0.12549981474876404),
-    np.float32(0.12109015882015228),
-    np.float32(-0.10914183408021927),
-    np.float32(0.053356148302555084),
-)
+# The bits of 3/4, of sqrt(1/2), of 1 and of 2**52.
+THREE_QUARTERS_BITS_FLOAT32 = 0x3F400000
+
+
+@intrinsic
+def fused(typing_context, x, y, z):
+    """x * y + z with one rounding."""
+
+    def generate(context, builder, signature, arguments):
+        return builder.fma(*arguments)
+
+    return x(x, x, x), generate
+
+
 scalar = register_jitable(**CONTRACT)
 
 
 @scalar
 def log_limits_float32(x, result):
     """The logarithm at 0, below 0, at infinity and NaN, else `result`."""
-    y = result if x < np.float32(np.inf) else x
-    y = np.float32(-np.inf) if x == np.float32(0.0) else y
-    return np.float32(np.nan) if x < np.float32(0.0) else y
+    limit = np.float32(-np.inf) if x == np.float32(0.0) else np.float32(np.nan)
+    value = result if x < np.float32(np.inf) else x
+    return value if x > np.float32(0.0) else limit
+
+
+# (log(1 + f) - f + f**2 / 2) / f**3 for 3/4 <= 1 + f < 3/2: minimax (tools/minimax.py), relative
+# error of the logarithm 2**-29.
+LOG_FLOAT32 = (
+    np.float32(0.33333340287208557),
+    np.float32(-0.2500016689300537),
+    np.float32(0.19999566674232483),
+    np.float32(-0.1665516197681427),
+    np.float32(0.142768993973732),
+    np.float32(-0.12730395793914795),
+    np.float32(0.11699694395065308),
+    np.float32(-0.09105435758829117),
+    np.float32(0.03758254647254944),
+)
 
 
 @intrinsic
@@ -75,10 +90,10 @@ def polynomial(typing_context, x, coefficients):
     return x(x, coefficients), generate
 
 
-# The bits of sqrt(1/2), of 1 - sqrt(1/2) added to an exponent, and of 2**23 and 2**52.
-HALF_ROOT_BITS_FLOAT32 = 0x3F3504F3
-INTEGER_BITS_FLOAT32 = 0x4B000000
-ONE_BITS_FLOAT32 = 0x3F800000
+@scalar
+def log_rest_float32(f):
+    """log(1 + f) - f for 3/4 <= 1 + f < 3/2."""
+    return f * f * polynomial(f, (np.float32(-0.5), *LOG_FLOAT32))
 
 
 @intrinsic
@@ -106,24 +121,28 @@ def float32_of(typing_context, bits):
 
 
 @scalar
-def split_float32(x):
-    """(k, m) with x = 2**k m and sqrt(1/2) <= m < sqrt(2), for x > 0."""
-    tiny = x < np.float32(1.1754943508222875e-38)
-    y = x * np.float32(33554432.0) if tiny else x
-    bits = np.int32(bits_of(y) + (ONE_BITS_FLOAT32 - HALF_ROOT_BITS_FLOAT32))
-    offset = np.float32(8388760.0) if tiny else np.float32(8388735.0)
-    k = float32_of((bits >> 23) | INTEGER_BITS_FLOAT32) - offset
-    return k, float32_of((bits & 0x7FFFFF) + HALF_ROOT_BITS_FLOAT32)
+def split_normal_float32(x, least):
+    """(k, m) with x = 2**k m, k an int32, for x >= 2**-126; `least`: the bits of the least m."""
+    k = np.int32(np.int32(bits_of(x) - least) >> 23)
+    return k, float32_of(bits_of(x) - (k << 23))
+
+
+@scalar
+def split_float32(x, least):
+    """(k, m) with x = 2**k m for x > 0; `least`: the bits of the least m."""
+    # A factor that is never 1: else LLVM would compute everything with it and without.
+    small = x < np.float32(8.673617379884035e-19)
+    factor = np.float32(33554432.0) if small else np.float32(0.5)
+    k, m = split_normal_float32(x * factor, least)
+    return np.float32(k) - (np.float32(25.0) if small else np.float32(-1.0)), m
 
 
 @scalar
 def log_float32(x):
-    k, m = split_float32(x)
+    k, m = split_float32(x, THREE_QUARTERS_BITS_FLOAT32)
     f = m - np.float32(1.0)
-    z = f * f
-    tail = f * z * polynomial(f, LOG_FLOAT32) + k * LN2_LOW_FLOAT32
-    result = k * LN2_HIGH_FLOAT32 + (f + (tail - np.float32(0.5) * z))
-    return log_limits_float32(x, result)
+    rest = log_rest_float32(f)
+    return log_limits_float32(x, fused(k, LN2_FLOAT32, f + rest))
 
 
 LN2_HIGH = 0.6931471804855391
@@ -194,74 +213,90 @@ def log_float64(x):
     return log_limits_float64(x, result)
 
 
-# (exp(r) - 1 - r) / r**2 for |r| <= ln2 / 2: minimax (tools/minimax.py), error of exp 2**-33.
-EXP_SHORT = (
-    0.5000000067688009,
-    0.16666663831659373,
-    0.04166628652913162,
-    0.00833401022562969,
-    0.0013945510823545504,
-    0.0001949304508914016,
+# (2**r - 1) / r on |r| <= 1/2, likewise; relative error of exp2: 2**-33 and 2**-58.
+EXP2_FLOAT32 = (
+    np.float32(0.6931471824645996),
+    np.float32(0.24022650718688965),
+    np.float32(0.05550405755639076),
+    np.float32(0.009618088603019714),
+    np.float32(0.0013337028212845325),
+    np.float32(0.00015451388026122004),
+    np.float32(1.458601764170453e-05),
 )
-INVERSE_LN2 = 1.4426950408889634
-LN2 = 0.6931471805599453
-BIASED_SHIFT_FLOAT64 = 6755399441056767.0
+HALF_ROOT_BITS_FLOAT32 = 0x3F3504F3
 
 
-@scalar
-def power_of_2_float64(n):
-    """2**n for a whole floating number from -1022 to 1023."""
-    return float64_of(bits_of(n + BIASED_SHIFT_FLOAT64) << 52)
-
-
-def float_operation(name):
-    """An LLVM operation on a floating number; an integer or boolean comes back as it is."""
+def limit_operation(name):
+    """An LLVM operation on a floating number and a limit, which is not NaN; NaN stays NaN."""
 
     @intrinsic
-    def operation(typing_context, x):
+    def operation(typing_context, x, limit):
         def generate(context, builder, signature, arguments):
-            if not isinstance(x, types.Float):
-                return arguments[0]
             kind = arguments[0].type
-            call = builder.module.declare_intrinsic(name, [kind], ir.FunctionType(kind, [kind]))
-            return builder.call(call, arguments)
+            pair = ir.FunctionType(kind, [kind, kind])
+            return builder.call(builder.module.declare_intrinsic(name, [kind], pair), arguments)
 
-        return x(x), generate
+        return x(x, x), generate
 
     return operation
 
 
-round_even = float_operation("llvm.rint")
+at_least = limit_operation("llvm.maximum")
 
 
-@scalar
-def exp_short(x):
-    """exp(x) as a float64; beyond 200 that of 200."""
-    y = 200.0 if x > 200.0 else x
-    y = -200.0 if y < -200.0 else y
-    n = round_even(y * INVERSE_LN2)
-    r = y - n * LN2
-    return (1.0 + (r + r * r * polynomial(r, EXP_SHORT))) * power_of_2_float64(n)
+# As one instruction each: LLVM turns two choices in a row into a comparison and a masked choice.
+at_most = limit_operation("llvm.minimum")
+LOG2_FIRST_HIGH = np.float32(2.885390043258667)
+LOG2_FIRST_LOW = np.float32(3.851926067000022e-08)
 
 
-# (2 atanh(s) - 2 s) / s**3 in powers of s**2 for |s| <= 0.1716, error of log 2**-38.
-LOG_SHORT = (
-    0.6666666567482277,
-    0.40000330267072226,
-    0.28537561267351697,
-    0.23578081480023028,
+# (2 atanh(s) - 2 s - 2 s**3 / 3) / s**5 / ln2 in powers of s**2: minimax (tools/minimax.py), error
+# of log2 2**-36. The coefficients before them, in two parts.
+LOG2_REST_FLOAT32 = (
+    np.float32(0.5770793557167053),
+    np.float32(0.41192179918289185),
+    np.float32(0.3363224267959595),
 )
+LOG2_SECOND_HIGH = np.float32(0.9617967009544373)
+LOG2_SECOND_LOW = np.float32(-7.028461812552678e-09)
+exact = register_jitable(fastmath=False, forceinline=True)
 
 
-@scalar
-def log_short(x):
-    """log(x) as a float64 for a finite x > 0 that is not subnormal."""
-    bits = bits_of(x) + (ONE_BITS_FLOAT64 - HALF_ROOT_BITS_FLOAT64)
-    k = float64_of((bits >> 52) | INTEGER_BITS_FLOAT64) - 4503599627371519.0
-    f = float64_of((bits & 0xFFFFFFFFFFFFF) + HALF_ROOT_BITS_FLOAT64) - 1.0
-    s = f / (2.0 + f)
+@exact
+def exact_product(x, y):
+    """(rounded product, rounding error)."""
+    product = x * y
+    return product, fused(x, y, -product)
+
+
+@exact
+def ordered_sum(x, y):
+    """(rounded sum, rounding error) for |x| >= |y|, x = 0, or x a multiple of y's last place."""
+    total = x + y
+    return total, (x - total) + y
+
+
+@exact
+def log2_precise_float32(k, m):
+    """(high, low) with k + log2(m) = high + low to about 2**-33 of it, sqrt(1/2) <= m < sqrt(2)."""
+    f = m - np.float32(1.0)
+    below, below_low = ordered_sum(np.float32(2.0), f)
+    inverse = np.float32(1.0) / below
+    s = f * inverse
+    s_low = fused(-s, below_low, fused(-s, below, f)) * inverse
     z = s * s
-    return k * LN2 + s * (2.0 + z * polynomial(z, LOG_SHORT))
+    z_low = fused(s + s, s_low, fused(s, s, -z))
+    rest = polynomial(z, LOG2_REST_FLOAT32)
+    inner = fused(z, rest, LOG2_SECOND_HIGH)
+    inner_low = fused(z, rest, LOG2_SECOND_HIGH - inner) + LOG2_SECOND_LOW
+    part, part_low = exact_product(z, inner)
+    part_low = fused(z_low, inner, fused(z, inner_low, part_low))
+    factor, factor_low = ordered_sum(LOG2_FIRST_HIGH, part)
+    factor_low = factor_low + (part_low + LOG2_FIRST_LOW)
+    high, low = exact_product(s, factor)
+    low = fused(s_low, factor, fused(s, factor_low, low))
+    total, lost = ordered_sum(k, high)
+    return total, lost + low
 
 
 @intrinsic
@@ -282,59 +317,99 @@ def magnitude(typing_context, x):
 
 
 @intrinsic
-def converted(typing_context, value, x):
-    """`value` in the type of x."""
+def nearest_integer(typing_context, x):
+    """The nearest int32, of two equally near the even one."""
 
     def generate(context, builder, signature, arguments):
-        return context.cast(builder, arguments[0], value, x)
+        kinds = [ir.IntType(32), arguments[0].type]
+        kind = ir.FunctionType(kinds[0], kinds[1:])
+        call = builder.module.declare_intrinsic("llvm.lrint", kinds, kind)
+        return builder.call(call, arguments)
 
-    return x(value, x), generate
+    return types.int32(x), generate
+
+
+def float_operation(name):
+    """An LLVM operation on a floating number; an integer or boolean comes back as it is."""
+
+    @intrinsic
+    def operation(typing_context, x):
+        def generate(context, builder, signature, arguments):
+            if not isinstance(x, types.Float):
+                return arguments[0]
+            kind = arguments[0].type
+            call = builder.module.declare_intrinsic(name, [kind], ir.FunctionType(kind, [kind]))
+            return builder.call(call, arguments)
+
+        return x(x), generate
+
+    return operation
 
 
 round_to_zero = float_operation("llvm.trunc")
 
 
-@scalar
-def pow_limits(x, y, result):
-    """The sign and the special cases of x**y, given |x|**y for ordinary arguments."""
-    zero, one, infinity = converted(0, x), converted(1, x), converted(np.inf, x)
-    half = converted(0.5, x) * y
-    a, b = magnitude(x), magnitude(y)
-    whole = round_to_zero(y) == y
-    odd = whole and round_to_zero(half) != half
-    grows = (a > one) == (y > zero)
-    limit = not (a > zero and a < infinity and b < infinity)
-    value = (infinity if grows else zero) if limit else result
-    value = -value if bits_of(x) < 0 and odd else value
-    value = converted(np.nan, x) if x < zero and a != infinity and not whole else value
-    value = x + y if x != x or y != y else value
-    return one if x == one or y == zero or (x == -one and b == infinity) else value
+@intrinsic
+def scaled(typing_context, x, n):
+    """x * 2**n for a whole n from -252 to 254 (-2044 to 2046), rounded once if x is near 1.
+
+    n: an int32, or a floating number.
+    """
+
+    def generate(context, builder, signature, arguments):
+        value, power = arguments
+        if isinstance(n, types.Float):
+            power = builder.fptosi(power, ir.IntType(32))
+        if "+avx512f" in context.codegen().magic_tuple()[2]:  # it has an instruction for this
+            kinds = [value.type, power.type]
+            pair = ir.FunctionType(value.type, kinds)
+            call = builder.module.declare_intrinsic("llvm.ldexp", kinds, pair)
+            return builder.call(call, [value, power])
+        integer, fraction = (ir.IntType(32), 23) if x == types.float32 else (ir.IntType(64), 52)
+        biases = (1 << (integer.width - fraction - 1)) - 2  # n and two of them
+        bits = builder.add(builder.sext(power, integer), integer(biases))
+        half = builder.ashr(bits, integer(1))
+        for part in (half, builder.sub(bits, half)):
+            factor = builder.bitcast(builder.shl(part, integer(fraction)), value.type)
+            value = builder.fmul(value, factor)
+        return value
+
+    return x(x, n), generate
+
+
+@intrinsic
+def with_sign(typing_context, x, y):
+    """The magnitude of x with the sign bit of y."""
+
+    def generate(context, builder, signature, arguments):
+        kind = arguments[0].type
+        pair = ir.FunctionType(kind, [kind, kind])
+        call = builder.module.declare_intrinsic("llvm.copysign", [kind], pair)
+        return builder.call(call, arguments)
+
+    return x(x, x), generate
 
 
 @scalar
 def pow_float32(x, y):
-    exponent = np.float64(y) * log_short(np.float64(magnitude(x)))
-    return pow_limits(x, y, np.float32(exp_short(exponent)))
-
-
-exact = register_jitable(fastmath=False, forceinline=True)
-
-
-@intrinsic
-def fused(typing_context, x, y, z):
-    """x * y + z with one rounding."""
-
-    def generate(context, builder, signature, arguments):
-        return builder.fma(*arguments)
-
-    return x(x, x, x), generate
-
-
-@exact
-def exact_product(x, y):
-    """(rounded product, rounding error)."""
-    product = x * y
-    return product, fused(x, y, -product)
+    # 2**(y log2 |x|); an infinite logarithm gives the limits.
+    a = magnitude(x)
+    k, m = split_float32(a, HALF_ROOT_BITS_FLOAT32)
+    k = np.float32(-np.inf) if a == np.float32(0.0) else k
+    finite = a < np.float32(np.inf)
+    high, low = log2_precise_float32(k if finite else a, m)
+    exponent = y * high
+    inside = at_least(at_most(exponent, np.float32(200.0)), np.float32(-200.0))
+    lost = fused(y, low, fused(y, high, -exponent))
+    n = nearest_integer(inside)
+    rest = inside - np.float32(n)
+    rest = rest + lost if inside == exponent else rest
+    value = scaled(polynomial(rest, (np.float32(1.0), *EXP2_FLOAT32)), n)
+    value = np.float32(1.0) if a == np.float32(1.0) or y == np.float32(0.0) else value
+    whole = round_to_zero(y) == y
+    odd = whole and nearest_integer(y) & 1 != 0
+    value = with_sign(value, x if odd else np.float32(0.0))
+    return np.float32(np.nan) if x < np.float32(0.0) and finite and not whole else value
 
 
 EXP_FLOAT64 = (
@@ -350,13 +425,8 @@ EXP_FLOAT64 = (
     2.5109304723253387e-08,
     2.0944392996259728e-09,
 )
-
-
-@exact
-def ordered_sum(x, y):
-    """(rounded sum, rounding error) for |x| >= |y|, x = 0, or x a multiple of y's last place."""
-    total = x + y
-    return total, (x - total) + y
+INVERSE_LN2 = 1.4426950408889634
+round_even = float_operation("llvm.rint")
 
 
 @scalar
@@ -415,26 +485,30 @@ def log_precise(x):
 
 
 @intrinsic
-def scaled(typing_context, x, n):
-    """x * 2**n for a whole n from -252 to 254 (-2044 to 2046), rounded once if x is near 1."""
+def converted(typing_context, value, x):
+    """`value` in the type of x."""
 
     def generate(context, builder, signature, arguments):
-        value, n = arguments
-        if "+avx512f" in context.codegen().magic_tuple()[2]:  # it has an instruction for this
-            kinds = [value.type, ir.IntType(32)]
-            pair = ir.FunctionType(value.type, kinds)
-            call = builder.module.declare_intrinsic("llvm.ldexp", kinds, pair)
-            return builder.call(call, [value, builder.fptosi(n, kinds[1])])
-        integer, fraction = (ir.IntType(32), 23) if x == types.float32 else (ir.IntType(64), 52)
-        shift = 1.5 * 2.0**fraction + (1 << (integer.width - fraction - 1)) - 2
-        bits = builder.bitcast(builder.fadd(n, value.type(shift)), integer)  # n and two biases
-        half = builder.ashr(bits, integer(1))
-        for part in (half, builder.sub(bits, half)):
-            power = builder.shl(part, integer(fraction))
-            value = builder.fmul(value, builder.bitcast(power, value.type))
-        return value
+        return context.cast(builder, arguments[0], value, x)
 
-    return x(x, x), generate
+    return x(value, x), generate
+
+
+@scalar
+def pow_limits(x, y, result):
+    """The sign and the special cases of x**y, given |x|**y for ordinary arguments."""
+    zero, one, infinity = converted(0, x), converted(1, x), converted(np.inf, x)
+    half = converted(0.5, x) * y
+    a, b = magnitude(x), magnitude(y)
+    whole = round_to_zero(y) == y
+    odd = whole and round_to_zero(half) != half
+    grows = (a > one) == (y > zero)
+    limit = not (a > zero and a < infinity and b < infinity)
+    value = (infinity if grows else zero) if limit else result
+    value = -value if bits_of(x) < 0 and odd else value
+    value = converted(np.nan, x) if x < zero and a != infinity and not whole else value
+    value = x + y if x != x or y != y else value
+    return one if x == one or y == zero or (x == -one and b == infinity) else value
 
 
 @scalar

@@ -89,22 +89,31 @@ def magnitude(typing_context, x):
 LANES = (2, 4, 8, 16)
 
 
+def convention(module):
+    """The calling convention: on x86 one by which a call leaves half of the registers alone.
+
+    By the usual one it leaves none alone, so that a loop would bring every constant anew.
+    """
+    return "intel_ocl_bicc" if module.triple.startswith("x86_64") else ""
+
+
 def declare_once(module, symbol, kind):
-    """(function, whether it is new): a function of float64 that may be merged with its equals."""
+    """(function, whether it is new): a function of numbers that may be merged with its equals."""
     function = cgutils.get_or_insert_function(module, kind, symbol)
     new = function.is_declaration
     if new:
         function.linkage = "linkonce_odr"
+        function.calling_convention = convention(module)
         for attribute in ("noinline", "nounwind", "readnone"):
             function.attributes.add(attribute)
     return function, new
 
 
-def build_many(module, symbol, one, lanes):
+def build_many(module, one, lanes):
     """The same for `lanes` numbers at a time."""
-    vector = ir.VectorType(ir.DoubleType(), lanes)
+    vector = ir.VectorType(one.args[0].type, lanes)
     kind = ir.FunctionType(vector, [vector] * len(one.args))
-    function, new = declare_once(module, f"rederive_rare_{symbol}_{lanes}", kind)
+    function, new = declare_once(module, f"{one.name}_{lanes}", kind)
     if new:
         builder = ir.IRBuilder(function.append_basic_block("entry"))
         zero = ir.Constant(vector, [0.0] * lanes)
@@ -116,22 +125,32 @@ def build_many(module, symbol, one, lanes):
         for lane in range(lanes):
             index = ir.IntType(32)(lane)
             arguments = [builder.extract_element(a, index) for a in function.args]
-            result = builder.insert_element(result, builder.call(one, arguments), index)
+            value = builder.call(one, arguments, cconv=one.calling_convention)
+            result = builder.insert_element(result, value, index)
         builder.ret(result)
     return function
 
 
-def build_one(module, symbol, arity):
+exact = register_jitable(fastmath=False, forceinline=True)
+
+
+def build_one(module, symbol, number, arity):
     """The function of one number: 0 if its first argument is 0, else the C library's `symbol`."""
-    kind = ir.FunctionType(ir.DoubleType(), [ir.DoubleType()] * arity)
-    function, new = declare_once(module, f"rederive_rare_{symbol}", kind)
+    kind = ir.FunctionType(number, [number] * arity)
+    function, new = declare_once(module, f"rederive_rare_{number}_{symbol}", kind)
     if new:
         builder = ir.IRBuilder(function.append_basic_block("entry"))
-        zero = ir.DoubleType()(0.0)
-        with builder.if_then(builder.fcmp_ordered("==", function.args[0], zero), likely=True):
-            builder.ret(zero)
-        library = cgutils.get_or_insert_function(module, kind, symbol)
-        builder.ret(builder.call(library, function.args))
+        none = builder.fcmp_ordered("==", function.args[0], number(0.0))
+        with builder.if_then(none, likely=True):
+            builder.ret(number(0.0))
+        wide = ir.DoubleType()
+        exact = ir.FunctionType(wide, [wide] * arity)
+        library = cgutils.get_or_insert_function(module, exact, symbol)
+        if number == wide:
+            builder.ret(builder.call(library, function.args))
+        else:
+            arguments = [builder.fpext(argument, wide) for argument in function.args]
+            builder.ret(builder.fptrunc(builder.call(library, arguments), number))
     return function
 
 
@@ -153,11 +172,14 @@ def build_call(builder, symbol, needed, values, otherwise):
     branch, so that the first argument is sure to be 0 where no call is needed.
     """
     module = builder.module
-    one = build_one(module, symbol, len(values))
-    many = [build_many(module, symbol, one, lanes) for lanes in LANES]
+    number = otherwise.type
+    one = build_one(module, symbol, number, len(values))
+    many = [build_many(module, one, lanes) for lanes in LANES]
     keep(module, many)
-    first = builder.select(needed, values[0], ir.DoubleType()(0.0))
-    call = builder.call(one, [first, *values[1:]], attrs=("nounwind", "readnone"))
+    first = builder.select(needed, values[0], number(0.0))
+    call = builder.call(
+        one, [first, *values[1:]], one.calling_convention, attrs=("nounwind", "readnone")
+    )
     # llvmlite knows this attribute only as text.
     prefixes = [f"_ZGV_LLVM_N{lanes}{'v' * len(values)}_{one.name}" for lanes in LANES]
     names = [f"{p}({m.name})" for p, m in zip(prefixes, many, strict=True)]
@@ -199,7 +221,7 @@ def fmod_float32(x, y):
     rest = fused(-quotient, b, a)
     rest = rest + b if rest < np.float32(0.0) else rest
     large = quotient > LARGEST_QUOTIENT_FLOAT32 and b > np.float32(0.0) and a < np.float32(np.inf)
-    rest = np.float32(rare_fmod(large, np.float64(a), np.float64(b), np.float64(rest)))
+    rest = rare_fmod(large, a, b, rest)
     return with_sign(a if a < b else rest, x)
 
 

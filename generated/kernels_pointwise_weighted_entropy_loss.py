@@ -55,21 +55,73 @@ def abs_any(x):
 
 
 # (exp(r) - 1 - r) / r**2 on |r| <= ln2 / 2: minimax with coefficients rounded one after another
-# (tools/minimax.py). Relative error of exp: 2**-31 and 2**-61.
+# (tools/minimax.py). Relative error of exp: 2**-28 and 2**-61.
 EXP_FLOAT32 = (
-    np.float32(0.5),
-    np.float32(0.16666647791862488),
-    np.float32(0.041666481643915176),
-    np.float32(0.008337869308888912),
-    np.float32(0.001393332495354116),
-    np.float32(0.00017337217286694795),
+    np.float32(0.4999999403953552),
+    np.float32(0.16666516661643982),
+    np.float32(0.04166824743151665),
+    np.float32(0.008369079791009426),
+    np.float32(0.0013822439359501004),
 )
+
+
+def limit_operation(name):
+    """An LLVM operation on a floating number and a limit, which is not NaN; NaN stays NaN."""
+
+    @intrinsic
+    def operation(typing_context, x, limit):
+        def generate(context, builder, signature, arguments):
+            kind = arguments[0].type
+            pair = ir.FunctionType(kind, [kind, kind])
+            return builder.call(builder.module.declare_intrinsic(name, [kind], pair), arguments)
+
+        return x(x, x), generate
+
+    return operation
+
+
+at_least = limit_operation("llvm.maximum")
+
+
+# As one instruction each: LLVM turns two choices in a row into a comparison and a masked choice.
+at_most = limit_operation("llvm.minimum")
 INVERSE_LN2_FLOAT32 = np.float32(1.4426950408889634)
 
 
 # ln2 in two parts; the first has so few bits that its product with n is exact.
 LN2_HIGH_FLOAT32 = np.float32(0.693359375)
 LN2_LOW_FLOAT32 = np.float32(-2.12194440054690583e-4)
+
+
+@intrinsic
+def fused(typing_context, x, y, z):
+    """x * y + z with one rounding."""
+
+    def generate(context, builder, signature, arguments):
+        return builder.fma(*arguments)
+
+    return x(x, x, x), generate
+
+
+@intrinsic
+def nearest_integer(typing_context, x):
+    """The nearest int32, of two equally near the even one."""
+
+    def generate(context, builder, signature, arguments):
+        kinds = [ir.IntType(32), arguments[0].type]
+        kind = ir.FunctionType(kinds[0], kinds[1:])
+        call = builder.module.declare_intrinsic("llvm.lrint", kinds, kind)
+        return builder.call(call, arguments)
+
+    return types.int32(x), generate
+
+
+@scalar
+def exp_reduced_float32(x):
+    """(r, n) with x = n ln2 + r and n an int32, for -104 <= x <= 104."""
+    n = nearest_integer(x * INVERSE_LN2_FLOAT32)
+    turns = np.float32(n)
+    return fused(-turns, LN2_LOW_FLOAT32, fused(-turns, LN2_HIGH_FLOAT32, x)), n
 
 
 @intrinsic
@@ -87,6 +139,60 @@ def polynomial(typing_context, x, coefficients):
         return value
 
     return x(x, coefficients), generate
+
+
+@intrinsic
+def scaled(typing_context, x, n):
+    """x * 2**n for a whole n from -252 to 254 (-2044 to 2046), rounded once if x is near 1.
+
+    n: an int32, or a floating number.
+    """
+
+    def generate(context, builder, signature, arguments):
+        value, power = arguments
+        if isinstance(n, types.Float):
+            power = builder.fptosi(power, ir.IntType(32))
+        if "+avx512f" in context.codegen().magic_tuple()[2]:  # it has an instruction for this
+            kinds = [value.type, power.type]
+            pair = ir.FunctionType(value.type, kinds)
+            call = builder.module.declare_intrinsic("llvm.ldexp", kinds, pair)
+            return builder.call(call, [value, power])
+        integer, fraction = (ir.IntType(32), 23) if x == types.float32 else (ir.IntType(64), 52)
+        biases = (1 << (integer.width - fraction - 1)) - 2  # n and two of them
+        bits = builder.add(builder.sext(power, integer), integer(biases))
+        half = builder.ashr(bits, integer(1))
+        for part in (half, builder.sub(bits, half)):
+            factor = builder.bitcast(builder.shl(part, integer(fraction)), value.type)
+            value = builder.fmul(value, factor)
+        return value
+
+    return x(x, n), generate
+
+
+@scalar
+def exp_float32(x):
+    y = at_most(x, np.float32(89.0))
+    y = at_least(y, np.float32(-104.0))
+    r, n = exp_reduced_float32(y)
+    return scaled(polynomial(r, (np.float32(1.0), np.float32(1.0), *EXP_FLOAT32)), n)
+
+
+EXP_FLOAT64 = (
+    0.5,
+    0.16666666666666677,
+    0.041666666666666706,
+    0.008333333333321428,
+    0.0013888888888851853,
+    0.0001984126988670735,
+    2.4801587408788256e-05,
+    2.7557243534123664e-06,
+    2.755718886431183e-07,
+    2.5109304723253387e-08,
+    2.0944392996259728e-09,
+)
+INVERSE_LN2 = 1.4426950408889634
+LN2_HIGH = 0.6931471804855391
+LN2_LOW = 7.440617110012397e-11
 
 
 def float_operation(name):
@@ -110,63 +216,6 @@ round_even = float_operation("llvm.rint")
 
 
 @scalar
-def exp_parts_float32(x):
-    """(q, n) with exp(x) = 2**n (1 + q), for -104 <= x <= 89."""
-    n = round_even(x * INVERSE_LN2_FLOAT32)
-    r = (x - n * LN2_HIGH_FLOAT32) - n * LN2_LOW_FLOAT32
-    return r + r * r * polynomial(r, EXP_FLOAT32), n
-
-
-@intrinsic
-def scaled(typing_context, x, n):
-    """x * 2**n for a whole n from -252 to 254 (-2044 to 2046), rounded once if x is near 1."""
-
-    def generate(context, builder, signature, arguments):
-        value, n = arguments
-        if "+avx512f" in context.codegen().magic_tuple()[2]:  # it has an instruction for this
-            kinds = [value.type, ir.IntType(32)]
-            pair = ir.FunctionType(value.type, kinds)
-            call = builder.module.declare_intrinsic("llvm.ldexp", kinds, pair)
-            return builder.call(call, [value, builder.fptosi(n, kinds[1])])
-        integer, fraction = (ir.IntType(32), 23) if x == types.float32 else (ir.IntType(64), 52)
-        shift = 1.5 * 2.0**fraction + (1 << (integer.width - fraction - 1)) - 2
-        bits = builder.bitcast(builder.fadd(n, value.type(shift)), integer)  # n and two biases
-        half = builder.ashr(bits, integer(1))
-        for part in (half, builder.sub(bits, half)):
-            power = builder.shl(part, integer(fraction))
-            value = builder.fmul(value, builder.bitcast(power, value.type))
-        return value
-
-    return x(x, x), generate
-
-
-@scalar
-def exp_float32(x):
-    y = np.float32(89.0) if x > np.float32(89.0) else x
-    y = np.float32(-104.0) if y < np.float32(-104.0) else y
-    q, n = exp_parts_float32(y)
-    return scaled(np.float32(1.0) + q, n)
-
-
-EXP_FLOAT64 = (
-    0.5,
-    0.16666666666666677,
-    0.041666666666666706,
-    0.008333333333321428,
-    0.0013888888888851853,
-    0.0001984126988670735,
-    2.4801587408788256e-05,
-    2.7557243534123664e-06,
-    2.755718886431183e-07,
-    2.5109304723253387e-08,
-    2.0944392996259728e-09,
-)
-INVERSE_LN2 = 1.4426950408889634
-LN2_HIGH = 0.6931471804855391
-LN2_LOW = 7.440617110012397e-11
-
-
-@scalar
 def exp_parts_float64(x):
     """(q, n) with exp(x) = 2**n (1 + q), for -746 <= x <= 710."""
     n = round_even(x * INVERSE_LN2)
@@ -176,40 +225,47 @@ def exp_parts_float64(x):
 
 @scalar
 def exp_float64(x):
-    y = 710.0 if x > 710.0 else x
-    y = -746.0 if y < -746.0 else y
+    y = at_most(x, 710.0)
+    y = at_least(y, -746.0)
     q, n = exp_parts_float64(y)
     return scaled(1.0 + q, n)
 
 
-# (log(1 + f) - f + f**2 / 2) / f**3 for sqrt(1/2) <= 1 + f < sqrt(2): minimax (tools/minimax.py),
-# relative error of the logarithm 2**-29.
-LOG_FLOAT32 = (
-    np.float32(0.3333331346511841),
-    np.float32(-0.2500016689300537),
-    np.float32(0.20002223551273346),
-    np.float32(-0.16659358143806458),
-    np.float32(0.14209570972867157),
-    np.float32(-0.12549981474876404),
-    np.float32(0.12109015882015228),
-    np.float32(-0.10914183408021927),
-    np.float32(0.053356148302555084),
-)
-exact = register_jitable(fastmath=False, forceinline=True)
+# In one rounding with the product, no second part is missed.
+LN2_FLOAT32 = np.float32(0.6931471805599453)
+
+
+# The bits of 3/4, of sqrt(1/2), of 1 and of 2**52.
+THREE_QUARTERS_BITS_FLOAT32 = 0x3F400000
 
 
 @scalar
 def log_limits_float32(x, result):
     """The logarithm at 0, below 0, at infinity and NaN, else `result`."""
-    y = result if x < np.float32(np.inf) else x
-    y = np.float32(-np.inf) if x == np.float32(0.0) else y
-    return np.float32(np.nan) if x < np.float32(0.0) else y
+    limit = np.float32(-np.inf) if x == np.float32(0.0) else np.float32(np.nan)
+    value = result if x < np.float32(np.inf) else x
+    return value if x > np.float32(0.0) else limit
 
 
-# The bits of sqrt(1/2), of 1 - sqrt(1/2) added to an exponent, and of 2**23 and 2**52.
-HALF_ROOT_BITS_FLOAT32 = 0x3F3504F3
-INTEGER_BITS_FLOAT32 = 0x4B000000
-ONE_BITS_FLOAT32 = 0x3F800000
+# (log(1 + f) - f + f**2 / 2) / f**3 for 3/4 <= 1 + f < 3/2: minimax (tools/minimax.py), relative
+# error of the logarithm 2**-29.
+LOG_FLOAT32 = (
+    np.float32(0.33333340287208557),
+    np.float32(-0.2500016689300537),
+    np.float32(0.19999566674232483),
+    np.float32(-0.1665516197681427),
+    np.float32(0.142768993973732),
+    np.float32(-0.12730395793914795),
+    np.float32(0.11699694395065308),
+    np.float32(-0.09105435758829117),
+    np.float32(0.03758254647254944),
+)
+
+
+@scalar
+def log_rest_float32(f):
+    """log(1 + f) - f for 3/4 <= 1 + f < 3/2."""
+    return f * f * polynomial(f, (np.float32(-0.5), *LOG_FLOAT32))
 
 
 @intrinsic
@@ -237,29 +293,36 @@ def float32_of(typing_context, bits):
 
 
 @scalar
-def split_float32(x):
-    """(k, m) with x = 2**k m and sqrt(1/2) <= m < sqrt(2), for x > 0."""
-    tiny = x < np.float32(1.1754943508222875e-38)
-    y = x * np.float32(33554432.0) if tiny else x
-    bits = np.int32(bits_of(y) + (ONE_BITS_FLOAT32 - HALF_ROOT_BITS_FLOAT32))
-    offset = np.float32(8388760.0) if tiny else np.float32(8388735.0)
-    k = float32_of((bits >> 23) | INTEGER_BITS_FLOAT32) - offset
-    return k, float32_of((bits & 0x7FFFFF) + HALF_ROOT_BITS_FLOAT32)
+def split_normal_float32(x, least):
+    """(k, m) with x = 2**k m, k an int32, for x >= 2**-126; `least`: the bits of the least m."""
+    k = np.int32(np.int32(bits_of(x) - least) >> 23)
+    return k, float32_of(bits_of(x) - (k << 23))
+
+
+@intrinsic
+def with_sign(typing_context, x, y):
+    """The magnitude of x with the sign bit of y."""
+
+    def generate(context, builder, signature, arguments):
+        kind = arguments[0].type
+        pair = ir.FunctionType(kind, [kind, kind])
+        call = builder.module.declare_intrinsic("llvm.copysign", [kind], pair)
+        return builder.call(call, arguments)
+
+    return x(x, x), generate
 
 
 @scalar
 def log1p_float32(x):
-    u = np.float32(1.0) + x
-    k, m = split_float32(u)
-    lost = x - (u - np.float32(1.0)) if x < np.float32(1.0) else np.float32(1.0) - (u - x)
-    exact = k == np.float32(0.0)
-    f = x if exact else m - np.float32(1.0)
-    z = f * f
-    tail = f * z * polynomial(f, LOG_FLOAT32)
-    tail = tail if exact else tail + (lost / u + k * LN2_LOW_FLOAT32)
-    result = k * LN2_HIGH_FLOAT32 + (f + (tail - np.float32(0.5) * z))
-    result = x if x == np.float32(0.0) else result
-    return log_limits_float32(u, result)
+    # 1 + x = 2**k (1 + f), where f is rounded only once, although 1 + x was to find k.
+    k = -split_normal_float32(np.float32(1.0) + x, THREE_QUARTERS_BITS_FLOAT32)[0]
+    scale = scaled(np.float32(1.0), np.int32(k))
+    f = fused(x, scale, scale - np.float32(1.0))
+    result = fused(-np.float32(k), LN2_FLOAT32, f + log_rest_float32(f))
+    return log_limits_float32(np.float32(1.0) + x, with_sign(result, x))
+
+
+exact = register_jitable(fastmath=False, forceinline=True)
 
 
 @scalar
@@ -337,6 +400,21 @@ def maximum_any(x, y):
     return x if x > y or x != x else y
 
 
+@scalar
+def sigmoid_float32(x):
+    # exp(-x) = 2**-n exp(-r), so that the answer is 2**n / (2**n + exp(-r)). The denominator is the
+    # sum of three parts; what its rounded inverse leaves of 1 says what that is short of.
+    y = at_most(x, np.float32(18.0))
+    y = at_least(y, np.float32(-104.0))
+    r, n = exp_reduced_float32(y)
+    scale = scaled(np.float32(1.0), n)
+    head = scale + np.float32(1.0)
+    rest = r * r * polynomial(-r, EXP_FLOAT32) + (scale + (np.float32(1.0) - head))
+    inverse = np.float32(1.0) / (head + (rest - r))
+    left = fused(inverse, r, fused(-inverse, head, np.float32(1.0)))
+    return scaled(fused(inverse, fused(-inverse, rest, left), inverse), n)
+
+
 @exact
 def ordered_sum(x, y):
     """(rounded sum, rounding error) for |x| >= |y|, x = 0, or x a multiple of y's last place."""
@@ -344,14 +422,25 @@ def ordered_sum(x, y):
     return total, (x - total) + y
 
 
+@scalar
+def exp_parts_pair_float64(x):
+    """(q, rest, n) with exp(x) = 2**n (1 + q + rest), where rest is what rounding took from q."""
+    n = round_even(x * INVERSE_LN2)
+    head = x - n * LN2_HIGH
+    r = head - n * LN2_LOW
+    q, rest = ordered_sum(r, r * r * polynomial(r, EXP_FLOAT64))
+    rest = rest + ((head - r) - n * LN2_LOW)
+    return q, rest, n
+
+
 # The same and the bias of the exponent.
-BIASED_SHIFT_FLOAT32 = np.float32(12583039.0)
+BIASED_SHIFT_FLOAT64 = 6755399441056767.0
 
 
 @scalar
-def power_of_2_float32(n):
-    """2**n for a whole floating number from -126 to 127."""
-    return float32_of(bits_of(n + BIASED_SHIFT_FLOAT32) << 23)
+def power_of_2_float64(n):
+    """2**n for a whole floating number from -1022 to 1023."""
+    return float64_of(bits_of(n + BIASED_SHIFT_FLOAT64) << 52)
 
 
 @intrinsic
@@ -362,16 +451,6 @@ def converted(typing_context, value, x):
         return context.cast(builder, arguments[0], value, x)
 
     return x(value, x), generate
-
-
-@intrinsic
-def fused(typing_context, x, y, z):
-    """x * y + z with one rounding."""
-
-    def generate(context, builder, signature, arguments):
-        return builder.fma(*arguments)
-
-    return x(x, x, x), generate
 
 
 @exact
@@ -387,47 +466,9 @@ def quotient_of_pairs(above, above_low, below, below_low):
 
 
 @scalar
-def sigmoid_float32(x):
-    # With e = exp(-|x|) the answer is 1 / (1 + e) or e / (1 + e), where e is 2**n (1 + q) in two
-    # parts.
-    y = -magnitude(x)
-    y = np.float32(-104.0) if y < np.float32(-104.0) else y
-    q, n = exp_parts_float32(y)
-    e, e_low = ordered_sum(np.float32(1.0), q)
-    scale = power_of_2_float32(n if n > np.float32(-64.0) else np.float32(-64.0))
-    below, below_low = ordered_sum(np.float32(1.0), scale * e)
-    below_low = below_low + scale * e_low
-    positive = x > np.float32(0.0)
-    above = np.float32(1.0) if positive else e
-    above_low = np.float32(0.0) if positive else e_low
-    quotient, left = quotient_of_pairs(above, above_low, below, below_low)
-    return scaled(quotient + left, np.float32(0.0) if positive else n)
-
-
-@scalar
-def exp_parts_pair_float64(x):
-    """(q, rest, n) with exp(x) = 2**n (1 + q + rest), where rest is what rounding took from q."""
-    n = round_even(x * INVERSE_LN2)
-    head = x - n * LN2_HIGH
-    r = head - n * LN2_LOW
-    q, rest = ordered_sum(r, r * r * polynomial(r, EXP_FLOAT64))
-    rest = rest + ((head - r) - n * LN2_LOW)
-    return q, rest, n
-
-
-BIASED_SHIFT_FLOAT64 = 6755399441056767.0
-
-
-@scalar
-def power_of_2_float64(n):
-    """2**n for a whole floating number from -1022 to 1023."""
-    return float64_of(bits_of(n + BIASED_SHIFT_FLOAT64) << 52)
-
-
-@scalar
 def sigmoid_float64(x):
     y = -magnitude(x)
-    y = -746.0 if y < -746.0 else y
+    y = at_least(y, -746.0)
     q, rest, n = exp_parts_pair_float64(y)
     e, e_low = ordered_sum(1.0, q)
     e_low = e_low + rest

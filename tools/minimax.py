@@ -78,6 +78,10 @@ def _log_erfc(center: float) -> tuple[Function, Function]:
     return (lambda u: mp.log(mp.erfc(u + center))), (lambda u: mp.erfc(u + center))
 
 
+def _log2_erfc(u: Any) -> Any:
+    return mp.log(mp.erfc(u + 1)) / mp.log(2)
+
+
 _HALF_LN2 = 0.34661
 _ROOT = (0.17158) ** 2
 _ANGLE = 0.6169
@@ -87,6 +91,7 @@ _LOG = _series(mp.log1p, 3, 0, 1, -0.5)
 _TWICE_ATANH = _odd(lambda s: 2 * mp.atanh(s), 2)
 with mp.workprec(PRECISION):
     _TWO_THIRDS = mp.mpf(2) / 3
+    _TO_2 = (2 / mp.log(2), _TWO_THIRDS / mp.log(2))
 _T = (0.65 - 4) / (0.65 + 4)
 
 
@@ -107,15 +112,40 @@ def _cube_over_log(f: Any) -> Any:
     return f * f if abs(f) < 1e-9 else f**3 / mp.log1p(f)
 
 
+def _logarithm_to(base: int, half: str, count: int) -> tuple[Any, ...]:
+    """The recipe of the terms beyond f**2, whose coefficient is the rounded constant `half`."""
+
+    def rest(f: Any) -> Any:
+        f = f if abs(f) > mp.mpf(2) ** -30 else mp.mpf(2) ** -30
+        with mp.workprec(PRECISION + 200):
+            return ((mp.log1p(f) - f) / mp.log(base) - constant(half) * f * f) / f**3
+
+    return rest, -0.2929, 0.4143, count, 27, lambda f: _cube_over_log(f) * mp.log(base)
+
+
+def _over_log2(z: Any) -> Any:
+    return z * z * mp.log(2) / 2
+
+
+def _cube_over_tanh(z: Any) -> Any:
+    x = mp.sqrt(abs(z)) + mp.mpf(2) ** -60
+    return x**3 / mp.tanh(x)
+
+
 RECIPES = {
-    "EXP_FLOAT32": Recipe(_EXP, -_HALF_LN2, _HALF_LN2, 6, 31, _of_exp),
+    "EXP_FLOAT32": Recipe(_EXP, -_HALF_LN2, _HALF_LN2, 5, 28, _of_exp),
     "EXP_FLOAT64": Recipe(_EXP, -_HALF_LN2, _HALF_LN2, 11, 61, _of_exp),
     "EXP_SHORT": Recipe(_EXP, -_HALF_LN2, _HALF_LN2, 6, 33, _of_exp),
     "EXP2_FLOAT32": Recipe(_EXP2, -0.5, 0.5, 7, 32, abs),
     "EXP2_FLOAT64": Recipe(_EXP2, -0.5, 0.5, 11, 57, abs),
-    "LOG_FLOAT32": Recipe(_LOG, -0.2929, 0.4143, 9, 29, _cube_over_log),
+    "LOG_FLOAT32": Recipe(_LOG, -0.25, 0.5, 9, 29, _cube_over_log),
+    "LOG2_FLOAT32": Recipe(*_logarithm_to(2, "HALF_LOG2_E_FLOAT32", 9)),
+    "LOG10_FLOAT32": Recipe(*_logarithm_to(10, "HALF_LOG10_E_FLOAT32", 8)),
     "LOG_FLOAT64": Recipe(_TWICE_ATANH, 0, _ROOT, 7, 59, lambda z: z / 2),
     "LOG_SHORT": Recipe(_TWICE_ATANH, 0, _ROOT, 4, 37, lambda z: z / 2),
+    "LOG2_REST_FLOAT32": Recipe(
+        _odd(lambda s: 2 * mp.atanh(s) / mp.log(2), *_TO_2), 0, _ROOT, 3, 36, _over_log2
+    ),
     "LOG_REST": Recipe(
         _odd(lambda s: 2 * mp.atanh(s), 2, _TWO_THIRDS), 0, _ROOT, 8, 73, lambda z: z * z / 2
     ),
@@ -129,11 +159,12 @@ RECIPES = {
     "ATAN_SHORT": Recipe(_odd(mp.atan, 1), 0, 0.1716, 6, 35, abs),
     "ASIN_FLOAT64": Recipe(_odd(mp.asin, 1), 0, 0.25, 13, 59, abs),
     "ASIN_SHORT": Recipe(_odd(mp.asin, 1), 0, 0.25, 6, 31, abs),
+    "TANH_NEAR_FLOAT32": Recipe(_odd(mp.tanh, 1), 0, 0.865, 7, 29, _cube_over_tanh),
     "SINH_NEAR_FLOAT32": Recipe(_odd(mp.sinh, 1), 0, 1, 4, 31, abs),
     "ASINH_NEAR_FLOAT32": Recipe(_odd(mp.asinh, 1), 0, 0.25, 6, 33, abs),
     "ERF_NEAR_FLOAT32": Recipe(_erf_over_x, 0, 1, 7, 29, lambda z: 1),
     "ERF_NEAR_FLOAT64": Recipe(_erf_over_x, 0, 1, 12, 55.5, lambda z: 1),
-    "ERF_FAR_FLOAT32": Recipe(_log_erfc(1)[0], 0, 3, 8, 26.8, _log_erfc(1)[1]),
+    "ERF_FAR_FLOAT32": Recipe(_log2_erfc, 0, 3, 7, 27, lambda u: mp.erfc(u + 1) * mp.log(2)),
     "ERF_FAR_FLOAT64": Recipe(_log_erfc(2.5)[0], -1.5, 3.5, 20, 58.9, _log_erfc(2.5)[1]),
     "ERFCX_SHORT": Recipe(_scaled_erfc, _T, 6.5 / 14.5, 10, 29, lambda t: 1),
     "ERFCX_REST": Recipe(

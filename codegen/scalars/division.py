@@ -31,7 +31,7 @@ def fmod_float32(x, y):
     rest = fused(-quotient, b, a)
     rest = rest + b if rest < np.float32(0.0) else rest
     large = quotient > LARGEST_QUOTIENT_FLOAT32 and b > np.float32(0.0) and a < np.float32(np.inf)
-    rest = np.float32(rare_fmod(large, np.float64(a), np.float64(b), np.float64(rest)))
+    rest = rare_fmod(large, a, b, rest)
     return with_sign(a if a < b else rest, x)
 
 

@@ -9,13 +9,16 @@ slowly.
 import numpy as np
 
 from .exponential import (
-    exp_parts_float32,
+    EXP2_FLOAT32,
     exp_parts_float64,
     exp_parts_pair_float64,
 )
 from .primitives import (
+    at_most,
     exact_product,
+    fused,
     magnitude,
+    nearest_integer,
     ordered_sum,
     polynomial,
     power_of_2_float32,
@@ -54,17 +57,16 @@ ERF_NEAR_FLOAT64 = (
     -7.577877146419059e-10,
 )
 
-# log(erfc(x)) for 1 <= x <= 4 in powers of x - 1, and for 1 <= x <= 6 in powers of x - 5/2: minimax
-# with the weight erfc, so that the error of erf is 2**-27 and 2**-59.
+# log2(erfc(x)) for 1 <= x <= 4 in powers of x - 1, and log(erfc(x)) for 1 <= x <= 6 in powers of
+# x - 5/2: minimax with the weight erfc, so that the error of erf is 2**-27 and 2**-59.
 ERF_FAR_FLOAT32 = (
-    np.float32(-1.8496055603027344),
-    np.float32(-2.6389636993408203),
-    np.float32(-0.8431483507156372),
-    np.float32(-0.041415225714445114),
-    np.float32(0.009817313402891159),
-    np.float32(-0.0018423751462250948),
-    np.float32(0.00022981206711847335),
-    np.float32(-1.3613299415737856e-05),
+    np.float32(-2.668416738510132),
+    np.float32(-3.8072214126586914),
+    np.float32(-1.2164011001586914),
+    np.float32(-0.059703003615140915),
+    np.float32(0.013955734670162201),
+    np.float32(-0.002385408151894808),
+    np.float32(0.00019799663277808577),
 )
 
 ERF_FAR_FLOAT64 = (
@@ -138,11 +140,13 @@ ERFCX_SHORT = (
 def erf_float32(x):
     y = magnitude(x)
     near = y + y * polynomial(y * y, ERF_NEAR_FLOAT32)
-    far = np.float32(4.0) if y > np.float32(4.0) else y
-    # 1 - exp, without rounding the exponential first.
-    q, n = exp_parts_float32(polynomial(far - np.float32(1.0), ERF_FAR_FLOAT32))
+    far = at_most(y, np.float32(4.0))
+    # 1 - 2**exponent, without rounding the power first.
+    exponent = polynomial(far - np.float32(1.0), ERF_FAR_FLOAT32)
+    n = nearest_integer(exponent)
     scale = power_of_2_float32(n)
-    far = (np.float32(1.0) - scale) - scale * q
+    r = exponent - np.float32(n)
+    far = fused(-scale, r * polynomial(r, EXP2_FLOAT32), np.float32(1.0) - scale)
     return with_sign(far if y > np.float32(1.0) else near, x)
 
 
@@ -150,7 +154,7 @@ def erf_float32(x):
 def erf_float64(x):
     y = magnitude(x)
     near = y + y * polynomial(y * y, ERF_NEAR_FLOAT64)
-    far = 6.0 if y > 6.0 else y
+    far = at_most(y, 6.0)
     q, n = exp_parts_float64(polynomial(far - 2.5, ERF_FAR_FLOAT64))
     scale = power_of_2_float64(n)
     far = (1.0 - scale) - scale * q
@@ -160,7 +164,7 @@ def erf_float64(x):
 @scalar
 def erfc_float64(x):
     y = magnitude(x)
-    y = 28.0 if y > 28.0 else y
+    y = at_most(y, 28.0)
     z, lost = exact_product(y, y)
     near = 1.0 - (x + x * polynomial(z, ERF_NEAR_FLOAT64))
     q, rest, n = exp_parts_pair_float64(-746.0 if z > 746.0 else -z)
@@ -176,7 +180,7 @@ def erfc_float64(x):
 @scalar
 def erfc_float32(x):
     y = np.float64(magnitude(x))
-    y = 10.5 if y > 10.5 else y
+    y = at_most(y, 10.5)
     wide = np.float64(x)
     near = 1.0 - (wide + wide * np.float64(polynomial(x * x, ERF_NEAR_FLOAT32)))
     t = (y - 4.0) / (y + 4.0)

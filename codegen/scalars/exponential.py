@@ -8,6 +8,10 @@ minimax polynomial P. NaN goes through the arithmetic.
 import numpy as np
 
 from .primitives import (
+    at_least,
+    at_most,
+    fused,
+    nearest_integer,
     ordered_sum,
     polynomial,
     power_of_2_float32,
@@ -15,6 +19,7 @@ from .primitives import (
     round_even,
     scalar,
     scaled,
+    with_sign,
 )
 
 INVERSE_LN2_FLOAT32 = np.float32(1.4426950408889634)
@@ -31,14 +36,13 @@ LN2_HIGH = 0.6931471804855391
 LN2_LOW = 7.440617110012397e-11
 
 # (exp(r) - 1 - r) / r**2 on |r| <= ln2 / 2: minimax with coefficients rounded one after another
-# (tools/minimax.py). Relative error of exp: 2**-31 and 2**-61.
+# (tools/minimax.py). Relative error of exp: 2**-28 and 2**-61.
 EXP_FLOAT32 = (
-    np.float32(0.5),
-    np.float32(0.16666647791862488),
-    np.float32(0.041666481643915176),
-    np.float32(0.008337869308888912),
-    np.float32(0.001393332495354116),
-    np.float32(0.00017337217286694795),
+    np.float32(0.4999999403953552),
+    np.float32(0.16666516661643982),
+    np.float32(0.04166824743151665),
+    np.float32(0.008369079791009426),
+    np.float32(0.0013822439359501004),
 )
 
 EXP_FLOAT64 = (
@@ -82,11 +86,17 @@ EXP2_FLOAT64 = (
 
 
 @scalar
-def exp_parts_float32(x):
-    """(q, n) with exp(x) = 2**n (1 + q), for -104 <= x <= 89."""
-    n = round_even(x * INVERSE_LN2_FLOAT32)
-    r = (x - n * LN2_HIGH_FLOAT32) - n * LN2_LOW_FLOAT32
-    return r + r * r * polynomial(r, EXP_FLOAT32), n
+def exp_reduced_float32(x):
+    """(r, n) with x = n ln2 + r and n an int32, for -104 <= x <= 104."""
+    n = nearest_integer(x * INVERSE_LN2_FLOAT32)
+    turns = np.float32(n)
+    return fused(-turns, LN2_LOW_FLOAT32, fused(-turns, LN2_HIGH_FLOAT32, x)), n
+
+
+@scalar
+def exp_rest_float32(r):
+    """exp(r) - 1 for |r| <= ln2 / 2."""
+    return fused(r * r, polynomial(r, EXP_FLOAT32), r)
 
 
 @scalar
@@ -98,14 +108,14 @@ def exp_parts_float64(x):
 
 
 @scalar
-def exp_parts_pair_float32(x):
-    """(q, rest, n) with exp(x) = 2**n (1 + q + rest), where rest is what rounding took from q."""
-    n = round_even(x * INVERSE_LN2_FLOAT32)
-    head = x - n * LN2_HIGH_FLOAT32
-    r = head - n * LN2_LOW_FLOAT32
-    q, rest = ordered_sum(r, r * r * polynomial(r, EXP_FLOAT32))
-    rest = rest + ((head - r) - n * LN2_LOW_FLOAT32)
-    return q, rest, n
+def exp_three_float32(x):
+    """(r, rest, n) with exp(x) = 2**n (1 + r + rest): r as above, rest to 24 bits of its own."""
+    n = nearest_integer(x * INVERSE_LN2_FLOAT32)
+    turns = np.float32(n)
+    head = fused(-turns, LN2_HIGH_FLOAT32, x)
+    r = fused(-turns, LN2_LOW_FLOAT32, head)
+    lost = fused(-turns, LN2_LOW_FLOAT32, head - r)
+    return r, fused(r * r, polynomial(r, EXP_FLOAT32), fused(lost, r, lost)), n
 
 
 @scalar
@@ -120,19 +130,6 @@ def exp_parts_pair_float64(x):
 
 
 @scalar
-def expm1_pair_float32(q, rest, scale):
-    """(high, low) with scale (1 + q + rest) - 1 = high + low."""
-    head = scale - np.float32(1.0)
-    lost = (
-        (scale - head) - np.float32(1.0)
-        if scale > np.float32(1.0)
-        else scale - (head + np.float32(1.0))
-    )
-    high, low = ordered_sum(head, scale * q)
-    return high, low + (lost + scale * rest)
-
-
-@scalar
 def expm1_pair_float64(q, rest, scale):
     """(high, low) with scale (1 + q + rest) - 1 = high + low."""
     head = scale - 1.0
@@ -143,38 +140,38 @@ def expm1_pair_float64(q, rest, scale):
 
 @scalar
 def exp_float32(x):
-    y = np.float32(89.0) if x > np.float32(89.0) else x
-    y = np.float32(-104.0) if y < np.float32(-104.0) else y
-    q, n = exp_parts_float32(y)
-    return scaled(np.float32(1.0) + q, n)
+    y = at_most(x, np.float32(89.0))
+    y = at_least(y, np.float32(-104.0))
+    r, n = exp_reduced_float32(y)
+    return scaled(polynomial(r, (np.float32(1.0), np.float32(1.0), *EXP_FLOAT32)), n)
 
 
 @scalar
 def exp_float64(x):
-    y = 710.0 if x > 710.0 else x
-    y = -746.0 if y < -746.0 else y
+    y = at_most(x, 710.0)
+    y = at_least(y, -746.0)
     q, n = exp_parts_float64(y)
     return scaled(1.0 + q, n)
 
 
 @scalar
 def expm1_float32(x):
-    # 2**n would overflow before the result does, so that a large n is applied in two steps.
-    y = np.float32(89.0) if x > np.float32(89.0) else x
-    y = np.float32(-25.0) if y < np.float32(-25.0) else y
-    q, rest, n = exp_parts_pair_float32(y)
-    first = np.float32(64.0) if n > np.float32(64.0) else n
-    high, low = expm1_pair_float32(q, rest, power_of_2_float32(first))
-    result = (high + low) * power_of_2_float32(n - first)
-    return x if x == np.float32(0.0) else result
+    # exp(x) = 2**n (1 + r + rest), so that the answer is 2**n times (1 - 2**-n) + r + rest.
+    y = at_most(x, np.float32(89.0))
+    y = at_least(y, np.float32(-25.0))
+    r, rest, n = exp_three_float32(y)
+    unit = power_of_2_float32(-np.int32(127) if n > 127 else -n)
+    head, lost = ordered_sum(np.float32(1.0), -unit)
+    high, low = ordered_sum(head, r)
+    return with_sign(scaled(high + (rest + (low + lost)), n), x)
 
 
 @scalar
 def expm1_float64(x):
-    y = 710.0 if x > 710.0 else x
-    y = -50.0 if y < -50.0 else y
+    y = at_most(x, 710.0)
+    y = at_least(y, -50.0)
     q, rest, n = exp_parts_pair_float64(y)
-    first = 512.0 if n > 512.0 else n
+    first = at_most(n, 512.0)
     high, low = expm1_pair_float64(q, rest, power_of_2_float64(first))
     result = (high + low) * power_of_2_float64(n - first)
     return x if x == 0.0 else result
@@ -182,18 +179,17 @@ def expm1_float64(x):
 
 @scalar
 def exp2_float32(x):
-    y = np.float32(129.0) if x > np.float32(129.0) else x
-    y = np.float32(-151.0) if y < np.float32(-151.0) else y
-    n = round_even(y)
-    r = y - n
-    q = r * polynomial(r, EXP2_FLOAT32)
-    return scaled(np.float32(1.0) + q, n)
+    y = at_most(x, np.float32(129.0))
+    y = at_least(y, np.float32(-151.0))
+    n = nearest_integer(y)
+    r = y - np.float32(n)
+    return scaled(polynomial(r, (np.float32(1.0), *EXP2_FLOAT32)), n)
 
 
 @scalar
 def exp2_float64(x):
-    y = 1025.0 if x > 1025.0 else x
-    y = -1076.0 if y < -1076.0 else y
+    y = at_most(x, 1025.0)
+    y = at_least(y, -1076.0)
     n = round_even(y)
     r = y - n
     q = r * polynomial(r, EXP2_FLOAT64)

@@ -7,14 +7,17 @@ Each is written over exp or expm1 of the magnitude with the sign that cannot ove
 import numpy as np
 
 from .exponential import (
-    exp_parts_float32,
-    exp_parts_pair_float32,
+    EXP_FLOAT32,
     exp_parts_pair_float64,
-    expm1_pair_float32,
+    exp_reduced_float32,
+    exp_rest_float32,
     expm1_pair_float64,
 )
 from .logarithm import log1p_float64, log_float64
 from .primitives import (
+    at_least,
+    at_most,
+    fused,
     magnitude,
     ordered_sum,
     polynomial,
@@ -28,8 +31,18 @@ from .primitives import (
 )
 from .short import LOG_SHORT, exp_short, log_short
 
-# (sinh(x) - x) / x**3 for |x| <= 1 and (asinh(x) - x) / x**3 for |x| <= 1/2 in powers of x**2:
-# minimax (tools/minimax.py), 2**-32 and 2**-33.
+# (tanh(x) - x) / x**3 for |x| <= 0.93, (sinh(x) - x) / x**3 for |x| <= 1 and (asinh(x) - x) / x**3
+# for |x| <= 1/2 in powers of x**2: minimax (tools/minimax.py), 2**-29, 2**-32 and 2**-33.
+TANH_NEAR_FLOAT32 = (
+    np.float32(-0.33333316445350647),
+    np.float32(0.13332828879356384),
+    np.float32(-0.05391666293144226),
+    np.float32(0.021614793688058853),
+    np.float32(-0.008170140907168388),
+    np.float32(0.002493244828656316),
+    np.float32(-0.0004224912845529616),
+)
+
 SINH_NEAR_FLOAT32 = (
     np.float32(0.1666666716337204),
     np.float32(0.00833331048488617),
@@ -49,26 +62,23 @@ ASINH_NEAR_FLOAT32 = (
 
 @scalar
 def sigmoid_float32(x):
-    # With e = exp(-|x|) the answer is 1 / (1 + e) or e / (1 + e), where e is 2**n (1 + q) in two
-    # parts.
-    y = -magnitude(x)
-    y = np.float32(-104.0) if y < np.float32(-104.0) else y
-    q, n = exp_parts_float32(y)
-    e, e_low = ordered_sum(np.float32(1.0), q)
-    scale = power_of_2_float32(n if n > np.float32(-64.0) else np.float32(-64.0))
-    below, below_low = ordered_sum(np.float32(1.0), scale * e)
-    below_low = below_low + scale * e_low
-    positive = x > np.float32(0.0)
-    above = np.float32(1.0) if positive else e
-    above_low = np.float32(0.0) if positive else e_low
-    quotient, left = quotient_of_pairs(above, above_low, below, below_low)
-    return scaled(quotient + left, np.float32(0.0) if positive else n)
+    # exp(-x) = 2**-n exp(-r), so that the answer is 2**n / (2**n + exp(-r)). The denominator is the
+    # sum of three parts; what its rounded inverse leaves of 1 says what that is short of.
+    y = at_most(x, np.float32(18.0))
+    y = at_least(y, np.float32(-104.0))
+    r, n = exp_reduced_float32(y)
+    scale = scaled(np.float32(1.0), n)
+    head = scale + np.float32(1.0)
+    rest = r * r * polynomial(-r, EXP_FLOAT32) + (scale + (np.float32(1.0) - head))
+    inverse = np.float32(1.0) / (head + (rest - r))
+    left = fused(inverse, r, fused(-inverse, head, np.float32(1.0)))
+    return scaled(fused(inverse, fused(-inverse, rest, left), inverse), n)
 
 
 @scalar
 def sigmoid_float64(x):
     y = -magnitude(x)
-    y = -746.0 if y < -746.0 else y
+    y = at_least(y, -746.0)
     q, rest, n = exp_parts_pair_float64(y)
     e, e_low = ordered_sum(1.0, q)
     e_low = e_low + rest
@@ -84,20 +94,21 @@ def sigmoid_float64(x):
 
 @scalar
 def tanh_float32(x):
-    # With t = expm1(-2|x|) in two parts, tanh |x| = -t / (2 + t).
-    y = np.float32(-2.0) * magnitude(x)
-    y = np.float32(-20.0) if y < np.float32(-20.0) else y
-    q, rest, n = exp_parts_pair_float32(y)
-    t, t_low = expm1_pair_float32(q, rest, power_of_2_float32(n))
-    below, below_low = ordered_sum(np.float32(2.0), t)
-    quotient, left = quotient_of_pairs(-t, -t_low, below, below_low + t_low)
-    return with_sign(quotient + left, x)
+    y = magnitude(x)
+    z = y * y
+    near = fused(y * z, polynomial(z, TANH_NEAR_FLOAT32), y)
+    # 1 - 2 / (1 + exp(2 y)), where exp(2 y) = 2**n (1 + q).
+    r, n = exp_reduced_float32(np.float32(2.0) * at_most(y, np.float32(10.0)))
+    scale = power_of_2_float32(n)
+    below = fused(scale, exp_rest_float32(r), scale + np.float32(1.0))
+    far = np.float32(1.0) - np.float32(2.0) / below
+    return with_sign(far if y > np.float32(0.93) else near, x)
 
 
 @scalar
 def tanh_float64(x):
     y = -2.0 * magnitude(x)
-    y = -50.0 if y < -50.0 else y
+    y = at_least(y, -50.0)
     q, rest, n = exp_parts_pair_float64(y)
     t, t_low = expm1_pair_float64(q, rest, power_of_2_float64(n))
     below, below_low = ordered_sum(2.0, t)
@@ -110,7 +121,7 @@ def sinh_float64(x):
     # sinh |x| = (t + t / (1 + t)) / 2 with t = expm1(|x|) in two parts. For large x, where exp(|x|)
     # may overflow, it is a power of 2 times a number near 1.
     y = magnitude(x)
-    y = 710.6 if y > 710.6 else y
+    y = at_most(y, 710.6)
     q, rest, n = exp_parts_pair_float64(y)
     large = y > 40.0
     t, t_low = expm1_pair_float64(q, rest, power_of_2_float64(0.0 if large else n))
@@ -126,7 +137,7 @@ def sinh_float64(x):
 def cosh_float64(x):
     # (exp(|x|) + exp(-|x|)) / 2, at first as a quarter of it, which cannot overflow too early.
     y = magnitude(x)
-    y = 710.6 if y > 710.6 else y
+    y = at_most(y, 710.6)
     q, rest, n = exp_parts_pair_float64(y)
     head, tail = ordered_sum(1.0, q)
     scale = power_of_2_float64(n - 2.0)

@@ -3,55 +3,83 @@
 
 x = 2**k m with sqrt(1/2) <= m < sqrt(2), so that log(x) is k ln2 + log(m) and does not cancel near
 1. With f = m - 1 and s = f / (2 + f), log(m) = 2 atanh(s) = f - f**2/2 + s (f**2/2 + s**2 P(s**2)).
-In float32 a polynomial in f does without the division.
+In float32 a polynomial in f does without the division; for log and log1p 3/4 <= m < 3/2.
 """
 
 import numpy as np
 
-from .exponential import (
-    LN2_HIGH,
-    LN2_HIGH_FLOAT32,
-    LN2_LOW,
-    LN2_LOW_FLOAT32,
-)
+from .exponential import LN2_HIGH, LN2_LOW
 from .primitives import (
     bits_of,
     exact,
     exact_product,
     float32_of,
     float64_of,
+    fused,
     magnitude,
     ordered_sum,
     polynomial,
     scalar,
+    scaled,
+    with_sign,
 )
 
-# The bits of sqrt(1/2), of 1 - sqrt(1/2) added to an exponent, and of 2**23 and 2**52.
+# The bits of 3/4, of sqrt(1/2), of 1 and of 2**52.
+THREE_QUARTERS_BITS_FLOAT32 = 0x3F400000
+
 HALF_ROOT_BITS_FLOAT32 = 0x3F3504F3
 
 HALF_ROOT_BITS_FLOAT64 = 0x3FE6A09E667F3BCD
 
-ONE_BITS_FLOAT32 = 0x3F800000
-
 ONE_BITS_FLOAT64 = 0x3FF0000000000000
-
-INTEGER_BITS_FLOAT32 = 0x4B000000
 
 INTEGER_BITS_FLOAT64 = 0x4330000000000000
 
-# (log(1 + f) - f + f**2 / 2) / f**3 for sqrt(1/2) <= 1 + f < sqrt(2): minimax (tools/minimax.py),
-# relative error of the logarithm 2**-29.
+# (log(1 + f) - f + f**2 / 2) / f**3 for 3/4 <= 1 + f < 3/2: minimax (tools/minimax.py), relative
+# error of the logarithm 2**-29.
 LOG_FLOAT32 = (
-    np.float32(0.3333331346511841),
+    np.float32(0.33333340287208557),
     np.float32(-0.2500016689300537),
-    np.float32(0.20002223551273346),
-    np.float32(-0.16659358143806458),
-    np.float32(0.14209570972867157),
-    np.float32(-0.12549981474876404),
-    np.float32(0.12109015882015228),
-    np.float32(-0.10914183408021927),
-    np.float32(0.053356148302555084),
+    np.float32(0.19999566674232483),
+    np.float32(-0.1665516197681427),
+    np.float32(0.142768993973732),
+    np.float32(-0.12730395793914795),
+    np.float32(0.11699694395065308),
+    np.float32(-0.09105435758829117),
+    np.float32(0.03758254647254944),
 )
+
+# The same of the logarithms to base 2 and 10, for sqrt(1/2) <= 1 + f < sqrt(2): less log2(e) f and
+# log10(e) f, and the constants further down times f**2. Relative errors 2**-28 and 2**-27.
+LOG2_FLOAT32 = (
+    np.float32(0.48089808225631714),
+    np.float32(-0.36067885160446167),
+    np.float32(0.28857043385505676),
+    np.float32(-0.2402213215827942),
+    np.float32(0.2049284130334854),
+    np.float32(-0.1829780787229538),
+    np.float32(0.1770055592060089),
+    np.float32(-0.14757533371448517),
+    np.float32(0.0604480616748333),
+)
+
+LOG10_FLOAT32 = (
+    np.float32(0.14476482570171356),
+    np.float32(-0.10857684165239334),
+    np.float32(0.08686365187168121),
+    np.float32(-0.07220065593719482),
+    np.float32(0.06169172748923302),
+    np.float32(-0.05712375417351723),
+    np.float32(0.0553240142762661),
+    np.float32(-0.033096905797719955),
+)
+
+HALF_LOG2_E_FLOAT32 = np.float32(-0.7213475108146667)
+
+HALF_LOG10_E_FLOAT32 = np.float32(-0.21714724600315094)
+
+# In one rounding with the product, no second part is missed.
+LN2_FLOAT32 = np.float32(0.6931471805599453)
 
 # (2 atanh(s) - 2 s) / s**3 in powers of s**2, relative error of the logarithm 2**-59.
 LOG_FLOAT64 = (
@@ -88,14 +116,20 @@ LOG10_2_LOW = 8.241712586023572e-13
 
 
 @scalar
-def split_float32(x):
-    """(k, m) with x = 2**k m and sqrt(1/2) <= m < sqrt(2), for x > 0."""
-    tiny = x < np.float32(1.1754943508222875e-38)
-    y = x * np.float32(33554432.0) if tiny else x
-    bits = np.int32(bits_of(y) + (ONE_BITS_FLOAT32 - HALF_ROOT_BITS_FLOAT32))
-    offset = np.float32(8388760.0) if tiny else np.float32(8388735.0)
-    k = float32_of((bits >> 23) | INTEGER_BITS_FLOAT32) - offset
-    return k, float32_of((bits & 0x7FFFFF) + HALF_ROOT_BITS_FLOAT32)
+def split_normal_float32(x, least):
+    """(k, m) with x = 2**k m, k an int32, for x >= 2**-126; `least`: the bits of the least m."""
+    k = np.int32(np.int32(bits_of(x) - least) >> 23)
+    return k, float32_of(bits_of(x) - (k << 23))
+
+
+@scalar
+def split_float32(x, least):
+    """(k, m) with x = 2**k m for x > 0; `least`: the bits of the least m."""
+    # A factor that is never 1: else LLVM would compute everything with it and without.
+    small = x < np.float32(8.673617379884035e-19)
+    factor = np.float32(33554432.0) if small else np.float32(0.5)
+    k, m = split_normal_float32(x * factor, least)
+    return np.float32(k) - (np.float32(25.0) if small else np.float32(-1.0)), m
 
 
 @scalar
@@ -112,9 +146,9 @@ def split_float64(x):
 @scalar
 def log_limits_float32(x, result):
     """The logarithm at 0, below 0, at infinity and NaN, else `result`."""
-    y = result if x < np.float32(np.inf) else x
-    y = np.float32(-np.inf) if x == np.float32(0.0) else y
-    return np.float32(np.nan) if x < np.float32(0.0) else y
+    limit = np.float32(-np.inf) if x == np.float32(0.0) else np.float32(np.nan)
+    value = result if x < np.float32(np.inf) else x
+    return value if x > np.float32(0.0) else limit
 
 
 @scalar
@@ -126,13 +160,17 @@ def log_limits_float64(x, result):
 
 
 @scalar
+def log_rest_float32(f):
+    """log(1 + f) - f for 3/4 <= 1 + f < 3/2."""
+    return f * f * polynomial(f, (np.float32(-0.5), *LOG_FLOAT32))
+
+
+@scalar
 def log_float32(x):
-    k, m = split_float32(x)
+    k, m = split_float32(x, THREE_QUARTERS_BITS_FLOAT32)
     f = m - np.float32(1.0)
-    z = f * f
-    tail = f * z * polynomial(f, LOG_FLOAT32) + k * LN2_LOW_FLOAT32
-    result = k * LN2_HIGH_FLOAT32 + (f + (tail - np.float32(0.5) * z))
-    return log_limits_float32(x, result)
+    rest = log_rest_float32(f)
+    return log_limits_float32(x, fused(k, LN2_FLOAT32, f + rest))
 
 
 @scalar
@@ -170,17 +208,12 @@ def log1p_float64(x):
 
 @scalar
 def log1p_float32(x):
-    u = np.float32(1.0) + x
-    k, m = split_float32(u)
-    lost = x - (u - np.float32(1.0)) if x < np.float32(1.0) else np.float32(1.0) - (u - x)
-    exact = k == np.float32(0.0)
-    f = x if exact else m - np.float32(1.0)
-    z = f * f
-    tail = f * z * polynomial(f, LOG_FLOAT32)
-    tail = tail if exact else tail + (lost / u + k * LN2_LOW_FLOAT32)
-    result = k * LN2_HIGH_FLOAT32 + (f + (tail - np.float32(0.5) * z))
-    result = x if x == np.float32(0.0) else result
-    return log_limits_float32(u, result)
+    # 1 + x = 2**k (1 + f), where f is rounded only once, although 1 + x was to find k.
+    k = -split_normal_float32(np.float32(1.0) + x, THREE_QUARTERS_BITS_FLOAT32)[0]
+    scale = scaled(np.float32(1.0), np.int32(k))
+    f = fused(x, scale, scale - np.float32(1.0))
+    result = fused(-np.float32(k), LN2_FLOAT32, f + log_rest_float32(f))
+    return log_limits_float32(np.float32(1.0) + x, with_sign(result, x))
 
 
 @exact
@@ -214,21 +247,19 @@ def log10_float64(x):
 
 @scalar
 def log2_float32(x):
-    k, m = split_float32(x)
+    k, m = split_float32(x, HALF_ROOT_BITS_FLOAT32)
     f = m - np.float32(1.0)
-    half, lost = exact_product(np.float32(0.5) * f, f)
-    tail = (f * f * f * polynomial(f, LOG_FLOAT32) - lost) - half
-    small = f * np.float32(INVERSE_LN2_ROUNDING) + tail * np.float32(INVERSE_LN2_HIGH)
-    return log_limits_float32(x, k + (f * np.float32(INVERSE_LN2_HIGH) + small))
+    rest = polynomial(f, (HALF_LOG2_E_FLOAT32, *LOG2_FLOAT32))
+    small = fused(f * f, rest, f * np.float32(INVERSE_LN2_ROUNDING))
+    return log_limits_float32(x, k + fused(f, np.float32(INVERSE_LN2_HIGH), small))
 
 
 @scalar
 def log10_float32(x):
-    k, m = split_float32(x)
+    k, m = split_float32(x, HALF_ROOT_BITS_FLOAT32)
     f = m - np.float32(1.0)
-    z = f * f
-    tail = f * z * polynomial(f, LOG_FLOAT32) - np.float32(0.5) * z
-    small = f * np.float32(INVERSE_LN10_ROUNDING) + tail * np.float32(INVERSE_LN10_HIGH)
-    small = small + k * LOG10_2_LOW_FLOAT32
-    inside = f * np.float32(INVERSE_LN10_HIGH) + small
-    return log_limits_float32(x, k * LOG10_2_HIGH_FLOAT32 + inside)
+    rest = polynomial(f, (HALF_LOG10_E_FLOAT32, *LOG10_FLOAT32))
+    small = fused(f, np.float32(INVERSE_LN10_ROUNDING), k * LOG10_2_LOW_FLOAT32)
+    small = fused(f * f, rest, small)
+    inside = fused(f, np.float32(INVERSE_LN10_HIGH), small)
+    return log_limits_float32(x, fused(k, LOG10_2_HIGH_FLOAT32, inside))

@@ -7,15 +7,18 @@ error of its argument into a relative one. The special cases are those of IEEE 7
 
 import numpy as np
 
-from .exponential import LN2_HIGH, LN2_LOW, exp_parts_pair_float64
-from .logarithm import split_float64
+from .exponential import EXP2_FLOAT32, LN2_HIGH, LN2_LOW, exp_parts_pair_float64
+from .logarithm import HALF_ROOT_BITS_FLOAT32, split_float32, split_float64
 from .primitives import (
+    at_least,
+    at_most,
     bits_of,
     converted,
     exact,
     exact_product,
     fused,
     magnitude,
+    nearest_integer,
     ordered_sum,
     polynomial,
     round_to_zero,
@@ -23,8 +26,8 @@ from .primitives import (
     scaled,
     square_root,
     two_sum,
+    with_sign,
 )
-from .short import exp_short, log_short
 
 # (2 atanh(s) - 2 s - 2 s**3 / 3) / s**5 in powers of s**2: minimax (tools/minimax.py), 2**-73.
 LOG_REST = (
@@ -37,6 +40,22 @@ LOG_REST = (
     0.11674492133250622,
     0.11993062123962242,
 )
+
+# (2 atanh(s) - 2 s - 2 s**3 / 3) / s**5 / ln2 in powers of s**2: minimax (tools/minimax.py), error
+# of log2 2**-36. The coefficients before them, in two parts.
+LOG2_REST_FLOAT32 = (
+    np.float32(0.5770793557167053),
+    np.float32(0.41192179918289185),
+    np.float32(0.3363224267959595),
+)
+
+LOG2_FIRST_HIGH = np.float32(2.885390043258667)
+
+LOG2_FIRST_LOW = np.float32(3.851926067000022e-08)
+
+LOG2_SECOND_HIGH = np.float32(0.9617967009544373)
+
+LOG2_SECOND_LOW = np.float32(-7.028461812552678e-09)
 
 TWO_THIRDS_HIGH = 0.6666666666666666
 
@@ -96,10 +115,49 @@ def pow_float64(x, y):
     return pow_limits(x, y, scaled(head + (tail + rest), n))
 
 
+@exact
+def log2_precise_float32(k, m):
+    """(high, low) with k + log2(m) = high + low to about 2**-33 of it, sqrt(1/2) <= m < sqrt(2)."""
+    f = m - np.float32(1.0)
+    below, below_low = ordered_sum(np.float32(2.0), f)
+    inverse = np.float32(1.0) / below
+    s = f * inverse
+    s_low = fused(-s, below_low, fused(-s, below, f)) * inverse
+    z = s * s
+    z_low = fused(s + s, s_low, fused(s, s, -z))
+    rest = polynomial(z, LOG2_REST_FLOAT32)
+    inner = fused(z, rest, LOG2_SECOND_HIGH)
+    inner_low = fused(z, rest, LOG2_SECOND_HIGH - inner) + LOG2_SECOND_LOW
+    part, part_low = exact_product(z, inner)
+    part_low = fused(z_low, inner, fused(z, inner_low, part_low))
+    factor, factor_low = ordered_sum(LOG2_FIRST_HIGH, part)
+    factor_low = factor_low + (part_low + LOG2_FIRST_LOW)
+    high, low = exact_product(s, factor)
+    low = fused(s_low, factor, fused(s, factor_low, low))
+    total, lost = ordered_sum(k, high)
+    return total, lost + low
+
+
 @scalar
 def pow_float32(x, y):
-    exponent = np.float64(y) * log_short(np.float64(magnitude(x)))
-    return pow_limits(x, y, np.float32(exp_short(exponent)))
+    # 2**(y log2 |x|); an infinite logarithm gives the limits.
+    a = magnitude(x)
+    k, m = split_float32(a, HALF_ROOT_BITS_FLOAT32)
+    k = np.float32(-np.inf) if a == np.float32(0.0) else k
+    finite = a < np.float32(np.inf)
+    high, low = log2_precise_float32(k if finite else a, m)
+    exponent = y * high
+    inside = at_least(at_most(exponent, np.float32(200.0)), np.float32(-200.0))
+    lost = fused(y, low, fused(y, high, -exponent))
+    n = nearest_integer(inside)
+    rest = inside - np.float32(n)
+    rest = rest + lost if inside == exponent else rest
+    value = scaled(polynomial(rest, (np.float32(1.0), *EXP2_FLOAT32)), n)
+    value = np.float32(1.0) if a == np.float32(1.0) or y == np.float32(0.0) else value
+    whole = round_to_zero(y) == y
+    odd = whole and nearest_integer(y) & 1 != 0
+    value = with_sign(value, x if odd else np.float32(0.0))
+    return np.float32(np.nan) if x < np.float32(0.0) and finite and not whole else value
 
 
 @scalar

@@ -129,6 +129,27 @@ round_to_zero = float_operation("llvm.trunc")
 square_root = float_operation("llvm.sqrt")
 
 
+def limit_operation(name):
+    """An LLVM operation on a floating number and a limit, which is not NaN; NaN stays NaN."""
+
+    @intrinsic
+    def operation(typing_context, x, limit):
+        def generate(context, builder, signature, arguments):
+            kind = arguments[0].type
+            pair = ir.FunctionType(kind, [kind, kind])
+            return builder.call(builder.module.declare_intrinsic(name, [kind], pair), arguments)
+
+        return x(x, x), generate
+
+    return operation
+
+
+# As one instruction each: LLVM turns two choices in a row into a comparison and a masked choice.
+at_most = limit_operation("llvm.minimum")
+
+at_least = limit_operation("llvm.maximum")
+
+
 @intrinsic
 def converted(typing_context, value, x):
     """`value` in the type of x."""
@@ -159,15 +180,13 @@ SHIFT_FLOAT32 = np.float32(12582912.0)
 SHIFT_FLOAT64 = 6755399441055744.0
 
 # The same and the bias of the exponent.
-BIASED_SHIFT_FLOAT32 = np.float32(12583039.0)
-
 BIASED_SHIFT_FLOAT64 = 6755399441056767.0
 
 
 @scalar
 def power_of_2_float32(n):
-    """2**n for a whole floating number from -126 to 127."""
-    return float32_of(bits_of(n + BIASED_SHIFT_FLOAT32) << 23)
+    """2**n for an int32 n from -126 to 127."""
+    return float32_of((n + 127) << 23)
 
 
 @scalar
@@ -177,26 +196,44 @@ def power_of_2_float64(n):
 
 
 @intrinsic
-def scaled(typing_context, x, n):
-    """x * 2**n for a whole n from -252 to 254 (-2044 to 2046), rounded once if x is near 1."""
+def nearest_integer(typing_context, x):
+    """The nearest int32, of two equally near the even one."""
 
     def generate(context, builder, signature, arguments):
-        value, n = arguments
+        kinds = [ir.IntType(32), arguments[0].type]
+        kind = ir.FunctionType(kinds[0], kinds[1:])
+        call = builder.module.declare_intrinsic("llvm.lrint", kinds, kind)
+        return builder.call(call, arguments)
+
+    return types.int32(x), generate
+
+
+@intrinsic
+def scaled(typing_context, x, n):
+    """x * 2**n for a whole n from -252 to 254 (-2044 to 2046), rounded once if x is near 1.
+
+    n: an int32, or a floating number.
+    """
+
+    def generate(context, builder, signature, arguments):
+        value, power = arguments
+        if isinstance(n, types.Float):
+            power = builder.fptosi(power, ir.IntType(32))
         if "+avx512f" in context.codegen().magic_tuple()[2]:  # it has an instruction for this
-            kinds = [value.type, ir.IntType(32)]
+            kinds = [value.type, power.type]
             pair = ir.FunctionType(value.type, kinds)
             call = builder.module.declare_intrinsic("llvm.ldexp", kinds, pair)
-            return builder.call(call, [value, builder.fptosi(n, kinds[1])])
+            return builder.call(call, [value, power])
         integer, fraction = (ir.IntType(32), 23) if x == types.float32 else (ir.IntType(64), 52)
-        shift = 1.5 * 2.0**fraction + (1 << (integer.width - fraction - 1)) - 2
-        bits = builder.bitcast(builder.fadd(n, value.type(shift)), integer)  # n and two biases
+        biases = (1 << (integer.width - fraction - 1)) - 2  # n and two of them
+        bits = builder.add(builder.sext(power, integer), integer(biases))
         half = builder.ashr(bits, integer(1))
         for part in (half, builder.sub(bits, half)):
-            power = builder.shl(part, integer(fraction))
-            value = builder.fmul(value, builder.bitcast(power, value.type))
+            factor = builder.bitcast(builder.shl(part, integer(fraction)), value.type)
+            value = builder.fmul(value, factor)
         return value
 
-    return x(x, x), generate
+    return x(x, n), generate
 
 
 @exact

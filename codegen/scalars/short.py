@@ -12,6 +12,8 @@ from .logarithm import (
     ONE_BITS_FLOAT64,
 )
 from .primitives import (
+    at_least,
+    at_most,
     bits_of,
     float64_of,
     polynomial,
@@ -44,8 +46,8 @@ LOG_SHORT = (
 @scalar
 def exp_short(x):
     """exp(x) as a float64; beyond 200 that of 200."""
-    y = 200.0 if x > 200.0 else x
-    y = -200.0 if y < -200.0 else y
+    y = at_most(x, 200.0)
+    y = at_least(y, -200.0)
     n = round_even(y * INVERSE_LN2)
     r = y - n * LN2
     return (1.0 + (r + r * r * polynomial(r, EXP_SHORT))) * power_of_2_float64(n)

@@ -200,11 +200,11 @@ def sin_cos_float32(x):
     r, rest = ordered_sum(first, product)
     rest = rest + (product_low - n * HALF_PI_LOW_FLOAT32)
     z = r * r
-    half = np.float32(0.5) * z
-    sine = r + (r * z * polynomial(z, SIN_FLOAT32) + (rest - half * rest))
-    head = np.float32(1.0) - half
-    tail = ((np.float32(1.0) - head) - half) + (z * z * polynomial(z, COS_FLOAT32) - r * rest)
-    return bits_of(shifted), sine, head + tail
+    sine = r + (r * z * polynomial(z, SIN_FLOAT32) + rest)
+    # What rounding took from z would be seen in the cosine.
+    lost = fused(np.float32(0.5), fused(r, r, -z), r * rest)
+    fall = fused(z, polynomial(z, (np.float32(-0.5), *COS_FLOAT32)), -lost)
+    return bits_of(shifted), sine, np.float32(1.0) + fall
 
 
 @scalar
@@ -218,13 +218,11 @@ def sin_float32(x):
     n, sine, cosine = sin_cos_float32(x)
     value = negated_float32_if(sine if n & 1 == 0 else cosine, n)
     value = x if x == np.float32(0.0) else value
-    large = magnitude(x) > LARGEST_FLOAT32
-    return np.float32(rare_sin(large, np.float64(x), np.float64(value)))
+    return rare_sin(magnitude(x) > LARGEST_FLOAT32, x, value)
 
 
 @scalar
 def cos_float32(x):
     n, sine, cosine = sin_cos_float32(x)
     value = negated_float32_if(cosine if n & 1 == 0 else sine, n + 1)
-    large = magnitude(x) > LARGEST_FLOAT32
-    return np.float32(rare_cos(large, np.float64(x), np.float64(value)))
+    return rare_cos(magnitude(x) > LARGEST_FLOAT32, x, value)
