@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from .expressions import names
 from .kernel_text import KernelPrinter
 from .model import Expr
+from .moments import MOMENTS, parts
 
-REDUCTIONS = {"sum", "mean", "max", "min"}
+REDUCTIONS = {"sum", "mean", "max", "min", MOMENTS}
 _START = {"max": "-np.inf", "min": "np.inf"}
 _PICK = {"max": "larger", "min": "smaller"}
 
@@ -79,7 +80,9 @@ class ColumnPrinter:
         """All levels in order, then the results."""
         for found in (*steps.values(), *reductions.values()):
             for kind, name, _ in found:
-                if kind != "lane":
+                if kind == MOMENTS:
+                    self.places |= {part: f"{part}_each[c]" for part in parts(name)}
+                elif kind != "lane":
                     self.held.append(name)
                     self.places[name] = f"{name}_each[c]"
         self.printer = KernelPrinter(self.places)
@@ -93,8 +96,9 @@ class ColumnPrinter:
                 [(self.places[name], "=", tree)] for kind, name, tree in found if kind != "row"
             ]
             start, loop, after = self._reduce(reductions.get(level, ()))
-            if lanes or loop:
-                work = [*start, *self._all([*lanes, *([loop] if loop else [])])]
+            groups = [*lanes, *([loop] if loop else [])]
+            if groups or start:
+                work = [*start, *(self._all(groups) if groups else [])]
                 phases += [Phase(False, tuple(once)), Phase(True, tuple(work))]
                 once = after
         rows = [(f"{out}_each[c]", "=", tree) for out, tree, kind in final if kind == "row"]
@@ -143,6 +147,15 @@ class ColumnPrinter:
             f"        {both[0]} = {value}",
         ]
 
+    def _joined(self, moments: Sequence[str]) -> list[str]:
+        """The same for moments."""
+        first = self.sums.index(moments[0])
+        low, high = (f"{place} * strips * width" for place in (first, first + len(moments)))
+        return [
+            f"moments = sums[{low} : {high}].reshape({len(moments)}, strips, width)",
+            "join_moments(moments[:, :, :size], n)",
+        ]
+
     def _statements(self, assigned: Sequence[Step]) -> list[str]:
         lines = []
         for number, (target, sign, tree) in enumerate(assigned):
@@ -182,6 +195,12 @@ class ColumnPrinter:
         loop: list[Step] = []
         after: list[str] = []
         for function, name, value in reductions:
+            if function == MOMENTS:
+                self.sums += parts(name)
+                arrays = ", ".join(f"{part}_each" for part in parts(name))
+                start.append(f"column_moments({name}, start, apart, top, bottom, {arrays})")
+                after += self._joined(parts(name))
+                continue
             if function in _START:
                 part, total = f"{name}_part", f"{name}_part_each[c]"
                 self.ends.append(part)

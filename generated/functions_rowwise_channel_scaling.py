@@ -75,14 +75,7 @@ NORMALIZED_CHANNELS = Rowwise(
     forward=(
         kernels.normalized_channels_forward,
         kernels.normalized_channels_forward_parallel,
-        Columns(
-            kernels.normalized_channels_forward_columns,
-            (True, False, True, False, True),
-            5,
-            0,
-            2,
-            0,
-        ),
+        Columns(kernels.normalized_channels_forward_columns, (True, False, True), 5, 0, 3, 0),
         kernels.normalized_channels_forward_runs,
         ("input", "weight", "bias", "eps"),
     ),

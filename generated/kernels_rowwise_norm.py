@@ -452,66 +452,6 @@ def where_overload(condition, x, y):
     return where_any
 
 
-def extremum(name):
-    """An LLVM operation on two floating numbers: the larger or smaller, or nan if one is."""
-
-    @intrinsic
-    def operation(typing_context, x, y):
-        def generate(context, builder, signature, arguments):
-            kind = arguments[0].type
-            function = ir.FunctionType(kind, [kind, kind])
-            operation = builder.module.declare_intrinsic(name, [kind], function)
-            return builder.call(operation, arguments)
-
-        return x(x, y), generate
-
-    return operation
-
-
-larger_float = extremum("llvm.maximum")
-smaller_float = extremum("llvm.minimum")
-
-
-def larger(x, y):
-    raise NotImplementedError
-
-
-@overload(larger)
-def larger_overload(x, y):
-    if isinstance(x, types.Float):
-        return lambda x, y: larger_float(x, y)
-    return lambda x, y: y if y > x else x
-
-
-def smaller(x, y):
-    raise NotImplementedError
-
-
-@overload(smaller)
-def smaller_overload(x, y):
-    if isinstance(x, types.Float):
-        return lambda x, y: smaller_float(x, y)
-    return lambda x, y: y if y < x else x
-
-
-@register_jitable
-def lane_max(x):
-    """The largest element, or nan if there is one."""
-    best = x[0]
-    for i in range(x.shape[0]):
-        best = larger(best, x[i])
-    return best
-
-
-@register_jitable
-def lane_min(x):
-    """The smallest element, or nan if there is one."""
-    best = x[0]
-    for i in range(x.shape[0]):
-        best = smaller(best, x[i])
-    return best
-
-
 def accumulator(x):
     raise NotImplementedError
 
