@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from .expressions import names
-from .kernel_text import KernelPrinter
+from .kernel_text import KernelPrinter, light
 from .model import Expr
 from .moments import MOMENTS, parts
 
@@ -24,6 +24,9 @@ _PICK = {"max": "larger", "min": "smaller"}
 
 FRAME = "n, apart, width, low, high, top, bottom, first, last"
 """Which columns, places and phases a call is for; which of how many strips comes after them."""
+
+LINES = 4
+"""How many places of a lane are added up before they join the sum of a column."""
 
 Step = tuple[str, str, Expr]
 
@@ -98,7 +101,9 @@ class ColumnPrinter:
             start, loop, after = self._reduce(reductions.get(level, ()))
             groups = [*lanes, *([loop] if loop else [])]
             if groups or start:
-                work = [*start, *(self._all(groups) if groups else [])]
+                some = [] if lanes or not loop else self._some_lines(loop)
+                work = [*start, *some]
+                work += self._all(groups, "begin" if some else "top") if groups else []
                 phases += [Phase(False, tuple(once)), Phase(True, tuple(work))]
                 once = after
         rows = [(f"{out}_each[c]", "=", tree) for out, tree, kind in final if kind == "row"]
@@ -156,10 +161,14 @@ class ColumnPrinter:
             "join_moments(moments[:, :, :size], n)",
         ]
 
-    def _statements(self, assigned: Sequence[Step]) -> list[str]:
+    def _statements(
+        self, assigned: Sequence[Step], printer: KernelPrinter | None = None
+    ) -> list[str]:
+        printer = printer or self.printer
         lines = []
         for number, (target, sign, tree) in enumerate(assigned):
-            lines += self.printer.statements(target, tree, f"part{number}", sign)
+            found = printer.statements(target, tree, f"part{number}", sign)
+            lines += [_extremum(line) for line in found]
         return lines
 
     def _each(self, assigned: Sequence[Step], bound: str) -> list[str]:
@@ -167,7 +176,35 @@ class ColumnPrinter:
         body = [f"    {line}" for line in self._statements(assigned)]
         return [f"for c in range({bound}_each.shape[0]):", *body]
 
-    def _all(self, groups: Sequence[Sequence[Step]]) -> list[str]:
+    def _some_lines(self, loop: Sequence[Step]) -> list[str]:
+        """A loop that adds up some places of each column at a time; none where that is no gain.
+
+        Their sum stays in a register. `begin` is the first place that is left.
+        """
+        used = set().union(*(names(tree) for _, _, tree in loop))
+        lanes = [name for name in self.lanes if name in used]
+        ends = any(sign in _START for _, sign, _ in loop)
+        if ends or used & {"position", *self.scratch} or not light(self._statements(loop)):
+            return []
+        places = self.places | {name: f"{name}_lines[place]" for name in lanes}
+        totals = [target.removesuffix("_each[c]") for target, _, _ in loop]
+        steps = [
+            (f"{total}_now", "+=", tree) for total, (_, _, tree) in zip(totals, loop, strict=True)
+        ]
+        body = [f"{total}_now = accumulator(number(0))" for total in totals]
+        body += [f"for line in range({LINES}):", "    place = np.uint64(c + line * apart)"]
+        body += [f"    {line}" for line in self._statements(steps, KernelPrinter(places))]
+        body += [f"{total}_each[c] += {total}_now" for total in totals]
+        return [
+            f"begin = bottom - (bottom - top) % {LINES}",
+            f"for i in range(top, begin, {LINES}):",
+            "    at = start + i * apart",
+            *(f"    {n}_lines = {n}[at : at + {LINES - 1} * apart + size]" for n in lanes),
+            "    for c in range(size):",
+            *(f"        {line}" for line in body),
+        ]
+
+    def _all(self, groups: Sequence[Sequence[Step]], begin: str = "top") -> list[str]:
         """A loop over the places of the lanes, and in it one over the columns for each group."""
         assigned = [step for group in groups for step in group]
         written = [t.removesuffix("_line[c]") for t, _, _ in assigned if t.endswith("_line[c]")]
@@ -175,7 +212,7 @@ class ColumnPrinter:
         scratch = [name for name in self.scratch if name in used]
         dense = [name for name in self.lanes if name in used]
         dense += [name for name in written if name not in self.scratch]
-        lines = ["for i in range(top, bottom):"]
+        lines = [f"for i in range({begin}, bottom):"]
         lines += ["    at = start + i * apart"] if dense else []
         lines += [f"    {name}_line = {name}[at : at + size]" for name in dense]
         for name in scratch:
@@ -186,7 +223,7 @@ class ColumnPrinter:
         bound = [*dense, *scratch][0]
         for group in groups:
             lines.append(f"    for c in range({bound}_line.shape[0]):")
-            lines += [f"        {_extremum(line)}" for line in self._statements(group)]
+            lines += [f"        {line}" for line in self._statements(group)]
         return lines
 
     def _reduce(self, reductions: Sequence[Step]) -> tuple[list[str], list[Step], list[str]]:

@@ -354,11 +354,11 @@ class _RowEmitter:
 
         return transform(tree, visit)
 
-    def _reduce(self, function: str, value: Expr) -> Expr:
-        for known, tree, name in self.memo:
+    def _reduce(self, function: str, value: Expr, name: str = "") -> Expr:
+        for known, tree, found in self.memo:
             if known == function and tree == value:
-                return Name(name)
-        name = f"{function}_{self.counter}"
+                return Name(found)
+        name = name or f"{function}_{self.counter}"
         self.counter += 1
         level = self._level(value)
         if function in LANE_HELPERS and not (
@@ -380,6 +380,11 @@ class _RowEmitter:
         return Name(name)
 
     def let(self, name: str, tree: Expr, uses: int) -> None:
+        if isinstance(tree, Call) and tree.function in REDUCTIONS:
+            found = self._reduce(tree.function, self._extract(tree.arguments[0]), name)
+            if found != Name(name):
+                self.inlined[name] = found
+            return
         tree = self._extract(tree)
         if self._lane(tree):
             if uses > 1 and calls(tree):

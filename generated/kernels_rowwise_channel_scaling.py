@@ -300,11 +300,9 @@ def normalized_channels_forward(
         input_lane = input[start:stop]
         out_normalized_lane = out_normalized[start:stop]
         input_near, input_rest, input_spread = lane_moments(input_lane, 0, 0, 1, n)
-        mean_0 = number(input_near + input_rest)
-        center = mean_0
-        mean_1_part_0 = squares_about(input_near, input_rest, input_spread, n, center)
-        mean_1 = number(mean_1_part_0 / n)
-        variance = mean_1
+        center = number(input_near + input_rest)
+        variance_part_0 = squares_about(input_near, input_rest, input_spread, n, center)
+        variance = number(variance_part_0 / n)
         rstd = rsqrt(variance + eps)
         out_means[row] = center
         out_variances[row] = variance
@@ -373,11 +371,9 @@ def normalized_channels_forward_columns(
         size = min(width, apart - column)
         start = unit // groups * n * apart + column
         row = unit // groups * apart + column
-        mean_0_each = held[0 * width : 0 * width + size]
+        rstd_each = held[0 * width : 0 * width + size]
         center_each = held[1 * width : 1 * width + size]
-        mean_1_each = held[2 * width : 2 * width + size]
-        variance_each = held[3 * width : 3 * width + size]
-        rstd_each = held[4 * width : 4 * width + size]
+        variance_each = held[2 * width : 2 * width + size]
         at = strip * width
         input_near_each = sums[at : at + size]
         at = (1 * strips + strip) * width
@@ -404,17 +400,13 @@ def normalized_channels_forward_columns(
         if first <= 1 < last:
             moments = sums[0 * strips * width : 3 * strips * width].reshape(3, strips, width)
             join_moments(moments[:, :, :size], n)
-            for c in range(mean_0_each.shape[0]):
-                mean_0_each[c] = number(input_near_each[c] + input_rest_each[c])
             for c in range(center_each.shape[0]):
-                center_each[c] = mean_0_each[c]
-            for c in range(mean_1_each.shape[0]):
+                center_each[c] = number(input_near_each[c] + input_rest_each[c])
+            for c in range(variance_each.shape[0]):
                 part0_0 = squares_about(
                     input_near_each[c], input_rest_each[c], input_spread_each[c], n, center_each[c]
                 )
-                mean_1_each[c] = number(part0_0 / n)
-            for c in range(variance_each.shape[0]):
-                variance_each[c] = mean_1_each[c]
+                variance_each[c] = number(part0_0 / n)
             for c in range(rstd_each.shape[0]):
                 rstd_each[c] = rsqrt(variance_each[c] + eps)
             for c in range(out_means_each.shape[0]):
@@ -461,11 +453,9 @@ def normalized_channels_forward_runs(
         weight_held = weight[row]
         bias_held = bias[row]
         input_near, input_rest, input_spread = lane_moments(input, begin, apart, runs, length)
-        mean_0 = number(input_near + input_rest)
-        center = mean_0
-        mean_1_part_0 = squares_about(input_near, input_rest, input_spread, n, center)
-        mean_1 = number(mean_1_part_0 / n)
-        variance = mean_1
+        center = number(input_near + input_rest)
+        variance_part_0 = squares_about(input_near, input_rest, input_spread, n, center)
+        variance = number(variance_part_0 / n)
         rstd = rsqrt(variance + eps)
         out_means[row] = center
         out_variances[row] = variance
@@ -496,15 +486,13 @@ def normalized_channels_backward(
         input_lane = input[start:stop]
         out_input_lane = out_input[start:stop]
         rstd = rsqrt(variance[row] + eps)
-        sum_0_sum = accumulator(number(0))
-        sum_1_sum = accumulator(number(0))
+        flow_sum = accumulator(number(0))
+        slope_sum = accumulator(number(0))
         for i in range(grad_lane.shape[0]):
-            sum_0_sum += grad_lane[i]
-            sum_1_sum += grad_lane[i] * ((input_lane[i] - center[row]) * rstd)
-        sum_0 = number(sum_0_sum)
-        sum_1 = number(sum_1_sum)
-        flow = sum_0
-        slope = sum_1
+            flow_sum += grad_lane[i]
+            slope_sum += grad_lane[i] * ((input_lane[i] - center[row]) * rstd)
+        flow = number(flow_sum)
+        slope = number(slope_sum)
         out_weight[row] = slope
         out_bias[row] = flow
         for i in range(out_input_lane.shape[0]):
@@ -565,12 +553,10 @@ def normalized_channels_backward_columns(
         rstd_each = held[0 * width : 0 * width + size]
         flow_each = held[1 * width : 1 * width + size]
         slope_each = held[2 * width : 2 * width + size]
-        sum_0_each = held[3 * width : 3 * width + size]
-        sum_1_each = held[4 * width : 4 * width + size]
         at = strip * width
-        sum_0_sum_each = sums[at : at + size]
+        flow_sum_each = sums[at : at + size]
         at = (1 * strips + strip) * width
-        sum_1_sum_each = sums[at : at + size]
+        slope_sum_each = sums[at : at + size]
         weight_each = weight[row : row + size]
         center_each = center[row : row + size]
         variance_each = variance[row : row + size]
@@ -580,35 +566,46 @@ def normalized_channels_backward_columns(
             for c in range(rstd_each.shape[0]):
                 rstd_each[c] = rsqrt(variance_each[c] + eps)
         if first <= 1 < last:
-            sum_0_sum_each[:] = 0
-            sum_1_sum_each[:] = 0
-            for i in range(top, bottom):
+            flow_sum_each[:] = 0
+            slope_sum_each[:] = 0
+            begin = bottom - (bottom - top) % 4
+            for i in range(top, begin, 4):
+                at = start + i * apart
+                grad_lines = grad[at : at + 3 * apart + size]
+                input_lines = input[at : at + 3 * apart + size]
+                for c in range(size):
+                    flow_sum_now = accumulator(number(0))
+                    slope_sum_now = accumulator(number(0))
+                    for line in range(4):
+                        place = np.uint64(c + line * apart)
+                        flow_sum_now += grad_lines[place]
+                        part1_0 = (input_lines[place] - center_each[c]) * rstd_each[c]
+                        slope_sum_now += grad_lines[place] * part1_0
+                    flow_sum_each[c] += flow_sum_now
+                    slope_sum_each[c] += slope_sum_now
+            for i in range(begin, bottom):
                 at = start + i * apart
                 grad_line = grad[at : at + size]
                 input_line = input[at : at + size]
                 for c in range(grad_line.shape[0]):
-                    sum_0_sum_each[c] += grad_line[c]
+                    flow_sum_each[c] += grad_line[c]
                     part1_0 = (input_line[c] - center_each[c]) * rstd_each[c]
-                    sum_1_sum_each[c] += grad_line[c] * part1_0
+                    slope_sum_each[c] += grad_line[c] * part1_0
         if first <= 2 < last:
             for other_strip in range(1, strips):
                 at = other_strip * width
                 other = sums[at : at + size]
                 for c in range(other.shape[0]):
-                    sum_0_sum_each[c] = sum_0_sum_each[c] + other[c]
-            for c in range(sum_0_each.shape[0]):
-                sum_0_each[c] = number(sum_0_sum_each[c])
+                    flow_sum_each[c] = flow_sum_each[c] + other[c]
+            for c in range(flow_each.shape[0]):
+                flow_each[c] = number(flow_sum_each[c])
             for other_strip in range(1, strips):
                 at = (1 * strips + other_strip) * width
                 other = sums[at : at + size]
                 for c in range(other.shape[0]):
-                    sum_1_sum_each[c] = sum_1_sum_each[c] + other[c]
-            for c in range(sum_1_each.shape[0]):
-                sum_1_each[c] = number(sum_1_sum_each[c])
-            for c in range(flow_each.shape[0]):
-                flow_each[c] = sum_0_each[c]
+                    slope_sum_each[c] = slope_sum_each[c] + other[c]
             for c in range(slope_each.shape[0]):
-                slope_each[c] = sum_1_each[c]
+                slope_each[c] = number(slope_sum_each[c])
             for c in range(out_weight_each.shape[0]):
                 out_weight_each[c] = slope_each[c]
             for c in range(out_bias_each.shape[0]):
@@ -653,19 +650,17 @@ def normalized_channels_backward_runs(
         center_held = center[row]
         variance_held = variance[row]
         rstd = rsqrt(variance_held + eps)
-        sum_0_sum = accumulator(number(0))
-        sum_1_sum = accumulator(number(0))
+        flow_sum = accumulator(number(0))
+        slope_sum = accumulator(number(0))
         for run in range(runs):
             at = begin + run * apart
             grad_lane = grad[at : at + length]
             input_lane = input[at : at + length]
             for i in range(grad_lane.shape[0]):
-                sum_0_sum += grad_lane[i]
-                sum_1_sum += grad_lane[i] * ((input_lane[i] - center_held) * rstd)
-        sum_0 = number(sum_0_sum)
-        sum_1 = number(sum_1_sum)
-        flow = sum_0
-        slope = sum_1
+                flow_sum += grad_lane[i]
+                slope_sum += grad_lane[i] * ((input_lane[i] - center_held) * rstd)
+        flow = number(flow_sum)
+        slope = number(slope_sum)
         out_weight[row] = slope
         out_bias[row] = flow
         for run in range(runs):
@@ -692,15 +687,13 @@ def normalized_channels_backward_input(grad, input, weight, center, variance, ep
         input_lane = input[start:stop]
         out_lane = out[start:stop]
         rstd = rsqrt(variance[row] + eps)
-        sum_0_sum = accumulator(number(0))
-        sum_1_sum = accumulator(number(0))
+        flow_sum = accumulator(number(0))
+        slope_sum = accumulator(number(0))
         for i in range(grad_lane.shape[0]):
-            sum_0_sum += grad_lane[i]
-            sum_1_sum += grad_lane[i] * ((input_lane[i] - center[row]) * rstd)
-        sum_0 = number(sum_0_sum)
-        sum_1 = number(sum_1_sum)
-        flow = sum_0
-        slope = sum_1
+            flow_sum += grad_lane[i]
+            slope_sum += grad_lane[i] * ((input_lane[i] - center[row]) * rstd)
+        flow = number(flow_sum)
+        slope = number(slope_sum)
         for i in range(out_lane.shape[0]):
             part0_0 = (input_lane[i] - center[row]) * rstd * (slope / number(n))
             part0_1 = grad_lane[i] - flow / number(n) - part0_0
@@ -745,12 +738,10 @@ def normalized_channels_backward_input_columns(
         rstd_each = held[0 * width : 0 * width + size]
         flow_each = held[1 * width : 1 * width + size]
         slope_each = held[2 * width : 2 * width + size]
-        sum_0_each = held[3 * width : 3 * width + size]
-        sum_1_each = held[4 * width : 4 * width + size]
         at = strip * width
-        sum_0_sum_each = sums[at : at + size]
+        flow_sum_each = sums[at : at + size]
         at = (1 * strips + strip) * width
-        sum_1_sum_each = sums[at : at + size]
+        slope_sum_each = sums[at : at + size]
         weight_each = weight[row : row + size]
         center_each = center[row : row + size]
         variance_each = variance[row : row + size]
@@ -758,35 +749,46 @@ def normalized_channels_backward_input_columns(
             for c in range(rstd_each.shape[0]):
                 rstd_each[c] = rsqrt(variance_each[c] + eps)
         if first <= 1 < last:
-            sum_0_sum_each[:] = 0
-            sum_1_sum_each[:] = 0
-            for i in range(top, bottom):
+            flow_sum_each[:] = 0
+            slope_sum_each[:] = 0
+            begin = bottom - (bottom - top) % 4
+            for i in range(top, begin, 4):
+                at = start + i * apart
+                grad_lines = grad[at : at + 3 * apart + size]
+                input_lines = input[at : at + 3 * apart + size]
+                for c in range(size):
+                    flow_sum_now = accumulator(number(0))
+                    slope_sum_now = accumulator(number(0))
+                    for line in range(4):
+                        place = np.uint64(c + line * apart)
+                        flow_sum_now += grad_lines[place]
+                        part1_0 = (input_lines[place] - center_each[c]) * rstd_each[c]
+                        slope_sum_now += grad_lines[place] * part1_0
+                    flow_sum_each[c] += flow_sum_now
+                    slope_sum_each[c] += slope_sum_now
+            for i in range(begin, bottom):
                 at = start + i * apart
                 grad_line = grad[at : at + size]
                 input_line = input[at : at + size]
                 for c in range(grad_line.shape[0]):
-                    sum_0_sum_each[c] += grad_line[c]
+                    flow_sum_each[c] += grad_line[c]
                     part1_0 = (input_line[c] - center_each[c]) * rstd_each[c]
-                    sum_1_sum_each[c] += grad_line[c] * part1_0
+                    slope_sum_each[c] += grad_line[c] * part1_0
         if first <= 2 < last:
             for other_strip in range(1, strips):
                 at = other_strip * width
                 other = sums[at : at + size]
                 for c in range(other.shape[0]):
-                    sum_0_sum_each[c] = sum_0_sum_each[c] + other[c]
-            for c in range(sum_0_each.shape[0]):
-                sum_0_each[c] = number(sum_0_sum_each[c])
+                    flow_sum_each[c] = flow_sum_each[c] + other[c]
+            for c in range(flow_each.shape[0]):
+                flow_each[c] = number(flow_sum_each[c])
             for other_strip in range(1, strips):
                 at = (1 * strips + other_strip) * width
                 other = sums[at : at + size]
                 for c in range(other.shape[0]):
-                    sum_1_sum_each[c] = sum_1_sum_each[c] + other[c]
-            for c in range(sum_1_each.shape[0]):
-                sum_1_each[c] = number(sum_1_sum_each[c])
-            for c in range(flow_each.shape[0]):
-                flow_each[c] = sum_0_each[c]
+                    slope_sum_each[c] = slope_sum_each[c] + other[c]
             for c in range(slope_each.shape[0]):
-                slope_each[c] = sum_1_each[c]
+                slope_each[c] = number(slope_sum_each[c])
         if first <= 3 < last:
             for i in range(top, bottom):
                 at = start + i * apart
@@ -813,19 +815,17 @@ def normalized_channels_backward_input_runs(
         center_held = center[row]
         variance_held = variance[row]
         rstd = rsqrt(variance_held + eps)
-        sum_0_sum = accumulator(number(0))
-        sum_1_sum = accumulator(number(0))
+        flow_sum = accumulator(number(0))
+        slope_sum = accumulator(number(0))
         for run in range(runs):
             at = begin + run * apart
             grad_lane = grad[at : at + length]
             input_lane = input[at : at + length]
             for i in range(grad_lane.shape[0]):
-                sum_0_sum += grad_lane[i]
-                sum_1_sum += grad_lane[i] * ((input_lane[i] - center_held) * rstd)
-        sum_0 = number(sum_0_sum)
-        sum_1 = number(sum_1_sum)
-        flow = sum_0
-        slope = sum_1
+                flow_sum += grad_lane[i]
+                slope_sum += grad_lane[i] * ((input_lane[i] - center_held) * rstd)
+        flow = number(flow_sum)
+        slope = number(slope_sum)
         for run in range(runs):
             at = begin + run * apart
             grad_lane = grad[at : at + length]
@@ -849,11 +849,10 @@ def normalized_channels_backward_weight(grad, input, center, variance, eps, rows
         grad_lane = grad[start:stop]
         input_lane = input[start:stop]
         rstd = rsqrt(variance[row] + eps)
-        sum_0_sum = accumulator(number(0))
+        slope_sum = accumulator(number(0))
         for i in range(grad_lane.shape[0]):
-            sum_0_sum += grad_lane[i] * ((input_lane[i] - center[row]) * rstd)
-        sum_0 = number(sum_0_sum)
-        slope = sum_0
+            slope_sum += grad_lane[i] * ((input_lane[i] - center[row]) * rstd)
+        slope = number(slope_sum)
         out[row] = slope
 
 
@@ -891,9 +890,8 @@ def normalized_channels_backward_weight_columns(
         row = unit // groups * apart + column
         rstd_each = held[0 * width : 0 * width + size]
         slope_each = held[1 * width : 1 * width + size]
-        sum_0_each = held[2 * width : 2 * width + size]
         at = strip * width
-        sum_0_sum_each = sums[at : at + size]
+        slope_sum_each = sums[at : at + size]
         center_each = center[row : row + size]
         variance_each = variance[row : row + size]
         out_each = out[row : row + size]
@@ -901,24 +899,34 @@ def normalized_channels_backward_weight_columns(
             for c in range(rstd_each.shape[0]):
                 rstd_each[c] = rsqrt(variance_each[c] + eps)
         if first <= 1 < last:
-            sum_0_sum_each[:] = 0
-            for i in range(top, bottom):
+            slope_sum_each[:] = 0
+            begin = bottom - (bottom - top) % 4
+            for i in range(top, begin, 4):
+                at = start + i * apart
+                grad_lines = grad[at : at + 3 * apart + size]
+                input_lines = input[at : at + 3 * apart + size]
+                for c in range(size):
+                    slope_sum_now = accumulator(number(0))
+                    for line in range(4):
+                        place = np.uint64(c + line * apart)
+                        part0_0 = (input_lines[place] - center_each[c]) * rstd_each[c]
+                        slope_sum_now += grad_lines[place] * part0_0
+                    slope_sum_each[c] += slope_sum_now
+            for i in range(begin, bottom):
                 at = start + i * apart
                 grad_line = grad[at : at + size]
                 input_line = input[at : at + size]
                 for c in range(grad_line.shape[0]):
                     part0_0 = (input_line[c] - center_each[c]) * rstd_each[c]
-                    sum_0_sum_each[c] += grad_line[c] * part0_0
+                    slope_sum_each[c] += grad_line[c] * part0_0
         if first <= 2 < last:
             for other_strip in range(1, strips):
                 at = other_strip * width
                 other = sums[at : at + size]
                 for c in range(other.shape[0]):
-                    sum_0_sum_each[c] = sum_0_sum_each[c] + other[c]
-            for c in range(sum_0_each.shape[0]):
-                sum_0_each[c] = number(sum_0_sum_each[c])
+                    slope_sum_each[c] = slope_sum_each[c] + other[c]
             for c in range(slope_each.shape[0]):
-                slope_each[c] = sum_0_each[c]
+                slope_each[c] = number(slope_sum_each[c])
             for c in range(out_each.shape[0]):
                 out_each[c] = slope_each[c]
 
@@ -932,11 +940,10 @@ def normalized_channels_backward_bias(grad, rows, n, out):
         start = row * n
         stop = start + n
         grad_lane = grad[start:stop]
-        sum_0_sum = accumulator(number(0))
+        flow_sum = accumulator(number(0))
         for i in range(grad_lane.shape[0]):
-            sum_0_sum += grad_lane[i]
-        sum_0 = number(sum_0_sum)
-        flow = sum_0
+            flow_sum += grad_lane[i]
+        flow = number(flow_sum)
         out[row] = flow
 
 
@@ -961,26 +968,33 @@ def normalized_channels_backward_bias_columns(grad, frame, held, sums, scratch, 
         start = unit // groups * n * apart + column
         row = unit // groups * apart + column
         flow_each = held[0 * width : 0 * width + size]
-        sum_0_each = held[1 * width : 1 * width + size]
         at = strip * width
-        sum_0_sum_each = sums[at : at + size]
+        flow_sum_each = sums[at : at + size]
         out_each = out[row : row + size]
         if first <= 0 < last:
-            sum_0_sum_each[:] = 0
-            for i in range(top, bottom):
+            flow_sum_each[:] = 0
+            begin = bottom - (bottom - top) % 4
+            for i in range(top, begin, 4):
+                at = start + i * apart
+                grad_lines = grad[at : at + 3 * apart + size]
+                for c in range(size):
+                    flow_sum_now = accumulator(number(0))
+                    for line in range(4):
+                        place = np.uint64(c + line * apart)
+                        flow_sum_now += grad_lines[place]
+                    flow_sum_each[c] += flow_sum_now
+            for i in range(begin, bottom):
                 at = start + i * apart
                 grad_line = grad[at : at + size]
                 for c in range(grad_line.shape[0]):
-                    sum_0_sum_each[c] += grad_line[c]
+                    flow_sum_each[c] += grad_line[c]
         if first <= 1 < last:
             for other_strip in range(1, strips):
                 at = other_strip * width
                 other = sums[at : at + size]
                 for c in range(other.shape[0]):
-                    sum_0_sum_each[c] = sum_0_sum_each[c] + other[c]
-            for c in range(sum_0_each.shape[0]):
-                sum_0_each[c] = number(sum_0_sum_each[c])
+                    flow_sum_each[c] = flow_sum_each[c] + other[c]
             for c in range(flow_each.shape[0]):
-                flow_each[c] = sum_0_each[c]
+                flow_each[c] = number(flow_sum_each[c])
             for c in range(out_each.shape[0]):
                 out_each[c] = flow_each[c]

@@ -285,7 +285,22 @@ def channels_from_backward_columns(
         if first <= 1 < last:
             sum_0_sum_each[:] = 0
             sum_1_sum_each[:] = 0
-            for i in range(top, bottom):
+            begin = bottom - (bottom - top) % 4
+            for i in range(top, begin, 4):
+                at = start + i * apart
+                grad_lines = grad[at : at + 3 * apart + size]
+                input_lines = input[at : at + 3 * apart + size]
+                for c in range(size):
+                    sum_0_sum_now = accumulator(number(0))
+                    sum_1_sum_now = accumulator(number(0))
+                    for line in range(4):
+                        place = np.uint64(c + line * apart)
+                        part0_0 = (input_lines[place] - mean_each[c]) * rstd_each[c]
+                        sum_0_sum_now += grad_lines[place] * part0_0
+                        sum_1_sum_now += grad_lines[place]
+                    sum_0_sum_each[c] += sum_0_sum_now
+                    sum_1_sum_each[c] += sum_1_sum_now
+            for i in range(begin, bottom):
                 at = start + i * apart
                 grad_line = grad[at : at + size]
                 input_line = input[at : at + size]
@@ -508,7 +523,19 @@ def channels_from_backward_weight_columns(
                 rstd_each[c] = rsqrt(variance_each[c] + eps)
         if first <= 1 < last:
             sum_0_sum_each[:] = 0
-            for i in range(top, bottom):
+            begin = bottom - (bottom - top) % 4
+            for i in range(top, begin, 4):
+                at = start + i * apart
+                grad_lines = grad[at : at + 3 * apart + size]
+                input_lines = input[at : at + 3 * apart + size]
+                for c in range(size):
+                    sum_0_sum_now = accumulator(number(0))
+                    for line in range(4):
+                        place = np.uint64(c + line * apart)
+                        part0_0 = (input_lines[place] - mean_each[c]) * rstd_each[c]
+                        sum_0_sum_now += grad_lines[place] * part0_0
+                    sum_0_sum_each[c] += sum_0_sum_now
+            for i in range(begin, bottom):
                 at = start + i * apart
                 grad_line = grad[at : at + size]
                 input_line = input[at : at + size]
@@ -569,7 +596,17 @@ def channels_from_backward_bias_columns(grad, frame, held, sums, scratch, out):
         out_each = out[row : row + size]
         if first <= 0 < last:
             sum_0_sum_each[:] = 0
-            for i in range(top, bottom):
+            begin = bottom - (bottom - top) % 4
+            for i in range(top, begin, 4):
+                at = start + i * apart
+                grad_lines = grad[at : at + 3 * apart + size]
+                for c in range(size):
+                    sum_0_sum_now = accumulator(number(0))
+                    for line in range(4):
+                        place = np.uint64(c + line * apart)
+                        sum_0_sum_now += grad_lines[place]
+                    sum_0_sum_each[c] += sum_0_sum_now
+            for i in range(begin, bottom):
                 at = start + i * apart
                 grad_line = grad[at : at + size]
                 for c in range(grad_line.shape[0]):

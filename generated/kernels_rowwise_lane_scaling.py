@@ -221,8 +221,7 @@ def layer_norm_forward(input, weight, bias, eps, rows, n, out, save_center, save
         input_lane = input[start:stop]
         out_lane = out[start:stop]
         input_near, input_rest, input_spread = lane_moments(input_lane, 0, 0, 1, n)
-        mean_0 = number(input_near + input_rest)
-        center = mean_0
+        center = number(input_near + input_rest)
         mean_1_part_0 = squares_about(input_near, input_rest, input_spread, n, center)
         mean_1 = number(mean_1_part_0 / n)
         rstd = rsqrt(mean_1 + eps)

@@ -208,11 +208,9 @@ def normalized_runs_forward_runs(
     for row in range(low, high):
         begin = row * pace
         input_near, input_rest, input_spread = lane_moments(input, begin, apart, runs, length)
-        mean_0 = number(input_near + input_rest)
-        center = mean_0
-        mean_1_part_0 = squares_about(input_near, input_rest, input_spread, n, center)
-        mean_1 = number(mean_1_part_0 / n)
-        variance = mean_1
+        center = number(input_near + input_rest)
+        variance_part_0 = squares_about(input_near, input_rest, input_spread, n, center)
+        variance = number(variance_part_0 / n)
         rstd = rsqrt(variance + eps)
         save_center[row] = center
         save_variance[row] = variance

@@ -78,7 +78,17 @@ def sum_forward_columns(self, frame, held, sums, scratch, out):
         out_each = out[row : row + size]
         if first <= 0 < last:
             sum_0_sum_each[:] = 0
-            for i in range(top, bottom):
+            begin = bottom - (bottom - top) % 4
+            for i in range(top, begin, 4):
+                at = start + i * apart
+                self_lines = self[at : at + 3 * apart + size]
+                for c in range(size):
+                    sum_0_sum_now = accumulator(number(0))
+                    for line in range(4):
+                        place = np.uint64(c + line * apart)
+                        sum_0_sum_now += self_lines[place]
+                    sum_0_sum_each[c] += sum_0_sum_now
+            for i in range(begin, bottom):
                 at = start + i * apart
                 self_line = self[at : at + size]
                 for c in range(self_line.shape[0]):
@@ -152,7 +162,17 @@ def mean_forward_columns(self, frame, held, sums, scratch, out):
         out_each = out[row : row + size]
         if first <= 0 < last:
             mean_0_sum_each[:] = 0
-            for i in range(top, bottom):
+            begin = bottom - (bottom - top) % 4
+            for i in range(top, begin, 4):
+                at = start + i * apart
+                self_lines = self[at : at + 3 * apart + size]
+                for c in range(size):
+                    mean_0_sum_now = accumulator(number(0))
+                    for line in range(4):
+                        place = np.uint64(c + line * apart)
+                        mean_0_sum_now += self_lines[place]
+                    mean_0_sum_each[c] += mean_0_sum_now
+            for i in range(begin, bottom):
                 at = start + i * apart
                 self_line = self[at : at + size]
                 for c in range(self_line.shape[0]):

@@ -291,8 +291,7 @@ def var_forward(self, unbiased, correction, rows, n, out, save_center):
         self_lane = self[start:stop]
         freedom = maximum(number(n) - correction * unbiased, number(0))
         self_near, self_rest, self_spread = lane_moments(self_lane, 0, 0, 1, n)
-        mean_0 = number(self_near + self_rest)
-        near = mean_0
+        near = number(self_near + self_rest)
         mean_1 = number(off_center(self_near, self_rest, near))
         center = near + mean_1
         sum_2_part_0 = squares_about(self_near, self_rest, self_spread, n, center)
@@ -331,12 +330,11 @@ def var_forward_columns(self, unbiased, correction, frame, held, sums, scratch, 
         size = min(width, apart - column)
         start = unit // groups * n * apart + column
         row = unit // groups * apart + column
-        mean_0_each = held[0 * width : 0 * width + size]
-        near_each = held[1 * width : 1 * width + size]
-        mean_1_each = held[2 * width : 2 * width + size]
-        center_each = held[3 * width : 3 * width + size]
-        sum_2_each = held[4 * width : 4 * width + size]
-        freedom_each = held[5 * width : 5 * width + size]
+        center_each = held[0 * width : 0 * width + size]
+        sum_2_each = held[1 * width : 1 * width + size]
+        freedom_each = held[2 * width : 2 * width + size]
+        near_each = held[3 * width : 3 * width + size]
+        mean_1_each = held[4 * width : 4 * width + size]
         at = strip * width
         self_near_each = sums[at : at + size]
         at = (1 * strips + strip) * width
@@ -355,10 +353,8 @@ def var_forward_columns(self, unbiased, correction, frame, held, sums, scratch, 
         if first <= 2 < last:
             moments = sums[0 * strips * width : 3 * strips * width].reshape(3, strips, width)
             join_moments(moments[:, :, :size], n)
-            for c in range(mean_0_each.shape[0]):
-                mean_0_each[c] = number(self_near_each[c] + self_rest_each[c])
             for c in range(near_each.shape[0]):
-                near_each[c] = mean_0_each[c]
+                near_each[c] = number(self_near_each[c] + self_rest_each[c])
             for c in range(mean_1_each.shape[0]):
                 part0_0 = off_center(self_near_each[c], self_rest_each[c], near_each[c])
                 mean_1_each[c] = number(part0_0)
@@ -387,8 +383,7 @@ def var_forward_runs(
         begin = row * pace
         freedom = maximum(number(n) - correction * unbiased, number(0))
         self_near, self_rest, self_spread = lane_moments(self, begin, apart, runs, length)
-        mean_0 = number(self_near + self_rest)
-        near = mean_0
+        near = number(self_near + self_rest)
         mean_1 = number(off_center(self_near, self_rest, near))
         center = near + mean_1
         sum_2_part_0 = squares_about(self_near, self_rest, self_spread, n, center)
@@ -502,8 +497,7 @@ def std_forward(self, unbiased, correction, rows, n, out, save_center):
         self_lane = self[start:stop]
         freedom = maximum(number(n) - correction * unbiased, number(0))
         self_near, self_rest, self_spread = lane_moments(self_lane, 0, 0, 1, n)
-        mean_0 = number(self_near + self_rest)
-        near = mean_0
+        near = number(self_near + self_rest)
         mean_1 = number(off_center(self_near, self_rest, near))
         center = near + mean_1
         sum_2_part_0 = squares_about(self_near, self_rest, self_spread, n, center)
@@ -542,12 +536,11 @@ def std_forward_columns(self, unbiased, correction, frame, held, sums, scratch, 
         size = min(width, apart - column)
         start = unit // groups * n * apart + column
         row = unit // groups * apart + column
-        mean_0_each = held[0 * width : 0 * width + size]
-        near_each = held[1 * width : 1 * width + size]
-        mean_1_each = held[2 * width : 2 * width + size]
-        center_each = held[3 * width : 3 * width + size]
-        sum_2_each = held[4 * width : 4 * width + size]
-        freedom_each = held[5 * width : 5 * width + size]
+        center_each = held[0 * width : 0 * width + size]
+        sum_2_each = held[1 * width : 1 * width + size]
+        freedom_each = held[2 * width : 2 * width + size]
+        near_each = held[3 * width : 3 * width + size]
+        mean_1_each = held[4 * width : 4 * width + size]
         at = strip * width
         self_near_each = sums[at : at + size]
         at = (1 * strips + strip) * width
@@ -566,10 +559,8 @@ def std_forward_columns(self, unbiased, correction, frame, held, sums, scratch, 
         if first <= 2 < last:
             moments = sums[0 * strips * width : 3 * strips * width].reshape(3, strips, width)
             join_moments(moments[:, :, :size], n)
-            for c in range(mean_0_each.shape[0]):
-                mean_0_each[c] = number(self_near_each[c] + self_rest_each[c])
             for c in range(near_each.shape[0]):
-                near_each[c] = mean_0_each[c]
+                near_each[c] = number(self_near_each[c] + self_rest_each[c])
             for c in range(mean_1_each.shape[0]):
                 part0_0 = off_center(self_near_each[c], self_rest_each[c], near_each[c])
                 mean_1_each[c] = number(part0_0)
@@ -598,8 +589,7 @@ def std_forward_runs(
         begin = row * pace
         freedom = maximum(number(n) - correction * unbiased, number(0))
         self_near, self_rest, self_spread = lane_moments(self, begin, apart, runs, length)
-        mean_0 = number(self_near + self_rest)
-        near = mean_0
+        near = number(self_near + self_rest)
         mean_1 = number(off_center(self_near, self_rest, near))
         center = near + mean_1
         sum_2_part_0 = squares_about(self_near, self_rest, self_spread, n, center)
