@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from .expressions import names
 from .kernel_text import KernelPrinter, light
-from .model import Expr
+from .model import Expr, Name
 from .moments import MOMENTS, parts
 
 REDUCTIONS = {"sum", "mean", "max", "min", MOMENTS}
@@ -26,7 +26,7 @@ FRAME = "n, apart, width, low, high, top, bottom, first, last"
 """Which columns, places and phases a call is for; which of how many strips comes after them."""
 
 LINES = 4
-"""How many places of a lane are added up before they join the sum of a column."""
+"""How many places of a lane are added up, or compared, before they join those of the column."""
 
 Step = tuple[str, str, Expr]
 
@@ -99,7 +99,7 @@ class ColumnPrinter:
                 [(self.places[name], "=", tree)] for kind, name, tree in found if kind != "row"
             ]
             start, loop, after = self._reduce(reductions.get(level, ()))
-            groups = [*lanes, *([loop] if loop else [])]
+            groups = [*lanes, *self._terms(loop)]
             if groups or start:
                 some = [] if lanes or not loop else self._some_lines(loop)
                 work = [*start, *some]
@@ -177,24 +177,25 @@ class ColumnPrinter:
         return [f"for c in range({bound}_each.shape[0]):", *body]
 
     def _some_lines(self, loop: Sequence[Step]) -> list[str]:
-        """A loop that adds up some places of each column at a time; none where that is no gain.
+        """A loop that takes some places of each column at a time; none where that is no gain.
 
-        Their sum stays in a register. `begin` is the first place that is left.
+        What they come to stays in a register. `begin` is the first place that is left.
         """
         used = set().union(*(names(tree) for _, _, tree in loop))
         lanes = [name for name in self.lanes if name in used]
-        ends = any(sign in _START for _, sign, _ in loop)
-        if ends or used & {"position", *self.scratch} or not light(self._statements(loop)):
+        if used & {"position", *self.scratch} or not light(self._statements(loop)):
             return []
         places = self.places | {name: f"{name}_lines[place]" for name in lanes}
         totals = [target.removesuffix("_each[c]") for target, _, _ in loop]
-        steps = [
-            (f"{total}_now", "+=", tree) for total, (_, _, tree) in zip(totals, loop, strict=True)
-        ]
-        body = [f"{total}_now = accumulator(number(0))" for total in totals]
+        steps = [(f"{total}_now", *step[1:]) for total, step in zip(totals, loop, strict=True)]
+        body = []
+        for now, sign, _ in steps:
+            start = f"number({_START[sign]})" if sign in _START else "accumulator(number(0))"
+            body.append(f"{now} = {start}")
         body += [f"for line in range({LINES}):", "    place = np.uint64(c + line * apart)"]
         body += [f"    {line}" for line in self._statements(steps, KernelPrinter(places))]
-        body += [f"{total}_each[c] += {total}_now" for total in totals]
+        for now, sign, _ in steps:
+            body.append(_extremum(f"{now.removesuffix('_now')}_each[c] {sign} {now}"))
         return [
             f"begin = bottom - (bottom - top) % {LINES}",
             f"for i in range(top, begin, {LINES}):",
@@ -203,6 +204,24 @@ class ColumnPrinter:
             "    for c in range(size):",
             *(f"        {line}" for line in body),
         ]
+
+    def _terms(self, loop: Sequence[Step]) -> list[list[Step]]:
+        """What each place adds; what costs more than that is computed for all columns before.
+
+        In a loop that also adds in float64 there are half as many float32 in a register.
+        """
+        terms: list[Step] = []
+        sums: list[Step] = []
+        for step in loop:
+            target, sign, tree = step
+            name = f"{target.removesuffix('_each[c]')}_term"
+            if sign == "+=" and not light(self._statements([step])):
+                self.ends.append(name)
+                self.places[name] = f"{name}_each[c]"
+                terms.append((self.places[name], "=", tree))
+                tree = Name(name)
+            sums.append((target, sign, tree))
+        return [group for group in (terms, sums) if group]
 
     def _all(self, groups: Sequence[Sequence[Step]], begin: str = "top") -> list[str]:
         """A loop over the places of the lanes, and in it one over the columns for each group."""
@@ -262,6 +281,6 @@ def _extremum(line: str) -> str:
     """`best max value` as `best = larger(best, value)`."""
     for sign, function in _PICK.items():
         target, found, value = line.partition(f" {sign} ")
-        if found and target.endswith("_each[c]"):
+        if found and target.endswith(("_each[c]", "_now")):
             return f"{target} = {function}({target}, {value})"
     return line

@@ -44,7 +44,7 @@ _KERNEL_PREFIXES = (
 )
 _KERNEL_ENDINGS = (
     *("_counter", "_each", "_held", "_lane", "_line", "_lines", "_near", "_now", "_rest"),
-    *("_spread", "_sum", "_version", "_whole"),
+    *("_spread", "_sum", "_term", "_version", "_whole"),
 )
 _COUNTED = frozenset(
     ("all", "any", "argmax", "argmin", "lane", "max", "mean", "min", "part", "prod", "sum")

@@ -465,6 +465,8 @@ def class_losses_forward_columns(input, target, share, frame, held, sums, scratc
         sum_1_each = held[3 * width : 3 * width + size]
         at = (4 + strip) * width
         shift_part_each = held[at : at + size]
+        at = (4 + 1 * strips + strip) * width
+        sum_1_sum_term_each = held[at : at + size]
         at = strip * width
         chosen_sum_each = sums[at : at + size]
         at = (1 * strips + strip) * width
@@ -503,7 +505,9 @@ def class_losses_forward_columns(input, target, share, frame, held, sums, scratc
                 at = start + i * apart
                 input_line = input[at : at + size]
                 for c in range(input_line.shape[0]):
-                    sum_1_sum_each[c] += exp(input_line[c] - shift_each[c])
+                    sum_1_sum_term_each[c] = exp(input_line[c] - shift_each[c])
+                for c in range(input_line.shape[0]):
+                    sum_1_sum_each[c] += sum_1_sum_term_each[c]
         if first <= 3 < last:
             for other_strip in range(1, strips):
                 at = (1 * strips + other_strip) * width

@@ -459,12 +459,24 @@ def logsumexp_forward_columns(self, frame, held, sums, scratch, out):
         sum_1_each = held[2 * width : 2 * width + size]
         at = (3 + strip) * width
         largest_part_each = held[at : at + size]
+        at = (3 + 1 * strips + strip) * width
+        sum_1_sum_term_each = held[at : at + size]
         at = strip * width
         sum_1_sum_each = sums[at : at + size]
         out_each = out[row : row + size]
         if first <= 0 < last:
             largest_part_each[:] = -np.inf
-            for i in range(top, bottom):
+            begin = bottom - (bottom - top) % 4
+            for i in range(top, begin, 4):
+                at = start + i * apart
+                self_lines = self[at : at + 3 * apart + size]
+                for c in range(size):
+                    largest_part_now = number(-np.inf)
+                    for line in range(4):
+                        place = np.uint64(c + line * apart)
+                        largest_part_now = larger(largest_part_now, self_lines[place])
+                    largest_part_each[c] = larger(largest_part_each[c], largest_part_now)
+            for i in range(begin, bottom):
                 at = start + i * apart
                 self_line = self[at : at + size]
                 for c in range(self_line.shape[0]):
@@ -485,7 +497,9 @@ def logsumexp_forward_columns(self, frame, held, sums, scratch, out):
                 at = start + i * apart
                 self_line = self[at : at + size]
                 for c in range(self_line.shape[0]):
-                    sum_1_sum_each[c] += exp(self_line[c] - shift_each[c])
+                    sum_1_sum_term_each[c] = exp(self_line[c] - shift_each[c])
+                for c in range(self_line.shape[0]):
+                    sum_1_sum_each[c] += sum_1_sum_term_each[c]
         if first <= 3 < last:
             for other_strip in range(1, strips):
                 at = other_strip * width

@@ -670,6 +670,8 @@ def power_norm_forward_columns(self, p, frame, held, sums, scratch, out):
         start = unit // groups * n * apart + column
         row = unit // groups * apart + column
         sum_0_each = held[0 * width : 0 * width + size]
+        at = (1 + strip) * width
+        sum_0_sum_term_each = held[at : at + size]
         at = strip * width
         sum_0_sum_each = sums[at : at + size]
         out_each = out[row : row + size]
@@ -679,7 +681,9 @@ def power_norm_forward_columns(self, p, frame, held, sums, scratch, out):
                 at = start + i * apart
                 self_line = self[at : at + size]
                 for c in range(self_line.shape[0]):
-                    sum_0_sum_each[c] += pow(abs(self_line[c]), p)
+                    sum_0_sum_term_each[c] = pow(abs(self_line[c]), p)
+                for c in range(self_line.shape[0]):
+                    sum_0_sum_each[c] += sum_0_sum_term_each[c]
         if first <= 1 < last:
             for other_strip in range(1, strips):
                 at = other_strip * width

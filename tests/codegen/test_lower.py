@@ -337,6 +337,29 @@ def test_other_reductions_are_left_as_they_are(rowwise, result):
 
 
 @pytest.mark.parametrize(
+    ("result", "some", "terms"),
+    [
+        ("sum(square(self))", True, False),
+        ("max(self)", True, False),
+        ("sum(exp(self))", False, True),
+        ("sum(self * position)", False, False),
+    ],
+)
+def test_columns_are_reduced_in_the_way_that_suits_the_work(rowwise, result, some, terms):
+    phase = rowwise(result, "grad * self").lane.forward.lane.columns.phases[0]
+    assert any("range(4)" in line for line in phase.lines) == some
+    assert any("_term_each[c] = " in line for line in phase.lines) == terms
+
+
+def test_a_part_that_is_one_reduction_names_it(rowwise):
+    operator = rowwise(
+        "weight * self + same", "grad", extra="let: {weight: mean(self), same: mean(self)}"
+    )
+    body = [line.strip() for line in operator.lane.forward.body]
+    assert "weight = number(weight_sum / n)" in body and not any("mean_0" in line for line in body)
+
+
+@pytest.mark.parametrize(
     ("result", "rule", "nonempty"),
     [
         ("max(self)", "promote", True),
