@@ -187,8 +187,12 @@ def _called(module: Module) -> set[str]:
     """The functions that the kernels of a module call."""
     used: set[str] = set()
     for kernel in module.kernels:
-        lane = kernel.lane if isinstance(kernel.lane, Lane) else None
-        used |= kernel_text.called((*kernel.body, *(lane.runs.body if lane and lane.runs else ())))
+        lines = list(kernel.body)
+        if isinstance(kernel.lane, Lane) and kernel.lane.runs:
+            lines += kernel.lane.runs.body
+        if isinstance(kernel.lane, Lane) and kernel.lane.columns:
+            lines += [line for phase in kernel.lane.columns.phases for line in phase.lines]
+        used |= kernel_text.called(lines)
     return used
 
 

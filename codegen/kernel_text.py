@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 
 from .expressions import names, substitute, transform
 from .model import Binary, Call, Constant, Entry, Expr, Formula, Name, Unary
@@ -116,16 +116,23 @@ def used_lets(trees: list[Expr], let: tuple[tuple[str, Formula], ...]) -> list[t
 
 def called(lines: Iterable[str]) -> set[str]:
     """The functions that the statements of a kernel call."""
-    used: set[str] = set()
+    return {
+        node.func.id
+        for node in _nodes(lines)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    }
+
+
+def read(lines: Iterable[str]) -> set[str]:
+    """The names that the statements of a kernel mention."""
+    return {node.id for node in _nodes(lines) if isinstance(node, ast.Name)}
+
+
+def _nodes(lines: Iterable[str]) -> Iterator[ast.AST]:
     for line in lines:
         line = line.strip()
         tree = ast.parse(f"if True:\n {line}\n  pass" if line.endswith(":") else line)
-        used |= {
-            node.func.id
-            for node in ast.walk(tree)
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
-        }
-    return used
+        yield from ast.walk(tree)
 
 
 def light(lines: Iterable[str]) -> bool:

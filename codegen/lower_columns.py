@@ -14,15 +14,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from .expressions import names
-from .kernel_text import KernelPrinter
-from .model import Expr
+from .kernel_text import KernelPrinter, light
+from .model import Expr, Name
+from .moments import MOMENTS, parts
 
-REDUCTIONS = {"sum", "mean", "max", "min"}
+REDUCTIONS = {"sum", "mean", "max", "min", MOMENTS}
 _START = {"max": "-np.inf", "min": "np.inf"}
 _PICK = {"max": "larger", "min": "smaller"}
 
 FRAME = "n, apart, width, low, high, top, bottom, first, last"
 """Which columns, places and phases a call is for; which of how many strips comes after them."""
+
+LINES = 4
+"""How many places of a lane are added up, or compared, before they join those of the column."""
 
 Step = tuple[str, str, Expr]
 
@@ -79,7 +83,9 @@ class ColumnPrinter:
         """All levels in order, then the results."""
         for found in (*steps.values(), *reductions.values()):
             for kind, name, _ in found:
-                if kind != "lane":
+                if kind == MOMENTS:
+                    self.places |= {part: f"{part}_each[c]" for part in parts(name)}
+                elif kind != "lane":
                     self.held.append(name)
                     self.places[name] = f"{name}_each[c]"
         self.printer = KernelPrinter(self.places)
@@ -93,8 +99,11 @@ class ColumnPrinter:
                 [(self.places[name], "=", tree)] for kind, name, tree in found if kind != "row"
             ]
             start, loop, after = self._reduce(reductions.get(level, ()))
-            if lanes or loop:
-                work = [*start, *self._all([*lanes, *([loop] if loop else [])])]
+            groups = [*lanes, *self._terms(loop)]
+            if groups or start:
+                some = [] if lanes or not loop else self._some_lines(loop)
+                work = [*start, *some]
+                work += self._all(groups, "begin" if some else "top") if groups else []
                 phases += [Phase(False, tuple(once)), Phase(True, tuple(work))]
                 once = after
         rows = [(f"{out}_each[c]", "=", tree) for out, tree, kind in final if kind == "row"]
@@ -143,10 +152,23 @@ class ColumnPrinter:
             f"        {both[0]} = {value}",
         ]
 
-    def _statements(self, assigned: Sequence[Step]) -> list[str]:
+    def _joined(self, moments: Sequence[str]) -> list[str]:
+        """The same for moments."""
+        first = self.sums.index(moments[0])
+        low, high = (f"{place} * strips * width" for place in (first, first + len(moments)))
+        return [
+            f"moments = sums[{low} : {high}].reshape({len(moments)}, strips, width)",
+            "join_moments(moments[:, :, :size], n)",
+        ]
+
+    def _statements(
+        self, assigned: Sequence[Step], printer: KernelPrinter | None = None
+    ) -> list[str]:
+        printer = printer or self.printer
         lines = []
         for number, (target, sign, tree) in enumerate(assigned):
-            lines += self.printer.statements(target, tree, f"part{number}", sign)
+            found = printer.statements(target, tree, f"part{number}", sign)
+            lines += [_extremum(line) for line in found]
         return lines
 
     def _each(self, assigned: Sequence[Step], bound: str) -> list[str]:
@@ -154,7 +176,54 @@ class ColumnPrinter:
         body = [f"    {line}" for line in self._statements(assigned)]
         return [f"for c in range({bound}_each.shape[0]):", *body]
 
-    def _all(self, groups: Sequence[Sequence[Step]]) -> list[str]:
+    def _some_lines(self, loop: Sequence[Step]) -> list[str]:
+        """A loop that takes some places of each column at a time; none where that is no gain.
+
+        What they come to stays in a register. `begin` is the first place that is left.
+        """
+        used = set().union(*(names(tree) for _, _, tree in loop))
+        lanes = [name for name in self.lanes if name in used]
+        if used & {"position", *self.scratch} or not light(self._statements(loop)):
+            return []
+        places = self.places | {name: f"{name}_lines[place]" for name in lanes}
+        totals = [target.removesuffix("_each[c]") for target, _, _ in loop]
+        steps = [(f"{total}_now", *step[1:]) for total, step in zip(totals, loop, strict=True)]
+        body = []
+        for now, sign, _ in steps:
+            start = f"number({_START[sign]})" if sign in _START else "accumulator(number(0))"
+            body.append(f"{now} = {start}")
+        body += [f"for line in range({LINES}):", "    place = np.uint64(c + line * apart)"]
+        body += [f"    {line}" for line in self._statements(steps, KernelPrinter(places))]
+        for now, sign, _ in steps:
+            body.append(_extremum(f"{now.removesuffix('_now')}_each[c] {sign} {now}"))
+        return [
+            f"begin = bottom - (bottom - top) % {LINES}",
+            f"for i in range(top, begin, {LINES}):",
+            "    at = start + i * apart",
+            *(f"    {n}_lines = {n}[at : at + {LINES - 1} * apart + size]" for n in lanes),
+            "    for c in range(size):",
+            *(f"        {line}" for line in body),
+        ]
+
+    def _terms(self, loop: Sequence[Step]) -> list[list[Step]]:
+        """What each place adds; what costs more than that is computed for all columns before.
+
+        In a loop that also adds in float64 there are half as many float32 in a register.
+        """
+        terms: list[Step] = []
+        sums: list[Step] = []
+        for step in loop:
+            target, sign, tree = step
+            name = f"{target.removesuffix('_each[c]')}_term"
+            if sign == "+=" and not light(self._statements([step])):
+                self.ends.append(name)
+                self.places[name] = f"{name}_each[c]"
+                terms.append((self.places[name], "=", tree))
+                tree = Name(name)
+            sums.append((target, sign, tree))
+        return [group for group in (terms, sums) if group]
+
+    def _all(self, groups: Sequence[Sequence[Step]], begin: str = "top") -> list[str]:
         """A loop over the places of the lanes, and in it one over the columns for each group."""
         assigned = [step for group in groups for step in group]
         written = [t.removesuffix("_line[c]") for t, _, _ in assigned if t.endswith("_line[c]")]
@@ -162,7 +231,7 @@ class ColumnPrinter:
         scratch = [name for name in self.scratch if name in used]
         dense = [name for name in self.lanes if name in used]
         dense += [name for name in written if name not in self.scratch]
-        lines = ["for i in range(top, bottom):"]
+        lines = [f"for i in range({begin}, bottom):"]
         lines += ["    at = start + i * apart"] if dense else []
         lines += [f"    {name}_line = {name}[at : at + size]" for name in dense]
         for name in scratch:
@@ -173,7 +242,7 @@ class ColumnPrinter:
         bound = [*dense, *scratch][0]
         for group in groups:
             lines.append(f"    for c in range({bound}_line.shape[0]):")
-            lines += [f"        {_extremum(line)}" for line in self._statements(group)]
+            lines += [f"        {line}" for line in self._statements(group)]
         return lines
 
     def _reduce(self, reductions: Sequence[Step]) -> tuple[list[str], list[Step], list[str]]:
@@ -182,6 +251,12 @@ class ColumnPrinter:
         loop: list[Step] = []
         after: list[str] = []
         for function, name, value in reductions:
+            if function == MOMENTS:
+                self.sums += parts(name)
+                arrays = ", ".join(f"{part}_each" for part in parts(name))
+                start.append(f"column_moments({name}, start, apart, top, bottom, {arrays})")
+                after += self._joined(parts(name))
+                continue
             if function in _START:
                 part, total = f"{name}_part", f"{name}_part_each[c]"
                 self.ends.append(part)
@@ -206,6 +281,6 @@ def _extremum(line: str) -> str:
     """`best max value` as `best = larger(best, value)`."""
     for sign, function in _PICK.items():
         target, found, value = line.partition(f" {sign} ")
-        if found and target.endswith("_each[c]"):
+        if found and target.endswith(("_each[c]", "_now")):
             return f"{target} = {function}({target}, {value})"
     return line

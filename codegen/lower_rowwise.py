@@ -17,6 +17,7 @@ from .lower_columns import ColumnPrinter, Columns
 from .lower_pointwise import Context
 from .lower_runs import RunPrinter, Runs
 from .model import Binary, Call, Constant, Entry, Expr, Formula, Name
+from .moments import MOMENTS, merge, parts
 from .plans import Backward, Kernel
 
 REDUCTIONS = {"max", "min", "sum", "mean", "prod", "any", "all", "argmax", "argmin"}
@@ -267,6 +268,7 @@ class RowLowering:
             emitter.let(let_name, formula.tree, uses)
         for out, tree, kind in assignments:
             emitter.assign(out, tree, kind)
+        emitter.merge_moments(lane_in)
         number_from = (lane_in or parameters or row_in or [a[0] for a in assignments])[0]
         header = [f"{n}_lane = {n}[start:stop]" for n in lane_in]
         header += [f"{out}_lane = {out}[start:stop]" for out, _, k in assignments if k == "lane"]
@@ -352,11 +354,11 @@ class _RowEmitter:
 
         return transform(tree, visit)
 
-    def _reduce(self, function: str, value: Expr) -> Expr:
-        for known, tree, name in self.memo:
+    def _reduce(self, function: str, value: Expr, name: str = "") -> Expr:
+        for known, tree, found in self.memo:
             if known == function and tree == value:
-                return Name(name)
-        name = f"{function}_{self.counter}"
+                return Name(found)
+        name = name or f"{function}_{self.counter}"
         self.counter += 1
         level = self._level(value)
         if function in LANE_HELPERS and not (
@@ -378,6 +380,11 @@ class _RowEmitter:
         return Name(name)
 
     def let(self, name: str, tree: Expr, uses: int) -> None:
+        if isinstance(tree, Call) and tree.function in REDUCTIONS:
+            found = self._reduce(tree.function, self._extract(tree.arguments[0]), name)
+            if found != Name(name):
+                self.inlined[name] = found
+            return
         tree = self._extract(tree)
         if self._lane(tree):
             if uses > 1 and calls(tree):
@@ -390,6 +397,10 @@ class _RowEmitter:
 
     def assign(self, out: str, tree: Expr, kind: str) -> None:
         self.final.append((out, self._extract(tree), kind))
+
+    def merge_moments(self, lanes: Sequence[str]) -> None:
+        """Find mean and variance of an input together; all is collected by then."""
+        merge(self.steps, self.reductions, {*lanes}, self._lane)
 
     def columns(self, lanes: Sequence[str], rows: Sequence[str]) -> Columns | None:
         """The work on lanes side by side; None where a reduction has no such form."""
@@ -445,6 +456,10 @@ class _RowEmitter:
             if function in LANE_HELPERS:
                 assert isinstance(value, Name)
                 lines.append(f"{name} = lane_{function}({value.id}_lane)")
+                continue
+            if function == MOMENTS:
+                found = f"lane_moments({name}_lane, 0, 0, 1, n)"
+                lines.append(f"{', '.join(parts(name))} = {found}")
                 continue
             if function == "sum" and (picked := self._picked(value)):
                 lines.append(f"{name} = {picked}")

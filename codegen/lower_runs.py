@@ -10,10 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from .expressions import count, names
-from .kernel_text import KernelPrinter
+from .kernel_text import KernelPrinter, read
 from .model import Binary, Expr
+from .moments import MOMENTS, parts
 
-REDUCTIONS = {"sum", "mean", "prod", "any", "all"}
+REDUCTIONS = {"sum", "mean", "prod", "any", "all", MOMENTS}
 
 Step = tuple[str, str, Expr]
 Result = tuple[str, Expr, str]
@@ -34,9 +35,7 @@ class Runs:
     @property
     def counted(self) -> bool:
         """Whether the length of a lane is read."""
-        return bool(self.scratch) or any(
-            "number(n)" in line or " / n)" in line for line in self.body
-        )
+        return bool(self.scratch) or "n" in read(self.body)
 
 
 @dataclass
@@ -170,7 +169,10 @@ class RunPrinter:
         loop = _Loop()
         after: list[str] = []
         for function, name, value in reductions:
-            if function in ("sum", "mean"):
+            if function == MOMENTS:
+                found = f"lane_moments({name}, begin, apart, runs, length)"
+                start.append(f"{', '.join(parts(name))} = {found}")
+            elif function in ("sum", "mean"):
                 start.append(f"{name}_sum = accumulator(number(0))")
                 outside, inside = self._factors(value)
                 if outside:

@@ -26,7 +26,9 @@ _KERNEL_NAMES = frozenset(
         *("bool_numpy", "bring", "column", "counter", "dtype", "edges", "end_part", "high", "i0"),
         *("at", "c", "groups", "i1", "i2", "apart", "kernel", "layouts", "unit", "width"),
         *("low", "ndarray", "np", "offsets", "part", "parts", "size", "start", "stop"),
-        *("begin", "length", "pace", "place", "runs"),
+        *("begin", "length", "pace", "place", "runs", "line", "moments"),
+        *("bottom", "first", "last", "strip", "strips"),
+        *("column_moments", "join_moments", "lane_moments", "off_center", "squares_about"),
     }
 )
 _KERNEL_PREFIXES = (
@@ -40,7 +42,10 @@ _KERNEL_PREFIXES = (
     "spare_",
     "step_",
 )
-_KERNEL_ENDINGS = ("_counter", "_each", "_held", "_lane", "_line", "_version", "_whole")
+_KERNEL_ENDINGS = (
+    *("_counter", "_each", "_held", "_lane", "_line", "_lines", "_near", "_now", "_rest"),
+    *("_spread", "_sum", "_term", "_version", "_whole"),
+)
 _COUNTED = frozenset(
     ("all", "any", "argmax", "argmin", "lane", "max", "mean", "min", "part", "prod", "sum")
 )

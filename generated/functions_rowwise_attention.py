@@ -32,7 +32,7 @@ SCALED_EXPONENTIALS = Rowwise(
         Columns(
             kernels.scaled_exponentials_forward_columns,
             (True, False, True, False, True),
-            4,
+            2,
             1,
             1,
             2,

@@ -75,14 +75,7 @@ NORMALIZED_CHANNELS = Rowwise(
     forward=(
         kernels.normalized_channels_forward,
         kernels.normalized_channels_forward_parallel,
-        Columns(
-            kernels.normalized_channels_forward_columns,
-            (True, False, True, False, True),
-            5,
-            0,
-            2,
-            0,
-        ),
+        Columns(kernels.normalized_channels_forward_columns, (True, False, True), 3, 0, 3, 0),
         kernels.normalized_channels_forward_runs,
         ("input", "weight", "bias", "eps"),
     ),
@@ -93,7 +86,7 @@ NORMALIZED_CHANNELS = Rowwise(
             Columns(
                 kernels.normalized_channels_backward_columns,
                 (False, True, False, True),
-                5,
+                3,
                 0,
                 2,
                 0,
@@ -108,7 +101,7 @@ NORMALIZED_CHANNELS = Rowwise(
             Columns(
                 kernels.normalized_channels_backward_input_columns,
                 (False, True, False, True),
-                5,
+                3,
                 0,
                 2,
                 0,
@@ -123,7 +116,7 @@ NORMALIZED_CHANNELS = Rowwise(
             Columns(
                 kernels.normalized_channels_backward_weight_columns,
                 (False, True, False),
-                3,
+                2,
                 0,
                 1,
                 0,
@@ -135,7 +128,7 @@ NORMALIZED_CHANNELS = Rowwise(
         (2,): (
             kernels.normalized_channels_backward_bias,
             kernels.normalized_channels_backward_bias_parallel,
-            Columns(kernels.normalized_channels_backward_bias_columns, (True, False), 2, 0, 1, 0),
+            Columns(kernels.normalized_channels_backward_bias_columns, (True, False), 1, 0, 1, 0),
             None,
             ("grad",),
             (2,),

@@ -57,7 +57,7 @@ CLASS_LOSSES = Rowwise(
     forward=(
         kernels.class_losses_forward,
         kernels.class_losses_forward_parallel,
-        Columns(kernels.class_losses_forward_columns, (True, False, True, False), 6, 1, 2, 0),
+        Columns(kernels.class_losses_forward_columns, (True, False, True, False), 4, 2, 2, 0),
         None,
         ("input", "target", "share"),
     ),

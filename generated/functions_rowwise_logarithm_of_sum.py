@@ -91,7 +91,7 @@ LOGSUMEXP = Rowwise(
     forward=(
         kernels.logsumexp_forward,
         kernels.logsumexp_forward_parallel,
-        Columns(kernels.logsumexp_forward_columns, (True, False, True, False), 4, 1, 1, 0),
+        Columns(kernels.logsumexp_forward_columns, (True, False, True, False), 3, 2, 1, 0),
         None,
         ("self",),
     ),

@@ -216,7 +216,7 @@ POWER_NORM = Rowwise(
     forward=(
         kernels.power_norm_forward,
         kernels.power_norm_forward_parallel,
-        Columns(kernels.power_norm_forward_columns, (True, False), 1, 0, 1, 0),
+        Columns(kernels.power_norm_forward_columns, (True, False), 1, 1, 1, 0),
         kernels.power_norm_forward_runs,
         ("self", "p"),
     ),

@@ -94,7 +94,7 @@ SOFTMAX = Rowwise(
     forward=(
         kernels.softmax_forward,
         kernels.softmax_forward_parallel,
-        Columns(kernels.softmax_forward_columns, (True, False, True, False, True), 3, 1, 1, 1),
+        Columns(kernels.softmax_forward_columns, (True, False, True, False, True), 2, 1, 1, 1),
         None,
         ("self",),
     ),
@@ -225,7 +225,7 @@ LOG_SOFTMAX = Rowwise(
     forward=(
         kernels.log_softmax_forward,
         kernels.log_softmax_forward_parallel,
-        Columns(kernels.log_softmax_forward_columns, (True, False, True, False, True), 4, 1, 1, 0),
+        Columns(kernels.log_softmax_forward_columns, (True, False, True, False, True), 3, 2, 1, 0),
         None,
         ("self",),
     ),

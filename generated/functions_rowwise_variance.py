@@ -107,14 +107,7 @@ VAR = Rowwise(
     forward=(
         kernels.var_forward,
         kernels.var_forward_parallel,
-        Columns(
-            kernels.var_forward_columns,
-            (False, True, False, True, False, True, False),
-            6,
-            0,
-            3,
-            0,
-        ),
+        Columns(kernels.var_forward_columns, (False, True, False), 5, 0, 3, 0),
         kernels.var_forward_runs,
         ("self", "unbiased", "correction"),
     ),
@@ -295,14 +288,7 @@ STD = Rowwise(
     forward=(
         kernels.std_forward,
         kernels.std_forward_parallel,
-        Columns(
-            kernels.std_forward_columns,
-            (False, True, False, True, False, True, False),
-            6,
-            0,
-            3,
-            0,
-        ),
+        Columns(kernels.std_forward_columns, (False, True, False), 5, 0, 3, 0),
         kernels.std_forward_runs,
         ("self", "unbiased", "correction"),
     ),

@@ -469,15 +469,13 @@ def scaled_exponentials_forward(self, scale, rows, n, out_weights, out_sums, out
         out_weights_lane = out_weights[start:stop]
         for i in range(lane_1_lane.shape[0]):
             lane_1_lane[i] = self_lane[i] * scale
-        max_0 = lane_max(lane_1_lane)
-        top = max_0
+        top = lane_max(lane_1_lane)
         for i in range(weight_lane.shape[0]):
             weight_lane[i] = exp(self_lane[i] * scale - top)
-        sum_1_sum = accumulator(number(0))
+        whole_sum = accumulator(number(0))
         for i in range(weight_lane.shape[0]):
-            sum_1_sum += weight_lane[i]
-        sum_1 = number(sum_1_sum)
-        whole = sum_1
+            whole_sum += weight_lane[i]
+        whole = number(whole_sum)
         out_sums[row] = whole
         out_levels[row] = top + log(whole)
         for i in range(out_weights_lane.shape[0]):
@@ -517,16 +515,14 @@ def scaled_exponentials_forward_columns(
         row = unit // groups * apart + column
         top_each = held[0 * width : 0 * width + size]
         whole_each = held[1 * width : 1 * width + size]
-        max_0_each = held[2 * width : 2 * width + size]
-        sum_1_each = held[3 * width : 3 * width + size]
-        at = (4 + strip) * width
-        max_0_part_each = held[at : at + size]
+        at = (2 + strip) * width
+        top_part_each = held[at : at + size]
         at = strip * width
-        sum_1_sum_each = sums[at : at + size]
+        whole_sum_each = sums[at : at + size]
         out_sums_each = out_sums[row : row + size]
         out_levels_each = out_levels[row : row + size]
         if first <= 0 < last:
-            max_0_part_each[:] = -np.inf
+            top_part_each[:] = -np.inf
             for i in range(top, bottom):
                 at = start + i * apart
                 self_line = self[at : at + size]
@@ -535,19 +531,17 @@ def scaled_exponentials_forward_columns(
                 for c in range(self_line.shape[0]):
                     lane_1_line[c] = self_line[c] * scale
                 for c in range(self_line.shape[0]):
-                    max_0_part_each[c] = larger(max_0_part_each[c], lane_1_line[c])
+                    top_part_each[c] = larger(top_part_each[c], lane_1_line[c])
         if first <= 1 < last:
             for other_strip in range(1, strips):
-                at = (4 + other_strip) * width
+                at = (2 + other_strip) * width
                 other = held[at : at + size]
                 for c in range(other.shape[0]):
-                    max_0_part_each[c] = larger(max_0_part_each[c], other[c])
-            for c in range(max_0_each.shape[0]):
-                max_0_each[c] = max_0_part_each[c]
+                    top_part_each[c] = larger(top_part_each[c], other[c])
             for c in range(top_each.shape[0]):
-                top_each[c] = max_0_each[c]
+                top_each[c] = top_part_each[c]
         if first <= 2 < last:
-            sum_1_sum_each[:] = 0
+            whole_sum_each[:] = 0
             for i in range(top, bottom):
                 at = start + i * apart
                 self_line = self[at : at + size]
@@ -556,17 +550,15 @@ def scaled_exponentials_forward_columns(
                 for c in range(self_line.shape[0]):
                     weight_line[c] = exp(self_line[c] * scale - top_each[c])
                 for c in range(self_line.shape[0]):
-                    sum_1_sum_each[c] += weight_line[c]
+                    whole_sum_each[c] += weight_line[c]
         if first <= 3 < last:
             for other_strip in range(1, strips):
                 at = other_strip * width
                 other = sums[at : at + size]
                 for c in range(other.shape[0]):
-                    sum_1_sum_each[c] = sum_1_sum_each[c] + other[c]
-            for c in range(sum_1_each.shape[0]):
-                sum_1_each[c] = number(sum_1_sum_each[c])
+                    whole_sum_each[c] = whole_sum_each[c] + other[c]
             for c in range(whole_each.shape[0]):
-                whole_each[c] = sum_1_each[c]
+                whole_each[c] = number(whole_sum_each[c])
             for c in range(out_sums_each.shape[0]):
                 out_sums_each[c] = whole_each[c]
             for c in range(out_levels_each.shape[0]):

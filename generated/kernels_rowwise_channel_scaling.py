@@ -77,11 +77,6 @@ def rsqrt_float64(x):
     return better if x > 0.0 and x < np.inf else y
 
 
-@scalar
-def square_any(x):
-    return x * x
-
-
 def rsqrt(x):
     raise NotImplementedError
 
@@ -89,75 +84,6 @@ def rsqrt(x):
 @overload(rsqrt, jit_options=CONTRACT)
 def rsqrt_overload(x):
     return {types.float32: rsqrt_float32, types.float64: rsqrt_float64}.get(x)
-
-
-def square(x):
-    raise NotImplementedError
-
-
-@overload(square, jit_options=CONTRACT)
-def square_overload(x):
-    return square_any
-
-
-def extremum(name):
-    """An LLVM operation on two floating numbers: the larger or smaller, or nan if one is."""
-
-    @intrinsic
-    def operation(typing_context, x, y):
-        def generate(context, builder, signature, arguments):
-            kind = arguments[0].type
-            function = ir.FunctionType(kind, [kind, kind])
-            operation = builder.module.declare_intrinsic(name, [kind], function)
-            return builder.call(operation, arguments)
-
-        return x(x, y), generate
-
-    return operation
-
-
-larger_float = extremum("llvm.maximum")
-smaller_float = extremum("llvm.minimum")
-
-
-def larger(x, y):
-    raise NotImplementedError
-
-
-@overload(larger)
-def larger_overload(x, y):
-    if isinstance(x, types.Float):
-        return lambda x, y: larger_float(x, y)
-    return lambda x, y: y if y > x else x
-
-
-def smaller(x, y):
-    raise NotImplementedError
-
-
-@overload(smaller)
-def smaller_overload(x, y):
-    if isinstance(x, types.Float):
-        return lambda x, y: smaller_float(x, y)
-    return lambda x, y: y if y < x else x
-
-
-@register_jitable
-def lane_max(x):
-    """The largest element, or nan if there is one."""
-    best = x[0]
-    for i in range(x.shape[0]):
-        best = larger(best, x[i])
-    return best
-
-
-@register_jitable
-def lane_min(x):
-    """The smallest element, or nan if there is one."""
-    best = x[0]
-    for i in range(x.shape[0]):
-        best = smaller(best, x[i])
-    return best
 
 
 def accumulator(x):
@@ -170,6 +96,176 @@ def accumulator_overload(x):
     if isinstance(x, types.Float):
         return lambda x: np.float64(x)
     return lambda x: np.int64(x)
+
+
+# sums are not put in another order
+exactly = register_jitable(fastmath={"contract"}, forceinline=True)
+inlined = register_jitable(forceinline=True)
+
+
+@exactly
+def away_from(x, near):
+    return np.float64(x) - near
+
+
+@exactly
+def off_center(near, rest, x):
+    """The mean less `x`."""
+    return (near - x) + rest
+
+
+@exactly
+def squares_about(near, rest, spread, n, x):
+    """The sum of squares of what `n` elements are away from `x`."""
+    off = off_center(near, rest, x)
+    return spread + off * off * n if n else spread
+
+
+@exactly
+def finite(x):
+    """What deviations may be taken from: none is infinite unless an element is."""
+    return x if abs(x) < 1e300 else 0.0
+
+
+@exactly
+def spread_of(first, rest, second):
+    """The sum of squared deviations from the mean, from sums about a number and the mean's rest."""
+    spread = second - first * rest
+    return second if second == np.inf and abs(first) < np.inf else spread
+
+
+@exactly
+def too_far(x, spread, second):
+    """Whether digits of a sum of squares were lost, for its number was not near the mean.
+
+    It has 53, which are as many as those of float64 and more than enough for others.
+    """
+    return spread * (2.0 if x.itemsize == 8 else 65536.0) < second
+
+
+@inlined
+def few_of(x, n):
+    """How many of `n` elements have a mean that is near enough to that of all, as a rule."""
+    return min(16 if x.itemsize == 8 else 1, n)
+
+
+@inlined
+def deviations(x, begin, apart, runs, length, near):
+    """Sums of what a lane of some runs is away from `near`, and of its squares."""
+    first = 0.0
+    second = 0.0
+    for run in range(runs):
+        at = begin + run * apart
+        part = x[at : at + length]
+        for i in range(part.shape[0]):
+            away = away_from(part[i], near)
+            first += away
+            second += away * away
+    return first, second
+
+
+@register_jitable
+def moments_about(x, begin, apart, runs, length, near):
+    first, second = deviations(x, begin, apart, runs, length, near)
+    rest = first / (runs * length)
+    return near, rest, spread_of(first, rest, second)
+
+
+@inlined
+def lane_moments(x, begin, apart, runs, length):
+    """The mean, as a number and what is left, and the sum of squared deviations from it.
+
+    All elements are read once, and once more if the first are far from the mean.
+    """
+    n = runs * length
+    near = np.float64(x[begin]) if n else 0.0
+    few = few_of(x, length)
+    if few > 1:
+        near += deviations(x, begin, 0, 1, few, near)[0] / few
+    near = finite(near)
+    first, second = deviations(x, begin, apart, runs, length, near)
+    rest = first / n
+    spread = spread_of(first, rest, second) if n else 0.0
+    if too_far(x, spread, second):
+        return moments_about(x, begin, apart, runs, length, near + rest)
+    return near, rest, spread
+
+
+LINES = 8  # that are read at a time
+
+
+@register_jitable
+def column_moments(x, start, apart, top, bottom, near, first, spread):
+    """The same for columns: a number near each mean, and sums of deviations and of squares."""
+    size, count = near.shape[0], bottom - top
+    line = x[start + top * apart : start + top * apart + size]
+    few = few_of(x, count)
+    near[:] = 0
+    for i in range(top + 1, top + few):
+        other = x[start + i * apart : start + i * apart + size]
+        for c in range(line.shape[0]):
+            near[c] += away_from(other[c], np.float64(line[c]))
+    for c in range(line.shape[0]):
+        near[c] = finite(line[c] + near[c] / few)
+    for _ in range(2):
+        column_sums(x, start, apart, top, bottom, near, first, spread)
+        again = False
+        for c in range(near.shape[0]):
+            rest = first[c] / count
+            found = spread_of(first[c], rest, spread[c])
+            far = too_far(x, found, spread[c])
+            again |= far
+            near[c] = finite(near[c] + rest) if far else near[c]
+            spread[c] = found
+        if not again:
+            break
+
+
+@register_jitable
+def column_sums(x, start, apart, top, bottom, near, first, second):
+    """Sums of deviations from `near` and of their squares, some lines at a time."""
+    first[:] = 0
+    second[:] = 0
+    whole = bottom - (bottom - top) % LINES
+    for i in range(top, whole, LINES):
+        at = start + i * apart
+        lines = x[at : at + (LINES - 1) * apart + near.shape[0]]
+        for c in range(near.shape[0]):
+            sum_of_lines = 0.0
+            squares_of_lines = 0.0
+            for line in range(LINES):
+                away = away_from(lines[np.uint64(c + line * apart)], near[c])
+                sum_of_lines += away
+                squares_of_lines += away * away
+            first[c] += sum_of_lines
+            second[c] += squares_of_lines
+    for i in range(whole, bottom):
+        line = x[start + i * apart : start + i * apart + near.shape[0]]
+        for c in range(line.shape[0]):
+            away = away_from(line[c], near[c])
+            first[c] += away
+            second[c] += away * away
+
+
+@register_jitable
+def join_moments(parts, n):
+    """Moments of strips, put together into those of the first; sums become what is left of means.
+
+    parts: three numbers for each strip and column. All strips but the last have as many places.
+    """
+    near, first, spread = parts[0, 0], parts[1, 0], parts[2, 0]
+    each = (n + parts.shape[1] - 1) // parts.shape[1]
+    for strip in range(1, parts.shape[1]):
+        low, high = strip * each, min(strip * each + each, n)
+        if low < high:
+            for c in range(near.shape[0]):
+                apart = parts[0, strip, c] - near[c]
+                away = apart + (parts[1, strip, c] / (high - low) - first[c] / low)
+                both = away * away * (low * ((high - low) / high))
+                spread[c] += parts[2, strip, c] + both
+                first[c] += parts[1, strip, c] + apart * (high - low)
+    for c in range(near.shape[0]):
+        first[c] /= n
 
 
 # normalized_channels:
@@ -203,16 +299,10 @@ def normalized_channels_forward(
         stop = start + n
         input_lane = input[start:stop]
         out_normalized_lane = out_normalized[start:stop]
-        mean_0_sum = accumulator(number(0))
-        for i in range(input_lane.shape[0]):
-            mean_0_sum += input_lane[i]
-        mean_0 = number(mean_0_sum / n)
-        center = mean_0
-        mean_1_sum = accumulator(number(0))
-        for i in range(input_lane.shape[0]):
-            mean_1_sum += square(input_lane[i] - center)
-        mean_1 = number(mean_1_sum / n)
-        variance = mean_1
+        input_near, input_rest, input_spread = lane_moments(input_lane, 0, 0, 1, n)
+        center = number(input_near + input_rest)
+        variance_part_0 = squares_about(input_near, input_rest, input_spread, n, center)
+        variance = number(variance_part_0 / n)
         rstd = rsqrt(variance + eps)
         out_means[row] = center
         out_variances[row] = variance
@@ -281,15 +371,15 @@ def normalized_channels_forward_columns(
         size = min(width, apart - column)
         start = unit // groups * n * apart + column
         row = unit // groups * apart + column
-        center_each = held[0 * width : 0 * width + size]
-        variance_each = held[1 * width : 1 * width + size]
-        rstd_each = held[2 * width : 2 * width + size]
-        mean_0_each = held[3 * width : 3 * width + size]
-        mean_1_each = held[4 * width : 4 * width + size]
+        rstd_each = held[0 * width : 0 * width + size]
+        center_each = held[1 * width : 1 * width + size]
+        variance_each = held[2 * width : 2 * width + size]
         at = strip * width
-        mean_0_sum_each = sums[at : at + size]
+        input_near_each = sums[at : at + size]
         at = (1 * strips + strip) * width
-        mean_1_sum_each = sums[at : at + size]
+        input_rest_each = sums[at : at + size]
+        at = (2 * strips + strip) * width
+        input_spread_each = sums[at : at + size]
         weight_each = weight[row : row + size]
         bias_each = bias[row : row + size]
         out_means_each = out_means[row : row + size]
@@ -297,39 +387,26 @@ def normalized_channels_forward_columns(
         save_center_each = save_center[row : row + size]
         save_variance_each = save_variance[row : row + size]
         if first <= 0 < last:
-            mean_0_sum_each[:] = 0
-            for i in range(top, bottom):
-                at = start + i * apart
-                input_line = input[at : at + size]
-                for c in range(input_line.shape[0]):
-                    mean_0_sum_each[c] += input_line[c]
+            column_moments(
+                input,
+                start,
+                apart,
+                top,
+                bottom,
+                input_near_each,
+                input_rest_each,
+                input_spread_each,
+            )
         if first <= 1 < last:
-            for other_strip in range(1, strips):
-                at = other_strip * width
-                other = sums[at : at + size]
-                for c in range(other.shape[0]):
-                    mean_0_sum_each[c] = mean_0_sum_each[c] + other[c]
-            for c in range(mean_0_each.shape[0]):
-                mean_0_each[c] = number(mean_0_sum_each[c] / n)
+            moments = sums[0 * strips * width : 3 * strips * width].reshape(3, strips, width)
+            join_moments(moments[:, :, :size], n)
             for c in range(center_each.shape[0]):
-                center_each[c] = mean_0_each[c]
-        if first <= 2 < last:
-            mean_1_sum_each[:] = 0
-            for i in range(top, bottom):
-                at = start + i * apart
-                input_line = input[at : at + size]
-                for c in range(input_line.shape[0]):
-                    mean_1_sum_each[c] += square(input_line[c] - center_each[c])
-        if first <= 3 < last:
-            for other_strip in range(1, strips):
-                at = (1 * strips + other_strip) * width
-                other = sums[at : at + size]
-                for c in range(other.shape[0]):
-                    mean_1_sum_each[c] = mean_1_sum_each[c] + other[c]
-            for c in range(mean_1_each.shape[0]):
-                mean_1_each[c] = number(mean_1_sum_each[c] / n)
+                center_each[c] = number(input_near_each[c] + input_rest_each[c])
             for c in range(variance_each.shape[0]):
-                variance_each[c] = mean_1_each[c]
+                part0_0 = squares_about(
+                    input_near_each[c], input_rest_each[c], input_spread_each[c], n, center_each[c]
+                )
+                variance_each[c] = number(part0_0 / n)
             for c in range(rstd_each.shape[0]):
                 rstd_each[c] = rsqrt(variance_each[c] + eps)
             for c in range(out_means_each.shape[0]):
@@ -340,7 +417,7 @@ def normalized_channels_forward_columns(
                 save_center_each[c] = center_each[c]
             for c in range(save_variance_each.shape[0]):
                 save_variance_each[c] = variance_each[c]
-        if first <= 4 < last:
+        if first <= 2 < last:
             for i in range(top, bottom):
                 at = start + i * apart
                 input_line = input[at : at + size]
@@ -375,22 +452,10 @@ def normalized_channels_forward_runs(
         begin = row * pace
         weight_held = weight[row]
         bias_held = bias[row]
-        mean_0_sum = accumulator(number(0))
-        for run in range(runs):
-            at = begin + run * apart
-            input_lane = input[at : at + length]
-            for i in range(input_lane.shape[0]):
-                mean_0_sum += input_lane[i]
-        mean_0 = number(mean_0_sum / n)
-        center = mean_0
-        mean_1_sum = accumulator(number(0))
-        for run in range(runs):
-            at = begin + run * apart
-            input_lane = input[at : at + length]
-            for i in range(input_lane.shape[0]):
-                mean_1_sum += square(input_lane[i] - center)
-        mean_1 = number(mean_1_sum / n)
-        variance = mean_1
+        input_near, input_rest, input_spread = lane_moments(input, begin, apart, runs, length)
+        center = number(input_near + input_rest)
+        variance_part_0 = squares_about(input_near, input_rest, input_spread, n, center)
+        variance = number(variance_part_0 / n)
         rstd = rsqrt(variance + eps)
         out_means[row] = center
         out_variances[row] = variance
@@ -421,15 +486,13 @@ def normalized_channels_backward(
         input_lane = input[start:stop]
         out_input_lane = out_input[start:stop]
         rstd = rsqrt(variance[row] + eps)
-        sum_0_sum = accumulator(number(0))
-        sum_1_sum = accumulator(number(0))
+        flow_sum = accumulator(number(0))
+        slope_sum = accumulator(number(0))
         for i in range(grad_lane.shape[0]):
-            sum_0_sum += grad_lane[i]
-            sum_1_sum += grad_lane[i] * ((input_lane[i] - center[row]) * rstd)
-        sum_0 = number(sum_0_sum)
-        sum_1 = number(sum_1_sum)
-        flow = sum_0
-        slope = sum_1
+            flow_sum += grad_lane[i]
+            slope_sum += grad_lane[i] * ((input_lane[i] - center[row]) * rstd)
+        flow = number(flow_sum)
+        slope = number(slope_sum)
         out_weight[row] = slope
         out_bias[row] = flow
         for i in range(out_input_lane.shape[0]):
@@ -490,12 +553,10 @@ def normalized_channels_backward_columns(
         rstd_each = held[0 * width : 0 * width + size]
         flow_each = held[1 * width : 1 * width + size]
         slope_each = held[2 * width : 2 * width + size]
-        sum_0_each = held[3 * width : 3 * width + size]
-        sum_1_each = held[4 * width : 4 * width + size]
         at = strip * width
-        sum_0_sum_each = sums[at : at + size]
+        flow_sum_each = sums[at : at + size]
         at = (1 * strips + strip) * width
-        sum_1_sum_each = sums[at : at + size]
+        slope_sum_each = sums[at : at + size]
         weight_each = weight[row : row + size]
         center_each = center[row : row + size]
         variance_each = variance[row : row + size]
@@ -505,35 +566,46 @@ def normalized_channels_backward_columns(
             for c in range(rstd_each.shape[0]):
                 rstd_each[c] = rsqrt(variance_each[c] + eps)
         if first <= 1 < last:
-            sum_0_sum_each[:] = 0
-            sum_1_sum_each[:] = 0
-            for i in range(top, bottom):
+            flow_sum_each[:] = 0
+            slope_sum_each[:] = 0
+            begin = bottom - (bottom - top) % 4
+            for i in range(top, begin, 4):
+                at = start + i * apart
+                grad_lines = grad[at : at + 3 * apart + size]
+                input_lines = input[at : at + 3 * apart + size]
+                for c in range(size):
+                    flow_sum_now = accumulator(number(0))
+                    slope_sum_now = accumulator(number(0))
+                    for line in range(4):
+                        place = np.uint64(c + line * apart)
+                        flow_sum_now += grad_lines[place]
+                        part1_0 = (input_lines[place] - center_each[c]) * rstd_each[c]
+                        slope_sum_now += grad_lines[place] * part1_0
+                    flow_sum_each[c] += flow_sum_now
+                    slope_sum_each[c] += slope_sum_now
+            for i in range(begin, bottom):
                 at = start + i * apart
                 grad_line = grad[at : at + size]
                 input_line = input[at : at + size]
                 for c in range(grad_line.shape[0]):
-                    sum_0_sum_each[c] += grad_line[c]
+                    flow_sum_each[c] += grad_line[c]
                     part1_0 = (input_line[c] - center_each[c]) * rstd_each[c]
-                    sum_1_sum_each[c] += grad_line[c] * part1_0
+                    slope_sum_each[c] += grad_line[c] * part1_0
         if first <= 2 < last:
             for other_strip in range(1, strips):
                 at = other_strip * width
                 other = sums[at : at + size]
                 for c in range(other.shape[0]):
-                    sum_0_sum_each[c] = sum_0_sum_each[c] + other[c]
-            for c in range(sum_0_each.shape[0]):
-                sum_0_each[c] = number(sum_0_sum_each[c])
+                    flow_sum_each[c] = flow_sum_each[c] + other[c]
+            for c in range(flow_each.shape[0]):
+                flow_each[c] = number(flow_sum_each[c])
             for other_strip in range(1, strips):
                 at = (1 * strips + other_strip) * width
                 other = sums[at : at + size]
                 for c in range(other.shape[0]):
-                    sum_1_sum_each[c] = sum_1_sum_each[c] + other[c]
-            for c in range(sum_1_each.shape[0]):
-                sum_1_each[c] = number(sum_1_sum_each[c])
-            for c in range(flow_each.shape[0]):
-                flow_each[c] = sum_0_each[c]
+                    slope_sum_each[c] = slope_sum_each[c] + other[c]
             for c in range(slope_each.shape[0]):
-                slope_each[c] = sum_1_each[c]
+                slope_each[c] = number(slope_sum_each[c])
             for c in range(out_weight_each.shape[0]):
                 out_weight_each[c] = slope_each[c]
             for c in range(out_bias_each.shape[0]):
@@ -578,19 +650,17 @@ def normalized_channels_backward_runs(
         center_held = center[row]
         variance_held = variance[row]
         rstd = rsqrt(variance_held + eps)
-        sum_0_sum = accumulator(number(0))
-        sum_1_sum = accumulator(number(0))
+        flow_sum = accumulator(number(0))
+        slope_sum = accumulator(number(0))
         for run in range(runs):
             at = begin + run * apart
             grad_lane = grad[at : at + length]
             input_lane = input[at : at + length]
             for i in range(grad_lane.shape[0]):
-                sum_0_sum += grad_lane[i]
-                sum_1_sum += grad_lane[i] * ((input_lane[i] - center_held) * rstd)
-        sum_0 = number(sum_0_sum)
-        sum_1 = number(sum_1_sum)
-        flow = sum_0
-        slope = sum_1
+                flow_sum += grad_lane[i]
+                slope_sum += grad_lane[i] * ((input_lane[i] - center_held) * rstd)
+        flow = number(flow_sum)
+        slope = number(slope_sum)
         out_weight[row] = slope
         out_bias[row] = flow
         for run in range(runs):
@@ -617,15 +687,13 @@ def normalized_channels_backward_input(grad, input, weight, center, variance, ep
         input_lane = input[start:stop]
         out_lane = out[start:stop]
         rstd = rsqrt(variance[row] + eps)
-        sum_0_sum = accumulator(number(0))
-        sum_1_sum = accumulator(number(0))
+        flow_sum = accumulator(number(0))
+        slope_sum = accumulator(number(0))
         for i in range(grad_lane.shape[0]):
-            sum_0_sum += grad_lane[i]
-            sum_1_sum += grad_lane[i] * ((input_lane[i] - center[row]) * rstd)
-        sum_0 = number(sum_0_sum)
-        sum_1 = number(sum_1_sum)
-        flow = sum_0
-        slope = sum_1
+            flow_sum += grad_lane[i]
+            slope_sum += grad_lane[i] * ((input_lane[i] - center[row]) * rstd)
+        flow = number(flow_sum)
+        slope = number(slope_sum)
         for i in range(out_lane.shape[0]):
             part0_0 = (input_lane[i] - center[row]) * rstd * (slope / number(n))
             part0_1 = grad_lane[i] - flow / number(n) - part0_0
@@ -670,12 +738,10 @@ def normalized_channels_backward_input_columns(
         rstd_each = held[0 * width : 0 * width + size]
         flow_each = held[1 * width : 1 * width + size]
         slope_each = held[2 * width : 2 * width + size]
-        sum_0_each = held[3 * width : 3 * width + size]
-        sum_1_each = held[4 * width : 4 * width + size]
         at = strip * width
-        sum_0_sum_each = sums[at : at + size]
+        flow_sum_each = sums[at : at + size]
         at = (1 * strips + strip) * width
-        sum_1_sum_each = sums[at : at + size]
+        slope_sum_each = sums[at : at + size]
         weight_each = weight[row : row + size]
         center_each = center[row : row + size]
         variance_each = variance[row : row + size]
@@ -683,35 +749,46 @@ def normalized_channels_backward_input_columns(
             for c in range(rstd_each.shape[0]):
                 rstd_each[c] = rsqrt(variance_each[c] + eps)
         if first <= 1 < last:
-            sum_0_sum_each[:] = 0
-            sum_1_sum_each[:] = 0
-            for i in range(top, bottom):
+            flow_sum_each[:] = 0
+            slope_sum_each[:] = 0
+            begin = bottom - (bottom - top) % 4
+            for i in range(top, begin, 4):
+                at = start + i * apart
+                grad_lines = grad[at : at + 3 * apart + size]
+                input_lines = input[at : at + 3 * apart + size]
+                for c in range(size):
+                    flow_sum_now = accumulator(number(0))
+                    slope_sum_now = accumulator(number(0))
+                    for line in range(4):
+                        place = np.uint64(c + line * apart)
+                        flow_sum_now += grad_lines[place]
+                        part1_0 = (input_lines[place] - center_each[c]) * rstd_each[c]
+                        slope_sum_now += grad_lines[place] * part1_0
+                    flow_sum_each[c] += flow_sum_now
+                    slope_sum_each[c] += slope_sum_now
+            for i in range(begin, bottom):
                 at = start + i * apart
                 grad_line = grad[at : at + size]
                 input_line = input[at : at + size]
                 for c in range(grad_line.shape[0]):
-                    sum_0_sum_each[c] += grad_line[c]
+                    flow_sum_each[c] += grad_line[c]
                     part1_0 = (input_line[c] - center_each[c]) * rstd_each[c]
-                    sum_1_sum_each[c] += grad_line[c] * part1_0
+                    slope_sum_each[c] += grad_line[c] * part1_0
         if first <= 2 < last:
             for other_strip in range(1, strips):
                 at = other_strip * width
                 other = sums[at : at + size]
                 for c in range(other.shape[0]):
-                    sum_0_sum_each[c] = sum_0_sum_each[c] + other[c]
-            for c in range(sum_0_each.shape[0]):
-                sum_0_each[c] = number(sum_0_sum_each[c])
+                    flow_sum_each[c] = flow_sum_each[c] + other[c]
+            for c in range(flow_each.shape[0]):
+                flow_each[c] = number(flow_sum_each[c])
             for other_strip in range(1, strips):
                 at = (1 * strips + other_strip) * width
                 other = sums[at : at + size]
                 for c in range(other.shape[0]):
-                    sum_1_sum_each[c] = sum_1_sum_each[c] + other[c]
-            for c in range(sum_1_each.shape[0]):
-                sum_1_each[c] = number(sum_1_sum_each[c])
-            for c in range(flow_each.shape[0]):
-                flow_each[c] = sum_0_each[c]
+                    slope_sum_each[c] = slope_sum_each[c] + other[c]
             for c in range(slope_each.shape[0]):
-                slope_each[c] = sum_1_each[c]
+                slope_each[c] = number(slope_sum_each[c])
         if first <= 3 < last:
             for i in range(top, bottom):
                 at = start + i * apart
@@ -738,19 +815,17 @@ def normalized_channels_backward_input_runs(
         center_held = center[row]
         variance_held = variance[row]
         rstd = rsqrt(variance_held + eps)
-        sum_0_sum = accumulator(number(0))
-        sum_1_sum = accumulator(number(0))
+        flow_sum = accumulator(number(0))
+        slope_sum = accumulator(number(0))
         for run in range(runs):
             at = begin + run * apart
             grad_lane = grad[at : at + length]
             input_lane = input[at : at + length]
             for i in range(grad_lane.shape[0]):
-                sum_0_sum += grad_lane[i]
-                sum_1_sum += grad_lane[i] * ((input_lane[i] - center_held) * rstd)
-        sum_0 = number(sum_0_sum)
-        sum_1 = number(sum_1_sum)
-        flow = sum_0
-        slope = sum_1
+                flow_sum += grad_lane[i]
+                slope_sum += grad_lane[i] * ((input_lane[i] - center_held) * rstd)
+        flow = number(flow_sum)
+        slope = number(slope_sum)
         for run in range(runs):
             at = begin + run * apart
             grad_lane = grad[at : at + length]
@@ -774,11 +849,10 @@ def normalized_channels_backward_weight(grad, input, center, variance, eps, rows
         grad_lane = grad[start:stop]
         input_lane = input[start:stop]
         rstd = rsqrt(variance[row] + eps)
-        sum_0_sum = accumulator(number(0))
+        slope_sum = accumulator(number(0))
         for i in range(grad_lane.shape[0]):
-            sum_0_sum += grad_lane[i] * ((input_lane[i] - center[row]) * rstd)
-        sum_0 = number(sum_0_sum)
-        slope = sum_0
+            slope_sum += grad_lane[i] * ((input_lane[i] - center[row]) * rstd)
+        slope = number(slope_sum)
         out[row] = slope
 
 
@@ -816,9 +890,8 @@ def normalized_channels_backward_weight_columns(
         row = unit // groups * apart + column
         rstd_each = held[0 * width : 0 * width + size]
         slope_each = held[1 * width : 1 * width + size]
-        sum_0_each = held[2 * width : 2 * width + size]
         at = strip * width
-        sum_0_sum_each = sums[at : at + size]
+        slope_sum_each = sums[at : at + size]
         center_each = center[row : row + size]
         variance_each = variance[row : row + size]
         out_each = out[row : row + size]
@@ -826,24 +899,34 @@ def normalized_channels_backward_weight_columns(
             for c in range(rstd_each.shape[0]):
                 rstd_each[c] = rsqrt(variance_each[c] + eps)
         if first <= 1 < last:
-            sum_0_sum_each[:] = 0
-            for i in range(top, bottom):
+            slope_sum_each[:] = 0
+            begin = bottom - (bottom - top) % 4
+            for i in range(top, begin, 4):
+                at = start + i * apart
+                grad_lines = grad[at : at + 3 * apart + size]
+                input_lines = input[at : at + 3 * apart + size]
+                for c in range(size):
+                    slope_sum_now = accumulator(number(0))
+                    for line in range(4):
+                        place = np.uint64(c + line * apart)
+                        part0_0 = (input_lines[place] - center_each[c]) * rstd_each[c]
+                        slope_sum_now += grad_lines[place] * part0_0
+                    slope_sum_each[c] += slope_sum_now
+            for i in range(begin, bottom):
                 at = start + i * apart
                 grad_line = grad[at : at + size]
                 input_line = input[at : at + size]
                 for c in range(grad_line.shape[0]):
                     part0_0 = (input_line[c] - center_each[c]) * rstd_each[c]
-                    sum_0_sum_each[c] += grad_line[c] * part0_0
+                    slope_sum_each[c] += grad_line[c] * part0_0
         if first <= 2 < last:
             for other_strip in range(1, strips):
                 at = other_strip * width
                 other = sums[at : at + size]
                 for c in range(other.shape[0]):
-                    sum_0_sum_each[c] = sum_0_sum_each[c] + other[c]
-            for c in range(sum_0_each.shape[0]):
-                sum_0_each[c] = number(sum_0_sum_each[c])
+                    slope_sum_each[c] = slope_sum_each[c] + other[c]
             for c in range(slope_each.shape[0]):
-                slope_each[c] = sum_0_each[c]
+                slope_each[c] = number(slope_sum_each[c])
             for c in range(out_each.shape[0]):
                 out_each[c] = slope_each[c]
 
@@ -857,11 +940,10 @@ def normalized_channels_backward_bias(grad, rows, n, out):
         start = row * n
         stop = start + n
         grad_lane = grad[start:stop]
-        sum_0_sum = accumulator(number(0))
+        flow_sum = accumulator(number(0))
         for i in range(grad_lane.shape[0]):
-            sum_0_sum += grad_lane[i]
-        sum_0 = number(sum_0_sum)
-        flow = sum_0
+            flow_sum += grad_lane[i]
+        flow = number(flow_sum)
         out[row] = flow
 
 
@@ -886,26 +968,33 @@ def normalized_channels_backward_bias_columns(grad, frame, held, sums, scratch, 
         start = unit // groups * n * apart + column
         row = unit // groups * apart + column
         flow_each = held[0 * width : 0 * width + size]
-        sum_0_each = held[1 * width : 1 * width + size]
         at = strip * width
-        sum_0_sum_each = sums[at : at + size]
+        flow_sum_each = sums[at : at + size]
         out_each = out[row : row + size]
         if first <= 0 < last:
-            sum_0_sum_each[:] = 0
-            for i in range(top, bottom):
+            flow_sum_each[:] = 0
+            begin = bottom - (bottom - top) % 4
+            for i in range(top, begin, 4):
+                at = start + i * apart
+                grad_lines = grad[at : at + 3 * apart + size]
+                for c in range(size):
+                    flow_sum_now = accumulator(number(0))
+                    for line in range(4):
+                        place = np.uint64(c + line * apart)
+                        flow_sum_now += grad_lines[place]
+                    flow_sum_each[c] += flow_sum_now
+            for i in range(begin, bottom):
                 at = start + i * apart
                 grad_line = grad[at : at + size]
                 for c in range(grad_line.shape[0]):
-                    sum_0_sum_each[c] += grad_line[c]
+                    flow_sum_each[c] += grad_line[c]
         if first <= 1 < last:
             for other_strip in range(1, strips):
                 at = other_strip * width
                 other = sums[at : at + size]
                 for c in range(other.shape[0]):
-                    sum_0_sum_each[c] = sum_0_sum_each[c] + other[c]
-            for c in range(sum_0_each.shape[0]):
-                sum_0_each[c] = number(sum_0_sum_each[c])
+                    flow_sum_each[c] = flow_sum_each[c] + other[c]
             for c in range(flow_each.shape[0]):
-                flow_each[c] = sum_0_each[c]
+                flow_each[c] = number(flow_sum_each[c])
             for c in range(out_each.shape[0]):
                 out_each[c] = flow_each[c]

@@ -86,66 +86,6 @@ def rsqrt_overload(x):
     return {types.float32: rsqrt_float32, types.float64: rsqrt_float64}.get(x)
 
 
-def extremum(name):
-    """An LLVM operation on two floating numbers: the larger or smaller, or nan if one is."""
-
-    @intrinsic
-    def operation(typing_context, x, y):
-        def generate(context, builder, signature, arguments):
-            kind = arguments[0].type
-            function = ir.FunctionType(kind, [kind, kind])
-            operation = builder.module.declare_intrinsic(name, [kind], function)
-            return builder.call(operation, arguments)
-
-        return x(x, y), generate
-
-    return operation
-
-
-larger_float = extremum("llvm.maximum")
-smaller_float = extremum("llvm.minimum")
-
-
-def larger(x, y):
-    raise NotImplementedError
-
-
-@overload(larger)
-def larger_overload(x, y):
-    if isinstance(x, types.Float):
-        return lambda x, y: larger_float(x, y)
-    return lambda x, y: y if y > x else x
-
-
-def smaller(x, y):
-    raise NotImplementedError
-
-
-@overload(smaller)
-def smaller_overload(x, y):
-    if isinstance(x, types.Float):
-        return lambda x, y: smaller_float(x, y)
-    return lambda x, y: y if y < x else x
-
-
-@register_jitable
-def lane_max(x):
-    """The largest element, or nan if there is one."""
-    best = x[0]
-    for i in range(x.shape[0]):
-        best = larger(best, x[i])
-    return best
-
-
-@register_jitable
-def lane_min(x):
-    """The smallest element, or nan if there is one."""
-    best = x[0]
-    for i in range(x.shape[0]):
-        best = smaller(best, x[i])
-    return best
-
-
 def accumulator(x):
     raise NotImplementedError
 
@@ -345,7 +285,22 @@ def channels_from_backward_columns(
         if first <= 1 < last:
             sum_0_sum_each[:] = 0
             sum_1_sum_each[:] = 0
-            for i in range(top, bottom):
+            begin = bottom - (bottom - top) % 4
+            for i in range(top, begin, 4):
+                at = start + i * apart
+                grad_lines = grad[at : at + 3 * apart + size]
+                input_lines = input[at : at + 3 * apart + size]
+                for c in range(size):
+                    sum_0_sum_now = accumulator(number(0))
+                    sum_1_sum_now = accumulator(number(0))
+                    for line in range(4):
+                        place = np.uint64(c + line * apart)
+                        part0_0 = (input_lines[place] - mean_each[c]) * rstd_each[c]
+                        sum_0_sum_now += grad_lines[place] * part0_0
+                        sum_1_sum_now += grad_lines[place]
+                    sum_0_sum_each[c] += sum_0_sum_now
+                    sum_1_sum_each[c] += sum_1_sum_now
+            for i in range(begin, bottom):
                 at = start + i * apart
                 grad_line = grad[at : at + size]
                 input_line = input[at : at + size]
@@ -568,7 +523,19 @@ def channels_from_backward_weight_columns(
                 rstd_each[c] = rsqrt(variance_each[c] + eps)
         if first <= 1 < last:
             sum_0_sum_each[:] = 0
-            for i in range(top, bottom):
+            begin = bottom - (bottom - top) % 4
+            for i in range(top, begin, 4):
+                at = start + i * apart
+                grad_lines = grad[at : at + 3 * apart + size]
+                input_lines = input[at : at + 3 * apart + size]
+                for c in range(size):
+                    sum_0_sum_now = accumulator(number(0))
+                    for line in range(4):
+                        place = np.uint64(c + line * apart)
+                        part0_0 = (input_lines[place] - mean_each[c]) * rstd_each[c]
+                        sum_0_sum_now += grad_lines[place] * part0_0
+                    sum_0_sum_each[c] += sum_0_sum_now
+            for i in range(begin, bottom):
                 at = start + i * apart
                 grad_line = grad[at : at + size]
                 input_line = input[at : at + size]
@@ -629,7 +596,17 @@ def channels_from_backward_bias_columns(grad, frame, held, sums, scratch, out):
         out_each = out[row : row + size]
         if first <= 0 < last:
             sum_0_sum_each[:] = 0
-            for i in range(top, bottom):
+            begin = bottom - (bottom - top) % 4
+            for i in range(top, begin, 4):
+                at = start + i * apart
+                grad_lines = grad[at : at + 3 * apart + size]
+                for c in range(size):
+                    sum_0_sum_now = accumulator(number(0))
+                    for line in range(4):
+                        place = np.uint64(c + line * apart)
+                        sum_0_sum_now += grad_lines[place]
+                    sum_0_sum_each[c] += sum_0_sum_now
+            for i in range(begin, bottom):
                 at = start + i * apart
                 grad_line = grad[at : at + size]
                 for c in range(grad_line.shape[0]):

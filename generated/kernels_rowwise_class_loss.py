@@ -482,10 +482,8 @@ def class_losses_forward(input, target, share, rows, n, out, save_lse):
         start = row * n
         stop = start + n
         input_lane = input[start:stop]
-        max_0 = lane_max(input_lane)
-        sum_2 = lane_at(input_lane, target[row])
-        shift = max_0
-        chosen = sum_2
+        shift = lane_max(input_lane)
+        chosen = lane_at(input_lane, target[row])
         sum_1_sum = accumulator(number(0))
         for i in range(input_lane.shape[0]):
             sum_1_sum += exp(input_lane[i] - shift)
@@ -524,16 +522,16 @@ def class_losses_forward_columns(input, target, share, frame, held, sums, scratc
         size = min(width, apart - column)
         start = unit // groups * n * apart + column
         row = unit // groups * apart + column
-        shift_each = held[0 * width : 0 * width + size]
-        chosen_each = held[1 * width : 1 * width + size]
-        lse_each = held[2 * width : 2 * width + size]
-        max_0_each = held[3 * width : 3 * width + size]
-        sum_2_each = held[4 * width : 4 * width + size]
-        sum_1_each = held[5 * width : 5 * width + size]
-        at = (6 + strip) * width
-        max_0_part_each = held[at : at + size]
+        lse_each = held[0 * width : 0 * width + size]
+        shift_each = held[1 * width : 1 * width + size]
+        chosen_each = held[2 * width : 2 * width + size]
+        sum_1_each = held[3 * width : 3 * width + size]
+        at = (4 + strip) * width
+        shift_part_each = held[at : at + size]
+        at = (4 + 1 * strips + strip) * width
+        sum_1_sum_term_each = held[at : at + size]
         at = strip * width
-        sum_2_sum_each = sums[at : at + size]
+        chosen_sum_each = sums[at : at + size]
         at = (1 * strips + strip) * width
         sum_1_sum_each = sums[at : at + size]
         target_each = target[row : row + size]
@@ -541,40 +539,38 @@ def class_losses_forward_columns(input, target, share, frame, held, sums, scratc
         out_each = out[row : row + size]
         save_lse_each = save_lse[row : row + size]
         if first <= 0 < last:
-            max_0_part_each[:] = -np.inf
-            sum_2_sum_each[:] = 0
+            shift_part_each[:] = -np.inf
+            chosen_sum_each[:] = 0
             for i in range(top, bottom):
                 at = start + i * apart
                 input_line = input[at : at + size]
                 for c in range(input_line.shape[0]):
-                    max_0_part_each[c] = larger(max_0_part_each[c], input_line[c])
-                    sum_2_sum_each[c] += where(i == target_each[c], input_line[c], number(0))
+                    shift_part_each[c] = larger(shift_part_each[c], input_line[c])
+                    chosen_sum_each[c] += where(i == target_each[c], input_line[c], number(0))
         if first <= 1 < last:
             for other_strip in range(1, strips):
-                at = (6 + other_strip) * width
+                at = (4 + other_strip) * width
                 other = held[at : at + size]
                 for c in range(other.shape[0]):
-                    max_0_part_each[c] = larger(max_0_part_each[c], other[c])
-            for c in range(max_0_each.shape[0]):
-                max_0_each[c] = max_0_part_each[c]
+                    shift_part_each[c] = larger(shift_part_each[c], other[c])
+            for c in range(shift_each.shape[0]):
+                shift_each[c] = shift_part_each[c]
             for other_strip in range(1, strips):
                 at = other_strip * width
                 other = sums[at : at + size]
                 for c in range(other.shape[0]):
-                    sum_2_sum_each[c] = sum_2_sum_each[c] + other[c]
-            for c in range(sum_2_each.shape[0]):
-                sum_2_each[c] = number(sum_2_sum_each[c])
-            for c in range(shift_each.shape[0]):
-                shift_each[c] = max_0_each[c]
+                    chosen_sum_each[c] = chosen_sum_each[c] + other[c]
             for c in range(chosen_each.shape[0]):
-                chosen_each[c] = sum_2_each[c]
+                chosen_each[c] = number(chosen_sum_each[c])
         if first <= 2 < last:
             sum_1_sum_each[:] = 0
             for i in range(top, bottom):
                 at = start + i * apart
                 input_line = input[at : at + size]
                 for c in range(input_line.shape[0]):
-                    sum_1_sum_each[c] += exp(input_line[c] - shift_each[c])
+                    sum_1_sum_term_each[c] = exp(input_line[c] - shift_each[c])
+                for c in range(input_line.shape[0]):
+                    sum_1_sum_each[c] += sum_1_sum_term_each[c]
         if first <= 3 < last:
             for other_strip in range(1, strips):
                 at = (1 * strips + other_strip) * width

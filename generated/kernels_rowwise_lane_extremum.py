@@ -163,6 +163,7 @@ def amax_forward_parallel(self, rows, n, out):
 @kernel
 def amax_forward_columns(self, frame, held, sums, scratch, out):
     n, apart, width, low, high, top, bottom, first, last, strip, strips = frame
+    number = self.dtype.type
     groups = (apart + width - 1) // width
     for unit in range(low, high):
         column = unit % groups * width
@@ -175,7 +176,17 @@ def amax_forward_columns(self, frame, held, sums, scratch, out):
         out_each = out[row : row + size]
         if first <= 0 < last:
             max_0_part_each[:] = -np.inf
-            for i in range(top, bottom):
+            begin = bottom - (bottom - top) % 4
+            for i in range(top, begin, 4):
+                at = start + i * apart
+                self_lines = self[at : at + 3 * apart + size]
+                for c in range(size):
+                    max_0_part_now = number(-np.inf)
+                    for line in range(4):
+                        place = np.uint64(c + line * apart)
+                        max_0_part_now = larger(max_0_part_now, self_lines[place])
+                    max_0_part_each[c] = larger(max_0_part_each[c], max_0_part_now)
+            for i in range(begin, bottom):
                 at = start + i * apart
                 self_line = self[at : at + size]
                 for c in range(self_line.shape[0]):
@@ -330,6 +341,7 @@ def amin_forward_parallel(self, rows, n, out):
 @kernel
 def amin_forward_columns(self, frame, held, sums, scratch, out):
     n, apart, width, low, high, top, bottom, first, last, strip, strips = frame
+    number = self.dtype.type
     groups = (apart + width - 1) // width
     for unit in range(low, high):
         column = unit % groups * width
@@ -342,7 +354,17 @@ def amin_forward_columns(self, frame, held, sums, scratch, out):
         out_each = out[row : row + size]
         if first <= 0 < last:
             min_0_part_each[:] = np.inf
-            for i in range(top, bottom):
+            begin = bottom - (bottom - top) % 4
+            for i in range(top, begin, 4):
+                at = start + i * apart
+                self_lines = self[at : at + 3 * apart + size]
+                for c in range(size):
+                    min_0_part_now = number(np.inf)
+                    for line in range(4):
+                        place = np.uint64(c + line * apart)
+                        min_0_part_now = smaller(min_0_part_now, self_lines[place])
+                    min_0_part_each[c] = smaller(min_0_part_each[c], min_0_part_now)
+            for i in range(begin, bottom):
                 at = start + i * apart
                 self_line = self[at : at + size]
                 for c in range(self_line.shape[0]):

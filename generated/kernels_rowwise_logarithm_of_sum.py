@@ -488,8 +488,7 @@ def logsumexp_forward(self, rows, n, out):
         start = row * n
         stop = start + n
         self_lane = self[start:stop]
-        max_0 = lane_max(self_lane)
-        largest = max_0
+        largest = lane_max(self_lane)
         shift = where(isfinite(largest), largest, number(0))
         sum_1_sum = accumulator(number(0))
         for i in range(self_lane.shape[0]):
@@ -518,32 +517,41 @@ def logsumexp_forward_columns(self, frame, held, sums, scratch, out):
         size = min(width, apart - column)
         start = unit // groups * n * apart + column
         row = unit // groups * apart + column
-        largest_each = held[0 * width : 0 * width + size]
-        shift_each = held[1 * width : 1 * width + size]
-        max_0_each = held[2 * width : 2 * width + size]
-        sum_1_each = held[3 * width : 3 * width + size]
-        at = (4 + strip) * width
-        max_0_part_each = held[at : at + size]
+        shift_each = held[0 * width : 0 * width + size]
+        largest_each = held[1 * width : 1 * width + size]
+        sum_1_each = held[2 * width : 2 * width + size]
+        at = (3 + strip) * width
+        largest_part_each = held[at : at + size]
+        at = (3 + 1 * strips + strip) * width
+        sum_1_sum_term_each = held[at : at + size]
         at = strip * width
         sum_1_sum_each = sums[at : at + size]
         out_each = out[row : row + size]
         if first <= 0 < last:
-            max_0_part_each[:] = -np.inf
-            for i in range(top, bottom):
+            largest_part_each[:] = -np.inf
+            begin = bottom - (bottom - top) % 4
+            for i in range(top, begin, 4):
+                at = start + i * apart
+                self_lines = self[at : at + 3 * apart + size]
+                for c in range(size):
+                    largest_part_now = number(-np.inf)
+                    for line in range(4):
+                        place = np.uint64(c + line * apart)
+                        largest_part_now = larger(largest_part_now, self_lines[place])
+                    largest_part_each[c] = larger(largest_part_each[c], largest_part_now)
+            for i in range(begin, bottom):
                 at = start + i * apart
                 self_line = self[at : at + size]
                 for c in range(self_line.shape[0]):
-                    max_0_part_each[c] = larger(max_0_part_each[c], self_line[c])
+                    largest_part_each[c] = larger(largest_part_each[c], self_line[c])
         if first <= 1 < last:
             for other_strip in range(1, strips):
-                at = (4 + other_strip) * width
+                at = (3 + other_strip) * width
                 other = held[at : at + size]
                 for c in range(other.shape[0]):
-                    max_0_part_each[c] = larger(max_0_part_each[c], other[c])
-            for c in range(max_0_each.shape[0]):
-                max_0_each[c] = max_0_part_each[c]
+                    largest_part_each[c] = larger(largest_part_each[c], other[c])
             for c in range(largest_each.shape[0]):
-                largest_each[c] = max_0_each[c]
+                largest_each[c] = largest_part_each[c]
             for c in range(shift_each.shape[0]):
                 shift_each[c] = where(isfinite(largest_each[c]), largest_each[c], number(0))
         if first <= 2 < last:
@@ -552,7 +560,9 @@ def logsumexp_forward_columns(self, frame, held, sums, scratch, out):
                 at = start + i * apart
                 self_line = self[at : at + size]
                 for c in range(self_line.shape[0]):
-                    sum_1_sum_each[c] += exp(self_line[c] - shift_each[c])
+                    sum_1_sum_term_each[c] = exp(self_line[c] - shift_each[c])
+                for c in range(self_line.shape[0]):
+                    sum_1_sum_each[c] += sum_1_sum_term_each[c]
         if first <= 3 < last:
             for other_strip in range(1, strips):
                 at = other_strip * width

@@ -545,66 +545,6 @@ def where_overload(condition, x, y):
     return where_any
 
 
-def extremum(name):
-    """An LLVM operation on two floating numbers: the larger or smaller, or nan if one is."""
-
-    @intrinsic
-    def operation(typing_context, x, y):
-        def generate(context, builder, signature, arguments):
-            kind = arguments[0].type
-            function = ir.FunctionType(kind, [kind, kind])
-            operation = builder.module.declare_intrinsic(name, [kind], function)
-            return builder.call(operation, arguments)
-
-        return x(x, y), generate
-
-    return operation
-
-
-larger_float = extremum("llvm.maximum")
-smaller_float = extremum("llvm.minimum")
-
-
-def larger(x, y):
-    raise NotImplementedError
-
-
-@overload(larger)
-def larger_overload(x, y):
-    if isinstance(x, types.Float):
-        return lambda x, y: larger_float(x, y)
-    return lambda x, y: y if y > x else x
-
-
-def smaller(x, y):
-    raise NotImplementedError
-
-
-@overload(smaller)
-def smaller_overload(x, y):
-    if isinstance(x, types.Float):
-        return lambda x, y: smaller_float(x, y)
-    return lambda x, y: y if y < x else x
-
-
-@register_jitable
-def lane_max(x):
-    """The largest element, or nan if there is one."""
-    best = x[0]
-    for i in range(x.shape[0]):
-        best = larger(best, x[i])
-    return best
-
-
-@register_jitable
-def lane_min(x):
-    """The smallest element, or nan if there is one."""
-    best = x[0]
-    for i in range(x.shape[0]):
-        best = smaller(best, x[i])
-    return best
-
-
 def accumulator(x):
     raise NotImplementedError
 
@@ -660,7 +600,17 @@ def euclidean_norm_forward_columns(self, frame, held, sums, scratch, out):
         out_each = out[row : row + size]
         if first <= 0 < last:
             sum_0_sum_each[:] = 0
-            for i in range(top, bottom):
+            begin = bottom - (bottom - top) % 4
+            for i in range(top, begin, 4):
+                at = start + i * apart
+                self_lines = self[at : at + 3 * apart + size]
+                for c in range(size):
+                    sum_0_sum_now = accumulator(number(0))
+                    for line in range(4):
+                        place = np.uint64(c + line * apart)
+                        sum_0_sum_now += square(self_lines[place])
+                    sum_0_sum_each[c] += sum_0_sum_now
+            for i in range(begin, bottom):
                 at = start + i * apart
                 self_line = self[at : at + size]
                 for c in range(self_line.shape[0]):
@@ -813,6 +763,8 @@ def power_norm_forward_columns(self, p, frame, held, sums, scratch, out):
         start = unit // groups * n * apart + column
         row = unit // groups * apart + column
         sum_0_each = held[0 * width : 0 * width + size]
+        at = (1 + strip) * width
+        sum_0_sum_term_each = held[at : at + size]
         at = strip * width
         sum_0_sum_each = sums[at : at + size]
         out_each = out[row : row + size]
@@ -822,7 +774,9 @@ def power_norm_forward_columns(self, p, frame, held, sums, scratch, out):
                 at = start + i * apart
                 self_line = self[at : at + size]
                 for c in range(self_line.shape[0]):
-                    sum_0_sum_each[c] += pow(abs(self_line[c]), p)
+                    sum_0_sum_term_each[c] = pow(abs(self_line[c]), p)
+                for c in range(self_line.shape[0]):
+                    sum_0_sum_each[c] += sum_0_sum_term_each[c]
         if first <= 1 < last:
             for other_strip in range(1, strips):
                 at = other_strip * width

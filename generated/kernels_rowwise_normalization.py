@@ -462,8 +462,7 @@ def softmax_forward(self, rows, n, out):
         stop = start + n
         self_lane = self[start:stop]
         out_lane = out[start:stop]
-        max_0 = lane_max(self_lane)
-        shift = max_0
+        shift = lane_max(self_lane)
         for i in range(weight_lane.shape[0]):
             weight_lane[i] = exp(self_lane[i] - shift)
         sum_1_sum = accumulator(number(0))
@@ -494,29 +493,36 @@ def softmax_forward_columns(self, frame, held, sums, scratch, out):
         size = min(width, apart - column)
         start = unit // groups * n * apart + column
         shift_each = held[0 * width : 0 * width + size]
-        max_0_each = held[1 * width : 1 * width + size]
-        sum_1_each = held[2 * width : 2 * width + size]
-        at = (3 + strip) * width
-        max_0_part_each = held[at : at + size]
+        sum_1_each = held[1 * width : 1 * width + size]
+        at = (2 + strip) * width
+        shift_part_each = held[at : at + size]
         at = strip * width
         sum_1_sum_each = sums[at : at + size]
         if first <= 0 < last:
-            max_0_part_each[:] = -np.inf
-            for i in range(top, bottom):
+            shift_part_each[:] = -np.inf
+            begin = bottom - (bottom - top) % 4
+            for i in range(top, begin, 4):
+                at = start + i * apart
+                self_lines = self[at : at + 3 * apart + size]
+                for c in range(size):
+                    shift_part_now = number(-np.inf)
+                    for line in range(4):
+                        place = np.uint64(c + line * apart)
+                        shift_part_now = larger(shift_part_now, self_lines[place])
+                    shift_part_each[c] = larger(shift_part_each[c], shift_part_now)
+            for i in range(begin, bottom):
                 at = start + i * apart
                 self_line = self[at : at + size]
                 for c in range(self_line.shape[0]):
-                    max_0_part_each[c] = larger(max_0_part_each[c], self_line[c])
+                    shift_part_each[c] = larger(shift_part_each[c], self_line[c])
         if first <= 1 < last:
             for other_strip in range(1, strips):
-                at = (3 + other_strip) * width
+                at = (2 + other_strip) * width
                 other = held[at : at + size]
                 for c in range(other.shape[0]):
-                    max_0_part_each[c] = larger(max_0_part_each[c], other[c])
-            for c in range(max_0_each.shape[0]):
-                max_0_each[c] = max_0_part_each[c]
+                    shift_part_each[c] = larger(shift_part_each[c], other[c])
             for c in range(shift_each.shape[0]):
-                shift_each[c] = max_0_each[c]
+                shift_each[c] = shift_part_each[c]
         if first <= 2 < last:
             sum_1_sum_each[:] = 0
             for i in range(top, bottom):
@@ -595,7 +601,18 @@ def softmax_backward_columns(grad, result, frame, held, sums, scratch, out):
         sum_0_sum_each = sums[at : at + size]
         if first <= 0 < last:
             sum_0_sum_each[:] = 0
-            for i in range(top, bottom):
+            begin = bottom - (bottom - top) % 4
+            for i in range(top, begin, 4):
+                at = start + i * apart
+                grad_lines = grad[at : at + 3 * apart + size]
+                result_lines = result[at : at + 3 * apart + size]
+                for c in range(size):
+                    sum_0_sum_now = accumulator(number(0))
+                    for line in range(4):
+                        place = np.uint64(c + line * apart)
+                        sum_0_sum_now += grad_lines[place] * result_lines[place]
+                    sum_0_sum_each[c] += sum_0_sum_now
+            for i in range(begin, bottom):
                 at = start + i * apart
                 grad_line = grad[at : at + size]
                 result_line = result[at : at + size]
@@ -653,8 +670,7 @@ def log_softmax_forward(self, rows, n, out):
         stop = start + n
         self_lane = self[start:stop]
         out_lane = out[start:stop]
-        max_0 = lane_max(self_lane)
-        shift = max_0
+        shift = lane_max(self_lane)
         sum_1_sum = accumulator(number(0))
         for i in range(self_lane.shape[0]):
             sum_1_sum += exp(self_lane[i] - shift)
@@ -683,38 +699,49 @@ def log_softmax_forward_columns(self, frame, held, sums, scratch, out):
         column = unit % groups * width
         size = min(width, apart - column)
         start = unit // groups * n * apart + column
-        shift_each = held[0 * width : 0 * width + size]
-        lse_each = held[1 * width : 1 * width + size]
-        max_0_each = held[2 * width : 2 * width + size]
-        sum_1_each = held[3 * width : 3 * width + size]
-        at = (4 + strip) * width
-        max_0_part_each = held[at : at + size]
+        lse_each = held[0 * width : 0 * width + size]
+        shift_each = held[1 * width : 1 * width + size]
+        sum_1_each = held[2 * width : 2 * width + size]
+        at = (3 + strip) * width
+        shift_part_each = held[at : at + size]
+        at = (3 + 1 * strips + strip) * width
+        sum_1_sum_term_each = held[at : at + size]
         at = strip * width
         sum_1_sum_each = sums[at : at + size]
         if first <= 0 < last:
-            max_0_part_each[:] = -np.inf
-            for i in range(top, bottom):
+            shift_part_each[:] = -np.inf
+            begin = bottom - (bottom - top) % 4
+            for i in range(top, begin, 4):
+                at = start + i * apart
+                self_lines = self[at : at + 3 * apart + size]
+                for c in range(size):
+                    shift_part_now = number(-np.inf)
+                    for line in range(4):
+                        place = np.uint64(c + line * apart)
+                        shift_part_now = larger(shift_part_now, self_lines[place])
+                    shift_part_each[c] = larger(shift_part_each[c], shift_part_now)
+            for i in range(begin, bottom):
                 at = start + i * apart
                 self_line = self[at : at + size]
                 for c in range(self_line.shape[0]):
-                    max_0_part_each[c] = larger(max_0_part_each[c], self_line[c])
+                    shift_part_each[c] = larger(shift_part_each[c], self_line[c])
         if first <= 1 < last:
             for other_strip in range(1, strips):
-                at = (4 + other_strip) * width
+                at = (3 + other_strip) * width
                 other = held[at : at + size]
                 for c in range(other.shape[0]):
-                    max_0_part_each[c] = larger(max_0_part_each[c], other[c])
-            for c in range(max_0_each.shape[0]):
-                max_0_each[c] = max_0_part_each[c]
+                    shift_part_each[c] = larger(shift_part_each[c], other[c])
             for c in range(shift_each.shape[0]):
-                shift_each[c] = max_0_each[c]
+                shift_each[c] = shift_part_each[c]
         if first <= 2 < last:
             sum_1_sum_each[:] = 0
             for i in range(top, bottom):
                 at = start + i * apart
                 self_line = self[at : at + size]
                 for c in range(self_line.shape[0]):
-                    sum_1_sum_each[c] += exp(self_line[c] - shift_each[c])
+                    sum_1_sum_term_each[c] = exp(self_line[c] - shift_each[c])
+                for c in range(self_line.shape[0]):
+                    sum_1_sum_each[c] += sum_1_sum_term_each[c]
         if first <= 3 < last:
             for other_strip in range(1, strips):
                 at = other_strip * width
@@ -783,7 +810,17 @@ def log_softmax_backward_columns(grad, result, frame, held, sums, scratch, out):
         sum_0_sum_each = sums[at : at + size]
         if first <= 0 < last:
             sum_0_sum_each[:] = 0
-            for i in range(top, bottom):
+            begin = bottom - (bottom - top) % 4
+            for i in range(top, begin, 4):
+                at = start + i * apart
+                grad_lines = grad[at : at + 3 * apart + size]
+                for c in range(size):
+                    sum_0_sum_now = accumulator(number(0))
+                    for line in range(4):
+                        place = np.uint64(c + line * apart)
+                        sum_0_sum_now += grad_lines[place]
+                    sum_0_sum_each[c] += sum_0_sum_now
+            for i in range(begin, bottom):
                 at = start + i * apart
                 grad_line = grad[at : at + size]
                 for c in range(grad_line.shape[0]):

@@ -77,11 +77,6 @@ def rsqrt_float64(x):
     return better if x > 0.0 and x < np.inf else y
 
 
-@scalar
-def square_any(x):
-    return x * x
-
-
 def rsqrt(x):
     raise NotImplementedError
 
@@ -89,75 +84,6 @@ def rsqrt(x):
 @overload(rsqrt, jit_options=CONTRACT)
 def rsqrt_overload(x):
     return {types.float32: rsqrt_float32, types.float64: rsqrt_float64}.get(x)
-
-
-def square(x):
-    raise NotImplementedError
-
-
-@overload(square, jit_options=CONTRACT)
-def square_overload(x):
-    return square_any
-
-
-def extremum(name):
-    """An LLVM operation on two floating numbers: the larger or smaller, or nan if one is."""
-
-    @intrinsic
-    def operation(typing_context, x, y):
-        def generate(context, builder, signature, arguments):
-            kind = arguments[0].type
-            function = ir.FunctionType(kind, [kind, kind])
-            operation = builder.module.declare_intrinsic(name, [kind], function)
-            return builder.call(operation, arguments)
-
-        return x(x, y), generate
-
-    return operation
-
-
-larger_float = extremum("llvm.maximum")
-smaller_float = extremum("llvm.minimum")
-
-
-def larger(x, y):
-    raise NotImplementedError
-
-
-@overload(larger)
-def larger_overload(x, y):
-    if isinstance(x, types.Float):
-        return lambda x, y: larger_float(x, y)
-    return lambda x, y: y if y > x else x
-
-
-def smaller(x, y):
-    raise NotImplementedError
-
-
-@overload(smaller)
-def smaller_overload(x, y):
-    if isinstance(x, types.Float):
-        return lambda x, y: smaller_float(x, y)
-    return lambda x, y: y if y < x else x
-
-
-@register_jitable
-def lane_max(x):
-    """The largest element, or nan if there is one."""
-    best = x[0]
-    for i in range(x.shape[0]):
-        best = larger(best, x[i])
-    return best
-
-
-@register_jitable
-def lane_min(x):
-    """The smallest element, or nan if there is one."""
-    best = x[0]
-    for i in range(x.shape[0]):
-        best = smaller(best, x[i])
-    return best
 
 
 def accumulator(x):
@@ -170,6 +96,99 @@ def accumulator_overload(x):
     if isinstance(x, types.Float):
         return lambda x: np.float64(x)
     return lambda x: np.int64(x)
+
+
+# sums are not put in another order
+exactly = register_jitable(fastmath={"contract"}, forceinline=True)
+inlined = register_jitable(forceinline=True)
+
+
+@exactly
+def away_from(x, near):
+    return np.float64(x) - near
+
+
+@exactly
+def off_center(near, rest, x):
+    """The mean less `x`."""
+    return (near - x) + rest
+
+
+@exactly
+def squares_about(near, rest, spread, n, x):
+    """The sum of squares of what `n` elements are away from `x`."""
+    off = off_center(near, rest, x)
+    return spread + off * off * n if n else spread
+
+
+@exactly
+def finite(x):
+    """What deviations may be taken from: none is infinite unless an element is."""
+    return x if abs(x) < 1e300 else 0.0
+
+
+@exactly
+def spread_of(first, rest, second):
+    """The sum of squared deviations from the mean, from sums about a number and the mean's rest."""
+    spread = second - first * rest
+    return second if second == np.inf and abs(first) < np.inf else spread
+
+
+@exactly
+def too_far(x, spread, second):
+    """Whether digits of a sum of squares were lost, for its number was not near the mean.
+
+    It has 53, which are as many as those of float64 and more than enough for others.
+    """
+    return spread * (2.0 if x.itemsize == 8 else 65536.0) < second
+
+
+@inlined
+def few_of(x, n):
+    """How many of `n` elements have a mean that is near enough to that of all, as a rule."""
+    return min(16 if x.itemsize == 8 else 1, n)
+
+
+@inlined
+def deviations(x, begin, apart, runs, length, near):
+    """Sums of what a lane of some runs is away from `near`, and of its squares."""
+    first = 0.0
+    second = 0.0
+    for run in range(runs):
+        at = begin + run * apart
+        part = x[at : at + length]
+        for i in range(part.shape[0]):
+            away = away_from(part[i], near)
+            first += away
+            second += away * away
+    return first, second
+
+
+@register_jitable
+def moments_about(x, begin, apart, runs, length, near):
+    first, second = deviations(x, begin, apart, runs, length, near)
+    rest = first / (runs * length)
+    return near, rest, spread_of(first, rest, second)
+
+
+@inlined
+def lane_moments(x, begin, apart, runs, length):
+    """The mean, as a number and what is left, and the sum of squared deviations from it.
+
+    All elements are read once, and once more if the first are far from the mean.
+    """
+    n = runs * length
+    near = np.float64(x[begin]) if n else 0.0
+    few = few_of(x, length)
+    if few > 1:
+        near += deviations(x, begin, 0, 1, few, near)[0] / few
+    near = finite(near)
+    first, second = deviations(x, begin, apart, runs, length, near)
+    rest = first / n
+    spread = spread_of(first, rest, second) if n else 0.0
+    if too_far(x, spread, second):
+        return moments_about(x, begin, apart, runs, length, near + rest)
+    return near, rest, spread
 
 
 # normalized_runs:
@@ -188,22 +207,10 @@ def normalized_runs_forward_runs(
     n = runs * length
     for row in range(low, high):
         begin = row * pace
-        mean_0_sum = accumulator(number(0))
-        for run in range(runs):
-            at = begin + run * apart
-            input_lane = input[at : at + length]
-            for i in range(input_lane.shape[0]):
-                mean_0_sum += input_lane[i]
-        mean_0 = number(mean_0_sum / n)
-        center = mean_0
-        mean_1_sum = accumulator(number(0))
-        for run in range(runs):
-            at = begin + run * apart
-            input_lane = input[at : at + length]
-            for i in range(input_lane.shape[0]):
-                mean_1_sum += square(input_lane[i] - center)
-        mean_1 = number(mean_1_sum / n)
-        variance = mean_1
+        input_near, input_rest, input_spread = lane_moments(input, begin, apart, runs, length)
+        center = number(input_near + input_rest)
+        variance_part_0 = squares_about(input_near, input_rest, input_spread, n, center)
+        variance = number(variance_part_0 / n)
         rstd = rsqrt(variance + eps)
         save_center[row] = center
         save_variance[row] = variance

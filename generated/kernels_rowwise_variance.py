@@ -62,11 +62,6 @@ def sqrt_any(x):
 
 
 @scalar
-def square_any(x):
-    return x * x
-
-
-@scalar
 def where_any(condition, x, y):
     return x if condition else y
 
@@ -89,15 +84,6 @@ def sqrt_overload(x):
     return sqrt_any
 
 
-def square(x):
-    raise NotImplementedError
-
-
-@overload(square, jit_options=CONTRACT)
-def square_overload(x):
-    return square_any
-
-
 def where(condition, x, y):
     raise NotImplementedError
 
@@ -105,66 +91,6 @@ def where(condition, x, y):
 @overload(where, jit_options=CONTRACT)
 def where_overload(condition, x, y):
     return where_any
-
-
-def extremum(name):
-    """An LLVM operation on two floating numbers: the larger or smaller, or nan if one is."""
-
-    @intrinsic
-    def operation(typing_context, x, y):
-        def generate(context, builder, signature, arguments):
-            kind = arguments[0].type
-            function = ir.FunctionType(kind, [kind, kind])
-            operation = builder.module.declare_intrinsic(name, [kind], function)
-            return builder.call(operation, arguments)
-
-        return x(x, y), generate
-
-    return operation
-
-
-larger_float = extremum("llvm.maximum")
-smaller_float = extremum("llvm.minimum")
-
-
-def larger(x, y):
-    raise NotImplementedError
-
-
-@overload(larger)
-def larger_overload(x, y):
-    if isinstance(x, types.Float):
-        return lambda x, y: larger_float(x, y)
-    return lambda x, y: y if y > x else x
-
-
-def smaller(x, y):
-    raise NotImplementedError
-
-
-@overload(smaller)
-def smaller_overload(x, y):
-    if isinstance(x, types.Float):
-        return lambda x, y: smaller_float(x, y)
-    return lambda x, y: y if y < x else x
-
-
-@register_jitable
-def lane_max(x):
-    """The largest element, or nan if there is one."""
-    best = x[0]
-    for i in range(x.shape[0]):
-        best = larger(best, x[i])
-    return best
-
-
-@register_jitable
-def lane_min(x):
-    """The smallest element, or nan if there is one."""
-    best = x[0]
-    for i in range(x.shape[0]):
-        best = smaller(best, x[i])
-    return best
 
 
 def accumulator(x):
@@ -177,6 +103,176 @@ def accumulator_overload(x):
     if isinstance(x, types.Float):
         return lambda x: np.float64(x)
     return lambda x: np.int64(x)
+
+
+# sums are not put in another order
+exactly = register_jitable(fastmath={"contract"}, forceinline=True)
+inlined = register_jitable(forceinline=True)
+
+
+@exactly
+def away_from(x, near):
+    return np.float64(x) - near
+
+
+@exactly
+def off_center(near, rest, x):
+    """The mean less `x`."""
+    return (near - x) + rest
+
+
+@exactly
+def squares_about(near, rest, spread, n, x):
+    """The sum of squares of what `n` elements are away from `x`."""
+    off = off_center(near, rest, x)
+    return spread + off * off * n if n else spread
+
+
+@exactly
+def finite(x):
+    """What deviations may be taken from: none is infinite unless an element is."""
+    return x if abs(x) < 1e300 else 0.0
+
+
+@exactly
+def spread_of(first, rest, second):
+    """The sum of squared deviations from the mean, from sums about a number and the mean's rest."""
+    spread = second - first * rest
+    return second if second == np.inf and abs(first) < np.inf else spread
+
+
+@exactly
+def too_far(x, spread, second):
+    """Whether digits of a sum of squares were lost, for its number was not near the mean.
+
+    It has 53, which are as many as those of float64 and more than enough for others.
+    """
+    return spread * (2.0 if x.itemsize == 8 else 65536.0) < second
+
+
+@inlined
+def few_of(x, n):
+    """How many of `n` elements have a mean that is near enough to that of all, as a rule."""
+    return min(16 if x.itemsize == 8 else 1, n)
+
+
+@inlined
+def deviations(x, begin, apart, runs, length, near):
+    """Sums of what a lane of some runs is away from `near`, and of its squares."""
+    first = 0.0
+    second = 0.0
+    for run in range(runs):
+        at = begin + run * apart
+        part = x[at : at + length]
+        for i in range(part.shape[0]):
+            away = away_from(part[i], near)
+            first += away
+            second += away * away
+    return first, second
+
+
+@register_jitable
+def moments_about(x, begin, apart, runs, length, near):
+    first, second = deviations(x, begin, apart, runs, length, near)
+    rest = first / (runs * length)
+    return near, rest, spread_of(first, rest, second)
+
+
+@inlined
+def lane_moments(x, begin, apart, runs, length):
+    """The mean, as a number and what is left, and the sum of squared deviations from it.
+
+    All elements are read once, and once more if the first are far from the mean.
+    """
+    n = runs * length
+    near = np.float64(x[begin]) if n else 0.0
+    few = few_of(x, length)
+    if few > 1:
+        near += deviations(x, begin, 0, 1, few, near)[0] / few
+    near = finite(near)
+    first, second = deviations(x, begin, apart, runs, length, near)
+    rest = first / n
+    spread = spread_of(first, rest, second) if n else 0.0
+    if too_far(x, spread, second):
+        return moments_about(x, begin, apart, runs, length, near + rest)
+    return near, rest, spread
+
+
+LINES = 8  # that are read at a time
+
+
+@register_jitable
+def column_moments(x, start, apart, top, bottom, near, first, spread):
+    """The same for columns: a number near each mean, and sums of deviations and of squares."""
+    size, count = near.shape[0], bottom - top
+    line = x[start + top * apart : start + top * apart + size]
+    few = few_of(x, count)
+    near[:] = 0
+    for i in range(top + 1, top + few):
+        other = x[start + i * apart : start + i * apart + size]
+        for c in range(line.shape[0]):
+            near[c] += away_from(other[c], np.float64(line[c]))
+    for c in range(line.shape[0]):
+        near[c] = finite(line[c] + near[c] / few)
+    for _ in range(2):
+        column_sums(x, start, apart, top, bottom, near, first, spread)
+        again = False
+        for c in range(near.shape[0]):
+            rest = first[c] / count
+            found = spread_of(first[c], rest, spread[c])
+            far = too_far(x, found, spread[c])
+            again |= far
+            near[c] = finite(near[c] + rest) if far else near[c]
+            spread[c] = found
+        if not again:
+            break
+
+
+@register_jitable
+def column_sums(x, start, apart, top, bottom, near, first, second):
+    """Sums of deviations from `near` and of their squares, some lines at a time."""
+    first[:] = 0
+    second[:] = 0
+    whole = bottom - (bottom - top) % LINES
+    for i in range(top, whole, LINES):
+        at = start + i * apart
+        lines = x[at : at + (LINES - 1) * apart + near.shape[0]]
+        for c in range(near.shape[0]):
+            sum_of_lines = 0.0
+            squares_of_lines = 0.0
+            for line in range(LINES):
+                away = away_from(lines[np.uint64(c + line * apart)], near[c])
+                sum_of_lines += away
+                squares_of_lines += away * away
+            first[c] += sum_of_lines
+            second[c] += squares_of_lines
+    for i in range(whole, bottom):
+        line = x[start + i * apart : start + i * apart + near.shape[0]]
+        for c in range(line.shape[0]):
+            away = away_from(line[c], near[c])
+            first[c] += away
+            second[c] += away * away
+
+
+@register_jitable
+def join_moments(parts, n):
+    """Moments of strips, put together into those of the first; sums become what is left of means.
+
+    parts: three numbers for each strip and column. All strips but the last have as many places.
+    """
+    near, first, spread = parts[0, 0], parts[1, 0], parts[2, 0]
+    each = (n + parts.shape[1] - 1) // parts.shape[1]
+    for strip in range(1, parts.shape[1]):
+        low, high = strip * each, min(strip * each + each, n)
+        if low < high:
+            for c in range(near.shape[0]):
+                apart = parts[0, strip, c] - near[c]
+                away = apart + (parts[1, strip, c] / (high - low) - first[c] / low)
+                both = away * away * (low * ((high - low) / high))
+                spread[c] += parts[2, strip, c] + both
+                first[c] += parts[1, strip, c] + apart * (high - low)
+    for c in range(near.shape[0]):
+        first[c] /= n
 
 
 # var:
@@ -194,20 +290,12 @@ def var_forward(self, unbiased, correction, rows, n, out, save_center):
         stop = start + n
         self_lane = self[start:stop]
         freedom = maximum(number(n) - correction * unbiased, number(0))
-        mean_0_sum = accumulator(number(0))
-        for i in range(self_lane.shape[0]):
-            mean_0_sum += self_lane[i]
-        mean_0 = number(mean_0_sum / n)
-        near = mean_0
-        mean_1_sum = accumulator(number(0))
-        for i in range(self_lane.shape[0]):
-            mean_1_sum += self_lane[i] - near
-        mean_1 = number(mean_1_sum / n)
+        self_near, self_rest, self_spread = lane_moments(self_lane, 0, 0, 1, n)
+        near = number(self_near + self_rest)
+        mean_1 = number(off_center(self_near, self_rest, near))
         center = near + mean_1
-        sum_2_sum = accumulator(number(0))
-        for i in range(self_lane.shape[0]):
-            sum_2_sum += square(self_lane[i] - center)
-        sum_2 = number(sum_2_sum)
+        sum_2_part_0 = squares_about(self_near, self_rest, self_spread, n, center)
+        sum_2 = number(sum_2_part_0)
         out[row] = sum_2 / freedom
         save_center[row] = center
 
@@ -242,72 +330,41 @@ def var_forward_columns(self, unbiased, correction, frame, held, sums, scratch, 
         size = min(width, apart - column)
         start = unit // groups * n * apart + column
         row = unit // groups * apart + column
-        near_each = held[0 * width : 0 * width + size]
-        center_each = held[1 * width : 1 * width + size]
+        center_each = held[0 * width : 0 * width + size]
+        sum_2_each = held[1 * width : 1 * width + size]
         freedom_each = held[2 * width : 2 * width + size]
-        mean_0_each = held[3 * width : 3 * width + size]
+        near_each = held[3 * width : 3 * width + size]
         mean_1_each = held[4 * width : 4 * width + size]
-        sum_2_each = held[5 * width : 5 * width + size]
         at = strip * width
-        mean_0_sum_each = sums[at : at + size]
+        self_near_each = sums[at : at + size]
         at = (1 * strips + strip) * width
-        mean_1_sum_each = sums[at : at + size]
+        self_rest_each = sums[at : at + size]
         at = (2 * strips + strip) * width
-        sum_2_sum_each = sums[at : at + size]
+        self_spread_each = sums[at : at + size]
         out_each = out[row : row + size]
         save_center_each = save_center[row : row + size]
         if first <= 0 < last:
             for c in range(freedom_each.shape[0]):
                 freedom_each[c] = maximum(number(n) - correction * unbiased, number(0))
         if first <= 1 < last:
-            mean_0_sum_each[:] = 0
-            for i in range(top, bottom):
-                at = start + i * apart
-                self_line = self[at : at + size]
-                for c in range(self_line.shape[0]):
-                    mean_0_sum_each[c] += self_line[c]
+            column_moments(
+                self, start, apart, top, bottom, self_near_each, self_rest_each, self_spread_each
+            )
         if first <= 2 < last:
-            for other_strip in range(1, strips):
-                at = other_strip * width
-                other = sums[at : at + size]
-                for c in range(other.shape[0]):
-                    mean_0_sum_each[c] = mean_0_sum_each[c] + other[c]
-            for c in range(mean_0_each.shape[0]):
-                mean_0_each[c] = number(mean_0_sum_each[c] / n)
+            moments = sums[0 * strips * width : 3 * strips * width].reshape(3, strips, width)
+            join_moments(moments[:, :, :size], n)
             for c in range(near_each.shape[0]):
-                near_each[c] = mean_0_each[c]
-        if first <= 3 < last:
-            mean_1_sum_each[:] = 0
-            for i in range(top, bottom):
-                at = start + i * apart
-                self_line = self[at : at + size]
-                for c in range(self_line.shape[0]):
-                    mean_1_sum_each[c] += self_line[c] - near_each[c]
-        if first <= 4 < last:
-            for other_strip in range(1, strips):
-                at = (1 * strips + other_strip) * width
-                other = sums[at : at + size]
-                for c in range(other.shape[0]):
-                    mean_1_sum_each[c] = mean_1_sum_each[c] + other[c]
+                near_each[c] = number(self_near_each[c] + self_rest_each[c])
             for c in range(mean_1_each.shape[0]):
-                mean_1_each[c] = number(mean_1_sum_each[c] / n)
+                part0_0 = off_center(self_near_each[c], self_rest_each[c], near_each[c])
+                mean_1_each[c] = number(part0_0)
             for c in range(center_each.shape[0]):
                 center_each[c] = near_each[c] + mean_1_each[c]
-        if first <= 5 < last:
-            sum_2_sum_each[:] = 0
-            for i in range(top, bottom):
-                at = start + i * apart
-                self_line = self[at : at + size]
-                for c in range(self_line.shape[0]):
-                    sum_2_sum_each[c] += square(self_line[c] - center_each[c])
-        if first <= 6 < last:
-            for other_strip in range(1, strips):
-                at = (2 * strips + other_strip) * width
-                other = sums[at : at + size]
-                for c in range(other.shape[0]):
-                    sum_2_sum_each[c] = sum_2_sum_each[c] + other[c]
             for c in range(sum_2_each.shape[0]):
-                sum_2_each[c] = number(sum_2_sum_each[c])
+                part0_0 = squares_about(
+                    self_near_each[c], self_rest_each[c], self_spread_each[c], n, center_each[c]
+                )
+                sum_2_each[c] = number(part0_0)
             for c in range(out_each.shape[0]):
                 out_each[c] = sum_2_each[c] / freedom_each[c]
             for c in range(save_center_each.shape[0]):
@@ -325,29 +382,12 @@ def var_forward_runs(
     for row in range(low, high):
         begin = row * pace
         freedom = maximum(number(n) - correction * unbiased, number(0))
-        mean_0_sum = accumulator(number(0))
-        for run in range(runs):
-            at = begin + run * apart
-            self_lane = self[at : at + length]
-            for i in range(self_lane.shape[0]):
-                mean_0_sum += self_lane[i]
-        mean_0 = number(mean_0_sum / n)
-        near = mean_0
-        mean_1_sum = accumulator(number(0))
-        for run in range(runs):
-            at = begin + run * apart
-            self_lane = self[at : at + length]
-            for i in range(self_lane.shape[0]):
-                mean_1_sum += self_lane[i] - near
-        mean_1 = number(mean_1_sum / n)
+        self_near, self_rest, self_spread = lane_moments(self, begin, apart, runs, length)
+        near = number(self_near + self_rest)
+        mean_1 = number(off_center(self_near, self_rest, near))
         center = near + mean_1
-        sum_2_sum = accumulator(number(0))
-        for run in range(runs):
-            at = begin + run * apart
-            self_lane = self[at : at + length]
-            for i in range(self_lane.shape[0]):
-                sum_2_sum += square(self_lane[i] - center)
-        sum_2 = number(sum_2_sum)
+        sum_2_part_0 = squares_about(self_near, self_rest, self_spread, n, center)
+        sum_2 = number(sum_2_part_0)
         out[row] = sum_2 / freedom
         save_center[row] = center
 
@@ -456,20 +496,12 @@ def std_forward(self, unbiased, correction, rows, n, out, save_center):
         stop = start + n
         self_lane = self[start:stop]
         freedom = maximum(number(n) - correction * unbiased, number(0))
-        mean_0_sum = accumulator(number(0))
-        for i in range(self_lane.shape[0]):
-            mean_0_sum += self_lane[i]
-        mean_0 = number(mean_0_sum / n)
-        near = mean_0
-        mean_1_sum = accumulator(number(0))
-        for i in range(self_lane.shape[0]):
-            mean_1_sum += self_lane[i] - near
-        mean_1 = number(mean_1_sum / n)
+        self_near, self_rest, self_spread = lane_moments(self_lane, 0, 0, 1, n)
+        near = number(self_near + self_rest)
+        mean_1 = number(off_center(self_near, self_rest, near))
         center = near + mean_1
-        sum_2_sum = accumulator(number(0))
-        for i in range(self_lane.shape[0]):
-            sum_2_sum += square(self_lane[i] - center)
-        sum_2 = number(sum_2_sum)
+        sum_2_part_0 = squares_about(self_near, self_rest, self_spread, n, center)
+        sum_2 = number(sum_2_part_0)
         out[row] = sqrt(sum_2 / freedom)
         save_center[row] = center
 
@@ -504,72 +536,41 @@ def std_forward_columns(self, unbiased, correction, frame, held, sums, scratch, 
         size = min(width, apart - column)
         start = unit // groups * n * apart + column
         row = unit // groups * apart + column
-        near_each = held[0 * width : 0 * width + size]
-        center_each = held[1 * width : 1 * width + size]
+        center_each = held[0 * width : 0 * width + size]
+        sum_2_each = held[1 * width : 1 * width + size]
         freedom_each = held[2 * width : 2 * width + size]
-        mean_0_each = held[3 * width : 3 * width + size]
+        near_each = held[3 * width : 3 * width + size]
         mean_1_each = held[4 * width : 4 * width + size]
-        sum_2_each = held[5 * width : 5 * width + size]
         at = strip * width
-        mean_0_sum_each = sums[at : at + size]
+        self_near_each = sums[at : at + size]
         at = (1 * strips + strip) * width
-        mean_1_sum_each = sums[at : at + size]
+        self_rest_each = sums[at : at + size]
         at = (2 * strips + strip) * width
-        sum_2_sum_each = sums[at : at + size]
+        self_spread_each = sums[at : at + size]
         out_each = out[row : row + size]
         save_center_each = save_center[row : row + size]
         if first <= 0 < last:
             for c in range(freedom_each.shape[0]):
                 freedom_each[c] = maximum(number(n) - correction * unbiased, number(0))
         if first <= 1 < last:
-            mean_0_sum_each[:] = 0
-            for i in range(top, bottom):
-                at = start + i * apart
-                self_line = self[at : at + size]
-                for c in range(self_line.shape[0]):
-                    mean_0_sum_each[c] += self_line[c]
+            column_moments(
+                self, start, apart, top, bottom, self_near_each, self_rest_each, self_spread_each
+            )
         if first <= 2 < last:
-            for other_strip in range(1, strips):
-                at = other_strip * width
-                other = sums[at : at + size]
-                for c in range(other.shape[0]):
-                    mean_0_sum_each[c] = mean_0_sum_each[c] + other[c]
-            for c in range(mean_0_each.shape[0]):
-                mean_0_each[c] = number(mean_0_sum_each[c] / n)
+            moments = sums[0 * strips * width : 3 * strips * width].reshape(3, strips, width)
+            join_moments(moments[:, :, :size], n)
             for c in range(near_each.shape[0]):
-                near_each[c] = mean_0_each[c]
-        if first <= 3 < last:
-            mean_1_sum_each[:] = 0
-            for i in range(top, bottom):
-                at = start + i * apart
-                self_line = self[at : at + size]
-                for c in range(self_line.shape[0]):
-                    mean_1_sum_each[c] += self_line[c] - near_each[c]
-        if first <= 4 < last:
-            for other_strip in range(1, strips):
-                at = (1 * strips + other_strip) * width
-                other = sums[at : at + size]
-                for c in range(other.shape[0]):
-                    mean_1_sum_each[c] = mean_1_sum_each[c] + other[c]
+                near_each[c] = number(self_near_each[c] + self_rest_each[c])
             for c in range(mean_1_each.shape[0]):
-                mean_1_each[c] = number(mean_1_sum_each[c] / n)
+                part0_0 = off_center(self_near_each[c], self_rest_each[c], near_each[c])
+                mean_1_each[c] = number(part0_0)
             for c in range(center_each.shape[0]):
                 center_each[c] = near_each[c] + mean_1_each[c]
-        if first <= 5 < last:
-            sum_2_sum_each[:] = 0
-            for i in range(top, bottom):
-                at = start + i * apart
-                self_line = self[at : at + size]
-                for c in range(self_line.shape[0]):
-                    sum_2_sum_each[c] += square(self_line[c] - center_each[c])
-        if first <= 6 < last:
-            for other_strip in range(1, strips):
-                at = (2 * strips + other_strip) * width
-                other = sums[at : at + size]
-                for c in range(other.shape[0]):
-                    sum_2_sum_each[c] = sum_2_sum_each[c] + other[c]
             for c in range(sum_2_each.shape[0]):
-                sum_2_each[c] = number(sum_2_sum_each[c])
+                part0_0 = squares_about(
+                    self_near_each[c], self_rest_each[c], self_spread_each[c], n, center_each[c]
+                )
+                sum_2_each[c] = number(part0_0)
             for c in range(out_each.shape[0]):
                 out_each[c] = sqrt(sum_2_each[c] / freedom_each[c])
             for c in range(save_center_each.shape[0]):
@@ -587,29 +588,12 @@ def std_forward_runs(
     for row in range(low, high):
         begin = row * pace
         freedom = maximum(number(n) - correction * unbiased, number(0))
-        mean_0_sum = accumulator(number(0))
-        for run in range(runs):
-            at = begin + run * apart
-            self_lane = self[at : at + length]
-            for i in range(self_lane.shape[0]):
-                mean_0_sum += self_lane[i]
-        mean_0 = number(mean_0_sum / n)
-        near = mean_0
-        mean_1_sum = accumulator(number(0))
-        for run in range(runs):
-            at = begin + run * apart
-            self_lane = self[at : at + length]
-            for i in range(self_lane.shape[0]):
-                mean_1_sum += self_lane[i] - near
-        mean_1 = number(mean_1_sum / n)
+        self_near, self_rest, self_spread = lane_moments(self, begin, apart, runs, length)
+        near = number(self_near + self_rest)
+        mean_1 = number(off_center(self_near, self_rest, near))
         center = near + mean_1
-        sum_2_sum = accumulator(number(0))
-        for run in range(runs):
-            at = begin + run * apart
-            self_lane = self[at : at + length]
-            for i in range(self_lane.shape[0]):
-                sum_2_sum += square(self_lane[i] - center)
-        sum_2 = number(sum_2_sum)
+        sum_2_part_0 = squares_about(self_near, self_rest, self_spread, n, center)
+        sum_2 = number(sum_2_part_0)
         out[row] = sqrt(sum_2 / freedom)
         save_center[row] = center
 

@@ -295,11 +295,68 @@ def test_reductions_of_one_level_share_a_loop(rowwise):
 
 
 def test_a_reduction_that_reads_another_waits_for_it(rowwise):
-    operator = rowwise("sum(square(self - mean(self)))", "grad * self")
+    operator = rowwise("sum(abs(self - mean(self)))", "grad * self")
     body = [line.strip() for line in operator.lane.forward.body]
     loops = [i for i, line in enumerate(body) if line.startswith("for ")]
     mean = next(i for i, line in enumerate(body) if line.startswith("mean_0 ="))
     assert len(loops) == 2 and loops[0] < mean < loops[1]
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        "sum(square(self - mean(self)))",
+        "mean((mean(self) - self) ** 2) + exp(mean(self))",
+        "sum((self - 2 * mean(self)) * (self - 2 * mean(self)))",
+        "sum(square(self - (mean(self) + mean(self - mean(self)))))",
+    ],
+)
+def test_mean_and_squares_of_deviations_come_from_one_reading(rowwise, result):
+    lane = rowwise(result, "grad * self").lane
+    body = "\n".join(lane.forward.body)
+    assert "lane_moments(" in body and "for " not in body
+    phases = lane.forward.lane.columns.phases
+    assert [phase.split for phase in phases] == [True, False]
+    assert phases[0].lines[0].startswith("column_moments(")
+    assert sum("lane_moments(" in line for line in lane.forward.lane.runs.body) == 1
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        "mean(self) + mean(square(self))",
+        "mean(self) + sum(self - mean(self))",
+        "sum(square(self - mean(exp(self))))",
+        "mean(self) * mean(square(2 * self - mean(self)))",
+        "mean(self) + max(square(self - mean(self)))",
+        "sum(square(self - self * mean(self)))",
+    ],
+)
+def test_other_reductions_are_left_as_they_are(rowwise, result):
+    assert "moments" not in "".join(rowwise(result, "grad * self").lane.forward.body)
+
+
+@pytest.mark.parametrize(
+    ("result", "some", "terms"),
+    [
+        ("sum(square(self))", True, False),
+        ("max(self)", True, False),
+        ("sum(exp(self))", False, True),
+        ("sum(self * position)", False, False),
+    ],
+)
+def test_columns_are_reduced_in_the_way_that_suits_the_work(rowwise, result, some, terms):
+    phase = rowwise(result, "grad * self").lane.forward.lane.columns.phases[0]
+    assert any("range(4)" in line for line in phase.lines) == some
+    assert any("_term_each[c] = " in line for line in phase.lines) == terms
+
+
+def test_a_part_that_is_one_reduction_names_it(rowwise):
+    operator = rowwise(
+        "weight * self + same", "grad", extra="let: {weight: mean(self), same: mean(self)}"
+    )
+    body = [line.strip() for line in operator.lane.forward.body]
+    assert "weight = number(weight_sum / n)" in body and not any("mean_0" in line for line in body)
 
 
 @pytest.mark.parametrize(
