@@ -10,8 +10,9 @@ from __future__ import annotations
 import numpy as np
 
 from .geometry import Size, contiguous_strides
-from .kernels.gathering import fold, gather
-from .plan import folding, layout
+from .kernels.folding import fold
+from .kernels.gathering import gather
+from .plan import band, folding, layout
 from .strips import share_out
 from .threads import threads
 
@@ -92,8 +93,6 @@ def operand(tensor, shape, n):
     if flat is not None and tensor.shape == shape:
         return flat
     found = layout(tensor.shape, tensor._strides, shape)
-    if found is None:
-        return np.ascontiguousarray(np.broadcast_to(tensor._nd(), shape)).reshape(-1)
     laid = Laid(tensor._data, tensor._offset, found)
     return laid if n > BLOCK else laid.whole(n)
 
@@ -119,11 +118,9 @@ def filled(n, value, dtype):
 def dense_copy(tensor):
     """The elements of a strided tensor in row-major order."""
     found = layout(tensor.shape, tensor._strides, tensor.shape)
-    if found is None:
-        return tensor._nd().ravel()
     n = tensor.shape.numel()
     out = empty(n, tensor.dtype.numpy)
-    block = _whole_blocks([16 * int(found[0][3])])
+    block = _whole_blocks([band(found[0])])
 
     def work(piece):
         low = piece * block
@@ -135,14 +132,11 @@ def dense_copy(tensor):
 
 
 def sum_to(tensor, shape, divisor=1):
-    """The sum of a floating tensor over what was broadcast from `shape`; None if too ragged.
+    """The sum of a floating tensor over what was broadcast from `shape`, as a flat array.
 
     divisor: what the sums are divided by before they are rounded to the tensor's dtype.
     """
-    found = folding(tensor.shape, tensor._strides, shape)
-    if found is None:
-        return None
-    strides, target = found
+    strides, target = folding(tensor.shape, tensor._strides, shape)
     count, size = tensor.shape.numel(), shape.numel()
     each = max(BLOCK, -(-count // STRIPS), 4 * size)
     strips = max(1, -(-count // each))
@@ -169,11 +163,9 @@ def summed(array, shape, divisor=1):
     if len(shape) > array.ndim:
         return None
     whole = Size(array.shape)
-    found = folding(whole, contiguous_strides(whole), shape)
-    if found is None:
-        return None
+    strides, target = folding(whole, contiguous_strides(whole), shape)
     sums = np.zeros(shape.numel())
-    fold(array.ravel(), 0, *found, 0, array.size, sums)
+    fold(array.ravel(), 0, strides, target, 0, array.size, sums)
     return (sums if divisor == 1 else sums / divisor).astype(array.dtype)
 
 
@@ -244,7 +236,7 @@ def _taker(value, block):
 
 def _block(laid):
     """Whole periods, and whole bands of rows."""
-    return _whole_blocks([a.period for a in laid] + [16 * int(a.layout[3]) for a in laid])
+    return _whole_blocks([a.period for a in laid] + [band(a.layout) for a in laid])
 
 
 def _whole_blocks(sizes):

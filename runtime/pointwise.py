@@ -157,8 +157,7 @@ class Pointwise(Operator):
             return CONVERTED, position, None
         if value._flat is not None and value.shape == shape:
             return FLAT, position, None
-        found = layout(value.shape, value._strides, shape)
-        return (CONVERTED, position, None) if found is None else (LAID, position, found)
+        return LAID, position, layout(value.shape, value._strides, shape)
 
     def _given(self, plan, what, position, value):
         """An argument of the kernel, as `run` takes it, that has to be made."""
@@ -315,7 +314,7 @@ class Group:
         It multiplies the gradient by a number, so that it may as well multiply the sum.
         """
         shapes = {shape if general is None else general.input_shapes[i] for i in computed}
-        if len(shapes) != 1 or shape in shapes or any(found is None for _, found, _ in self.outs):
+        if len(shapes) != 1 or shape in shapes:
             return None
         return None if any(p >= 0 and tensor for p, _, tensor in self.reads) else shapes.pop()
 
@@ -352,7 +351,6 @@ def _compute(node, group, grad, gradients):
     total = None
     if group.first is not None:
         total = sum_to(as_tensor(grad, shape) if type(grad) is ndarray else grad, group.first)
-    if total is not None:
         grad, shape = total, group.first
     n = numel(shape)
     arrived = grad if type(grad) is ndarray else operand(grad, shape, n)
@@ -374,10 +372,8 @@ def _compute(node, group, grad, gradients):
         dtype = general.input_dtypes[i]
         if type(out) is Folded:
             gradients[i] = out.total(dtype.numpy)
-        elif general.input_shapes[i] == shape:
-            gradients[i] = out if out.dtype == dtype.numpy else out.astype(dtype.numpy)
         else:
-            gradients[i] = fit(as_tensor(out, shape), general.input_shapes[i], dtype)
+            gradients[i] = out if out.dtype == dtype.numpy else out.astype(dtype.numpy)
 
 
 def _read(node, place, kind, tensor, n):
@@ -411,9 +407,9 @@ def _passed(grad, node, index):
             if total is not None:
                 return total if total.dtype == dtype.numpy else total.astype(dtype.numpy)
         grad = as_tensor(grad, node.shape)
-    total = sum_to(grad, shape) if shape != node.shape else None
-    if total is None:
+    if shape == node.shape:
         return fit(grad, shape, dtype)
+    total = sum_to(grad, shape)
     return total if total.dtype == dtype.numpy else total.astype(dtype.numpy)
 
 
