@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from .geometry import Size, contiguous_strides
+from .kernels.accumulate import stream
 from .kernels.folding import fold
 from .kernels.gathering import gather
 from .plan import band, folding, layout
@@ -131,21 +132,28 @@ def dense_copy(tensor):
     return out
 
 
-def sum_to(tensor, shape, divisor=1):
+def sum_to(tensor, shape, divisor=1, copy=None):
     """The sum of a floating tensor over what was broadcast from `shape`, as a flat array.
 
     divisor: what the sums are divided by before they are rounded to the tensor's dtype.
+    copy: where to the elements of a dense tensor are copied on the way.
     """
     strides, target = folding(tensor.shape, tensor._strides, shape)
     count, size = tensor.shape.numel(), shape.numel()
     each = max(BLOCK, -(-count // STRIPS), 4 * size)
     strips = max(1, -(-count // each))
     sums = np.zeros((strips, size))
+    step = each
+    if copy is not None:  # what is copied is still in the cache when it is added; by four rows
+        step = _whole_blocks([4 * int(strides[len(strides) // 2 - 1])])
 
     def work(strip):
-        low = strip * each
-        many = min(each, count - low)
-        fold(tensor._data, tensor._offset, strides, target, low, many, sums[strip])
+        end = min((strip + 1) * each, count)
+        for low in range(strip * each, end, step):
+            high = min(low + step, end)
+            if copy is not None:
+                stream(tensor._flat[low:high], copy[low:high])
+            fold(tensor._data, tensor._offset, strides, target, low, high - low, sums[strip])
 
     if count:
         share_out(work, strips, alone=count < ALONE)

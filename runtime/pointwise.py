@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from sys import getrefcount
+
 import numpy as np
 
 from . import dtypes, graph
@@ -14,13 +16,13 @@ from .blocks import (
     operand,
     run,
     run_rows,
-    sum_to,
-    summed,
 )
 from .few import Record, few
 from .geometry import Size, broadcast_shapes, contiguous_strides
-from .operator import Operator, as_tensor, numel
-from .operator_nodes import OperatorNode, expired, fit
+from .kernels.accumulate import STREAMED
+from .operator import Operator, numel
+from .operator_nodes import OperatorNode, expired
+from .passing import REFERENCES, Spare, passed, total_of
 from .plan import folding, layout, rows
 from .tensor import Tensor, from_flat
 from .threads import threads
@@ -337,20 +339,26 @@ def backward(node, grad):
         parts = (wanted,) if wanted in op.backward else [(i,) for i in wanted]
         groups = known[wanted] = [Group(op, part, node.shape, general) for part in parts]
     gradients = [None] * len(op.inputs)
+    spare = None
+    if general is not None and type(grad) is ndarray and grad.nbytes >= STREAMED:
+        # asked here: an argument is a reference, too
+        spare = getrefcount(grad) > REFERENCES and Spare(node, groups, grad)
     for group in groups:
         if group.kernel is not None:
-            _compute(node, group, grad, gradients)
+            _compute(node, group, grad, gradients, spare)
         for i in group.passed:
-            gradients[i] = grad if general is None else _passed(grad, node, i)
+            gradients[i] = grad if general is None else passed(grad, node, i, spare)
+    if spare and spare.copy is not None:
+        gradients[spare.index] = spare.copy
     return tuple(gradients) if len(gradients) > 1 else gradients[0]
 
 
-def _compute(node, group, grad, gradients):
+def _compute(node, group, grad, gradients, spare):
     """Run the kernel of a group and put its gradients in their places."""
     shape = node.shape
     total = None
     if group.first is not None:
-        total = sum_to(as_tensor(grad, shape) if type(grad) is ndarray else grad, group.first)
+        total = total_of(grad, shape, group.first, spare)
         grad, shape = total, group.first
     n = numel(shape)
     arrived = grad if type(grad) is ndarray else operand(grad, shape, n)
@@ -392,25 +400,6 @@ def _read(node, place, kind, tensor, n):
         return number_operand(value, kind, n)
     # an integer would compile the kernel once more
     return float(value) if isinstance(value, int) else value
-
-
-def _passed(grad, node, index):
-    """The incoming gradient, unchanged but for the shape and dtype of the input."""
-    general = node.general
-    shape, dtype = general.input_shapes[index], general.input_dtypes[index]
-    own = grad.dtype if isinstance(grad, Tensor) else None
-    if shape == node.shape and (own is dtype or grad.dtype is dtype.numpy):
-        return grad
-    if own is None:
-        if shape != node.shape and len(grad) <= BLOCK:
-            total = summed(grad.reshape(tuple(node.shape)), shape)
-            if total is not None:
-                return total if total.dtype == dtype.numpy else total.astype(dtype.numpy)
-        grad = as_tensor(grad, node.shape)
-    if shape == node.shape:
-        return fit(grad, shape, dtype)
-    total = sum_to(grad, shape)
-    return total if total.dtype == dtype.numpy else total.astype(dtype.numpy)
 
 
 class PointwiseNode(OperatorNode):

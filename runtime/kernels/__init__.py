@@ -83,7 +83,6 @@ from .triangular import linalg_solve_triangular
 from .weighing import convolution_weight
 
 for module in (
-    accumulate,
     averaging,
     classes,
     dropout,
@@ -96,6 +95,7 @@ for module in (
     triangular,
 ):
     kernel_cache.separate(module)
+kernel_cache.separate(accumulate, tiles)
 kernel_cache.separate(gathering, tiles)
 kernel_cache.separate(convolving, tiles)
 kernel_cache.separate(weighing, convolving, tiles)

@@ -268,6 +268,34 @@ def copy_second(typingctx, source, start, target, at, count):
     return types.void(source, start, target, at, count), generate
 
 
+@intrinsic
+def stream_vectors(typingctx, source, start, target, at, count):
+    """`target[at + i] = source[start + i]` for all i below `count`, past the cache.
+
+    The count is that of whole vectors, and the place in the target is aligned to them.
+    """
+
+    def generate(context, builder, signature, arguments):
+        block = _Block(context, builder, source.dtype)
+        given, _ = block.data(signature.args[0], arguments[0])
+        taken, _ = block.data(signature.args[2], arguments[2])
+        given, taken = block.at(given, arguments[1]), block.at(taken, arguments[3])
+        once = builder.module.add_metadata([ir.Constant(ir.IntType(32), 1)])
+        with cgutils.for_range(
+            builder, builder.sdiv(arguments[4], ir.Constant(_INDEX, block.lanes))
+        ) as loop:
+            place = block.times(loop.index, block.lanes)
+            address = builder.bitcast(block.at(taken, place), block.vector.as_pointer())
+            stored = builder.store(block.load(block.at(given, place)), address)
+            stored.align = VECTOR_BYTES
+            stored.set_metadata("nontemporal", once)
+        # such stores are not in order with others before that
+        builder.fence("seq_cst")
+        return context.get_dummy_value()
+
+    return types.void(source, start, target, at, count), generate
+
+
 def _cross(builder, lines, step):
     """One stage of a transposition: every second block of `step` elements changes its line."""
     count = len(lines)
