@@ -15,6 +15,7 @@ from . import (
     gathering,
     losses,
     moving,
+    placing,
     pooling,
     scan,
     sorting,
@@ -97,6 +98,7 @@ for module in (
     kernel_cache.separate(module)
 kernel_cache.separate(accumulate, tiles)
 kernel_cache.separate(gathering, tiles)
+kernel_cache.separate(placing, folding)
 kernel_cache.separate(convolving, tiles)
 kernel_cache.separate(weighing, convolving, tiles)
 

@@ -9,7 +9,7 @@ _options = {"cache": True, "nogil": True, "error_model": "numpy"}
 
 
 @njit(**_options)
-def _start(layout, row):
+def start_of(layout, row):
     """Where a row (the last dimension) begins."""
     rank = layout.shape[0] // 2
     at = 0
@@ -44,8 +44,8 @@ def fold(values, offset, strides, layout, low, count, totals):
     row, i = low // size, low % size
     at = 0
     while at < count:
-        start = offset + _start(strides, row) + i * own
-        goal = _start(layout, row) + i * step
+        start = offset + start_of(strides, row) + i * own
+        goal = start_of(layout, row) + i * step
         four = layout[-2] == 0 and layout[rank - 2] - row % layout[rank - 2] >= 4
         if four and i == 0 and own == 1 and step == 1 and count - at >= 4 * size:
             _fold_four(values, start, strides[-2], totals[goal : goal + size])
