@@ -136,7 +136,9 @@ def _move(laid, offset, layout, low, dense, back):
                 _move_row(laid, start, box[a, STEP], dense, at, n, back)
             else:
                 count = min(box[b, JUMP], box[b, MANY] - box[b, PLACE])
-                if across:
+                if across < 0:
+                    _move_rows(laid, start, box[b, STEP], dense, at, box[b, PITCH], n, count, back)
+                elif across:
                     _turn_tile(laid, start, lines, n, dense, at, places, count * across, back)
                 else:
                     step, pitch = box[b, STEP], box[b, PITCH]
@@ -177,12 +179,14 @@ def _box(layout, number, most):
 def _ways(box, lines, places, side):
     """How to go through a box: (dimension, elements a step) along rows, and the same across them.
 
-    The second dimension is -1 for row after row; it has 0 elements a step if only neighbours of
-    one dimension are gone to, which need not be dense.
+    The second dimension is -1 for row after row. It has 0 elements a step if only neighbours of
+    one dimension are gone to, which need not be dense, and -1 where rows are dense and short.
     """
     last, near = box.shape[0] - 1, _nearest(box)
     many, step = box[last, MANY], abs(box[last, STEP])
-    if last > 0 and (many < BAND // 2 or (near >= 0 and step > abs(box[near, STEP]))):
+    # a few neighbours are moved as a row if many such rows lie at even distances
+    short = many < BAND // 2 and (box[last, STEP] != 1 or box[_other(box), MANY] < BAND)
+    if last > 0 and (short or (near >= 0 and step > abs(box[near, STEP]))):
         across, b = _across(box, places)
         if across >= BAND:
             along, a = _along(box, lines)
@@ -196,7 +200,11 @@ def _ways(box, lines, places, side):
             box[b, JUMP] = max(WIDE, 4 * LONG // (along * box[a, JUMP]))
             return a, along, b, 0
     box[last, JUMP] = many
-    return last, 1, -1, 0
+    if last == 0 or many >= SHORT or box[last, STEP] != 1:
+        return last, 1, -1, 0
+    b = _other(box)
+    box[b, JUMP] = box[b, MANY]
+    return last, 1, b, -1
 
 
 @njit(**_options)
@@ -307,6 +315,19 @@ def _move_row(laid, start, step, dense, at, count, back):
     else:
         for k in range(part.shape[0]):
             laid[np.uint64(start + k * step)] = part[k]
+
+
+@njit(**_options)
+def _move_rows(laid, start, step, dense, at, pitch, n, count, back):
+    """Short dense rows: `dense[at + j * pitch + i]` is `laid[start + j * step + i]`."""
+    for j in range(count):
+        begin, place = start + j * step, at + j * pitch
+        if back is None:
+            for i in range(n):
+                dense[np.uint64(place + i)] = laid[np.uint64(begin + i)]
+        else:
+            for i in range(n):
+                laid[np.uint64(begin + i)] = dense[np.uint64(place + i)]
 
 
 @njit(**_options)

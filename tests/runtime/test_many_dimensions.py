@@ -65,6 +65,22 @@ def test_any_part_of_a_layout_is_brought_and_put_back(case, kind, step, seed):
         np.testing.assert_array_equal(target.transpose(order)[..., ::step, :].reshape(-1), kept)
 
 
+@pytest.mark.parametrize("last", [2, 3, 8, 20])
+def test_short_dense_rows_are_brought_and_put_back(last):
+    array = np.random.default_rng(1).standard_normal((20, 3, 33, last))
+    turned = array.transpose(2, 1, 0, 3)
+    strides = tuple(s // array.itemsize for s in turned.strides)
+    found, _ = layout(turned.shape, strides, turned.shape)
+    for low, high in ((0, array.size), (last + 1, array.size - 5)):
+        out = np.empty(high - low)
+        gather(array.reshape(-1), 0, found, low, out)
+        np.testing.assert_array_equal(out, turned.reshape(-1)[low:high])
+        target = np.zeros_like(array)
+        scatter(out, target.reshape(-1), 0, found, low)
+        np.testing.assert_array_equal(target.transpose(2, 1, 0, 3).reshape(-1)[low:high], out)
+        assert np.count_nonzero(target) == high - low
+
+
 @pytest.mark.parametrize("shape", [(2,) * 18, (3, 40, 5, 30, 4, 6), (512, 8, 4, 2, 4)])
 def test_many_elements_in_reverse_order(shape):
     array = np.random.default_rng(2).standard_normal(shape[::-1])
