@@ -26,6 +26,7 @@ BLOCK = 65536
 # Into how many strips of blocks the elements are split at most. Sums are made strip by strip, so
 # that they do not depend on the number of threads.
 STRIPS = 8
+WIDEST = 8 * BLOCK  # of a block, where rows are so long that a band of them is no smaller
 ALONE = 1 << 20  # fewer elements are added up before another thread is awake
 
 
@@ -121,7 +122,7 @@ def dense_copy(tensor):
     found = layout(tensor.shape, tensor._strides, tensor.shape)
     n = tensor.shape.numel()
     out = empty(n, tensor.dtype.numpy)
-    block = _whole_blocks([band(found[0])])
+    block = max(band(found[0]), _whole_blocks([band(found[0])]))
 
     def work(piece):
         low = piece * block
@@ -244,7 +245,11 @@ def _taker(value, block):
 
 def _block(laid):
     """Whole periods, and whole bands of rows."""
-    return _whole_blocks([a.period for a in laid] + [band(a.layout) for a in laid])
+    bands = [band(a.layout) for a in laid]
+    widest = max(bands, default=1)
+    if BLOCK < widest <= WIDEST:
+        return widest
+    return _whole_blocks([a.period for a in laid] + bands)
 
 
 def _whole_blocks(sizes):
