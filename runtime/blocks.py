@@ -10,8 +10,10 @@ from __future__ import annotations
 import numpy as np
 
 from .geometry import Size, contiguous_strides
-from .kernels.gathering import fold, gather
-from .plan import folding, layout
+from .kernels.accumulate import stream
+from .kernels.folding import fold
+from .kernels.gathering import gather
+from .plan import band, folding, layout
 from .strips import share_out
 from .threads import threads
 
@@ -24,6 +26,7 @@ BLOCK = 65536
 # Into how many strips of blocks the elements are split at most. Sums are made strip by strip, so
 # that they do not depend on the number of threads.
 STRIPS = 8
+WIDEST = 8 * BLOCK  # of a block, where rows are so long that a band of them is no smaller
 ALONE = 1 << 20  # fewer elements are added up before another thread is awake
 
 
@@ -92,8 +95,6 @@ def operand(tensor, shape, n):
     if flat is not None and tensor.shape == shape:
         return flat
     found = layout(tensor.shape, tensor._strides, shape)
-    if found is None:
-        return np.ascontiguousarray(np.broadcast_to(tensor._nd(), shape)).reshape(-1)
     laid = Laid(tensor._data, tensor._offset, found)
     return laid if n > BLOCK else laid.whole(n)
 
@@ -119,11 +120,9 @@ def filled(n, value, dtype):
 def dense_copy(tensor):
     """The elements of a strided tensor in row-major order."""
     found = layout(tensor.shape, tensor._strides, tensor.shape)
-    if found is None:
-        return tensor._nd().ravel()
     n = tensor.shape.numel()
     out = empty(n, tensor.dtype.numpy)
-    block = _whole_blocks([16 * int(found[0][3])])
+    block = max(band(found[0]), _whole_blocks([band(found[0])]))
 
     def work(piece):
         low = piece * block
@@ -134,24 +133,28 @@ def dense_copy(tensor):
     return out
 
 
-def sum_to(tensor, shape, divisor=1):
-    """The sum of a floating tensor over what was broadcast from `shape`; None if too ragged.
+def sum_to(tensor, shape, divisor=1, copy=None):
+    """The sum of a floating tensor over what was broadcast from `shape`, as a flat array.
 
     divisor: what the sums are divided by before they are rounded to the tensor's dtype.
+    copy: where to the elements of a dense tensor are copied on the way.
     """
-    found = folding(tensor.shape, tensor._strides, shape)
-    if found is None:
-        return None
-    strides, target = found
+    strides, target = folding(tensor.shape, tensor._strides, shape)
     count, size = tensor.shape.numel(), shape.numel()
     each = max(BLOCK, -(-count // STRIPS), 4 * size)
     strips = max(1, -(-count // each))
     sums = np.zeros((strips, size))
+    step = each
+    if copy is not None:  # what is copied is still in the cache when it is added; by four rows
+        step = _whole_blocks([4 * int(strides[len(strides) // 2 - 1])])
 
     def work(strip):
-        low = strip * each
-        many = min(each, count - low)
-        fold(tensor._data, tensor._offset, strides, target, low, many, sums[strip])
+        end = min((strip + 1) * each, count)
+        for low in range(strip * each, end, step):
+            high = min(low + step, end)
+            if copy is not None:
+                stream(tensor._flat[low:high], copy[low:high])
+            fold(tensor._data, tensor._offset, strides, target, low, high - low, sums[strip])
 
     if count:
         share_out(work, strips, alone=count < ALONE)
@@ -169,11 +172,9 @@ def summed(array, shape, divisor=1):
     if len(shape) > array.ndim:
         return None
     whole = Size(array.shape)
-    found = folding(whole, contiguous_strides(whole), shape)
-    if found is None:
-        return None
+    strides, target = folding(whole, contiguous_strides(whole), shape)
     sums = np.zeros(shape.numel())
-    fold(array.ravel(), 0, *found, 0, array.size, sums)
+    fold(array.ravel(), 0, strides, target, 0, array.size, sums)
     return (sums if divisor == 1 else sums / divisor).astype(array.dtype)
 
 
@@ -244,7 +245,11 @@ def _taker(value, block):
 
 def _block(laid):
     """Whole periods, and whole bands of rows."""
-    return _whole_blocks([a.period for a in laid] + [16 * int(a.layout[3]) for a in laid])
+    bands = [band(a.layout) for a in laid]
+    widest = max(bands, default=1)
+    if BLOCK < widest <= WIDEST:
+        return widest
+    return _whole_blocks([a.period for a in laid] + bands)
 
 
 def _whole_blocks(sizes):

@@ -111,10 +111,9 @@ class Lanes:
         return from_flat(np.arange(self.count), Size(shape), dtypes.int64)
 
     def layout(self, strides):
-        """The layout that walks through the lanes one after the other; None if too ragged."""
+        """The layout that walks through the lanes one after the other."""
         shape = tuple(self.shape[d] for d in self.order)
-        found = layout(shape, tuple(strides[d] for d in self.order), shape)
-        return None if found is None else found[0]
+        return layout(shape, tuple(strides[d] for d in self.order), shape)[0]
 
     def run(self, kernels, sources, outs):
         """Call a rowwise kernel: (serial, parallel, columns, runs), (role, value) pairs in and out.
@@ -136,7 +135,7 @@ class Lanes:
             kernels[2].run(self, given, [out for _, out in outs])
             return
         block = self._block()
-        if self.rows <= block and self.turned is not None:
+        if self.rows <= block:
             self._run_at_once(kernels[0], sources, outs)
             return
         sources = [self._source(*source) for source in sources]
@@ -225,9 +224,6 @@ class Lanes:
                 found = self.turned
                 if value._flat is None:
                     found = self.layout(value._strides)
-                    if found is None:
-                        value = from_flat(value._dense(), self.shape, value.dtype)
-                        found = self.turned
                 rows = empty(n, value.dtype.numpy)
                 gather(value._data, value._offset, found, 0, rows)
                 value = rows
@@ -245,9 +241,6 @@ class Lanes:
         if role == ROW:
             return lambda low, high: value[low:high]
         found, n = self.layout(value._strides), self.count
-        if found is None:
-            dense = np.ascontiguousarray(value._nd().transpose(self.order)).reshape(-1)
-            return lambda low, high: dense[low * n : high * n]
 
         def lanes(low, high):
             buffer = np.empty((high - low) * n, value.dtype.numpy)
@@ -266,12 +259,7 @@ class Lanes:
             return np.empty((high - low) * n, value.dtype)
 
         def back(low, values):
-            if found is None:
-                moved = value.reshape(self.shape).transpose(self.order)
-                lines = np.unravel_index(np.arange(low, low + len(values) // n), self.without)
-                moved[lines] = values.reshape(-1, *moved.shape[len(self.without) :])
-            else:
-                scatter(values, value, 0, found, low * n)
+            scatter(values, value, 0, found, low * n)
 
         return buffer, back
 

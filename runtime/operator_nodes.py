@@ -150,10 +150,9 @@ def fit(gradient, shape, dtype):
 
 def _summed(gradient, shape):
     """`sum_to_size`, without operators where nobody follows what is computed."""
-    if not (modes.grad or modes.active or modes.openings) and gradient.dtype.is_floating_point:
-        total = sum_to(gradient, shape) if gradient.ndim >= len(shape) else None
-        if total is not None:
-            return from_flat(total, shape, gradient.dtype)
+    followed = modes.grad or modes.active or modes.openings
+    if not followed and gradient.dtype.is_floating_point and gradient.ndim >= len(shape):
+        return from_flat(sum_to(gradient, shape), shape, gradient.dtype)
     return sum_to_size(gradient, shape)
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from math import prod
+
 import numpy as np
 
-from .blocks import BLOCK
+from .blocks import BLOCK, STRIPS
 from .geometry import Size
+from .kernels.placing import pieces_of, place
 from .operator import as_tensor
+from .plan import SHORT, layout
 from .strips import share_out
 from .tensor import view_of
 
@@ -20,8 +24,14 @@ def placed(shape, places, grads):
     """
     first = next(g for g in grads if g is not None)
     total = shape.numel()
+    kind = first.dtype.numpy
+    rows = _in_order(places, grads, total)
+    if rows is not None:
+        array = np.empty(total, kind)
+        _place_rows(array, rows)
+        return as_tensor(array, shape)
     axis, step, count = _stacked(places, total)
-    array = (np.zeros if count < 2 else np.empty)(total, first.dtype.numpy)
+    array = (np.zeros if count < 2 else np.empty)(total, kind)
     tensor = as_tensor(array, shape)
     parts = [
         (view_of(tensor, Size(shape), strides, offset)._nd(), grad._nd())
@@ -46,6 +56,63 @@ def placed(shape, places, grads):
 
     share_out(work, last + 1)
     return tensor
+
+
+def _in_order(places, grads, total):
+    """(offset, layout, gradient) of each view, if memory has rows in the order of their numbers.
+
+    One of each view, and then the next of each. None if it is otherwise, as for a transposed view,
+    or if rows are short.
+    """
+    if total < 4 * BLOCK or min(map(prod, (shape for shape, _, _ in places))) == 0:
+        return None
+    rows = [
+        (offset, layout(tuple(shape), tuple(strides), tuple(shape))[0], grad)
+        for grad, (shape, strides, offset) in zip(grads, places, strict=True)
+        if grad is not None
+    ]
+    rows.sort(key=lambda row: row[0])
+    begin, outer = rows[0][0], _outer(rows[0][1])
+    reach = begin  # where the next row may begin
+    for offset, found, _ in rows:
+        size, step = int(found[len(found) // 2 - 1]), int(found[-1])
+        if size < SHORT or step < 1 or offset < reach or _outer(found) != outer:
+            return None
+        reach = offset + (size - 1) * step + 1
+    reach -= begin
+    for size, step in reversed(outer):
+        if size > 1:
+            if step < reach:
+                return None
+            reach += (size - 1) * step
+    return rows
+
+
+def _outer(found):
+    """(size, stride) of all dimensions of a layout but the last."""
+    rank = len(found) // 2
+    return list(zip(found[: rank - 1].tolist(), found[rank:-1].tolist(), strict=True))
+
+
+def _place_rows(array, rows):
+    """Write the rows that `_in_order` found."""
+    parts = []
+    for number, (offset, found, grad) in enumerate(rows):
+        last = number + 1 == len(rows)
+        other = rows[0 if last else number + 1][0]
+        values = grad._dense().astype(array.dtype, copy=False)
+        size = int(found[len(found) // 2 - 1])
+        parts.append((values, found, offset, other, int(last), len(values) // size, size))
+    array[: rows[0][0]] = 0
+    strips = min(2 * STRIPS, max(pieces_of(size) * count for *_, count, size in parts))
+
+    def work(strip):
+        for values, found, offset, other, ahead, count, size in parts:
+            pieces = count * pieces_of(size)
+            low, high = strip * pieces // strips, (strip + 1) * pieces // strips
+            place(values, array, found, offset, other, ahead, low, high)
+
+    share_out(work, strips)
 
 
 def _stacked(places, total):

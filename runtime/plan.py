@@ -6,6 +6,7 @@ A layout depends only on shapes and strides, so each is computed once and kept.
 from __future__ import annotations
 
 from functools import lru_cache
+from math import prod
 
 import numpy as np
 
@@ -13,23 +14,35 @@ from .geometry import broadcast_strides, coalesce, contiguous_strides
 
 LIMIT = 4
 SHORT = 64
+BAND = 16
 
 
 @lru_cache(maxsize=4096)
 def layout(shape, strides, to):
     """Where the elements of an operand lie when it is broadcast to the shape `to`.
 
-    (array of four sizes and four strides, period): the elements repeat after `period` of them.
-    None if more than four dimensions remain after merging those that go on evenly.
+    (array of sizes and as many strides, period): the elements repeat after `period` of them.
     """
     loops = coalesce(to, [broadcast_strides(shape, strides, to)])
-    if len(loops) > LIMIT:
-        return None
     period = 1
     changing = [steps[0] != 0 for _, steps in loops]
     for size, _ in loops[changing.index(True) if True in changing else len(loops) :]:
         period *= size
     return _array(loops, 0), period
+
+
+def band(found):
+    """How many elements of a layout to bring at once, so that whole runs of memory are read.
+
+    Where neighbours in memory lie far apart in the row, that is many.
+    """
+    rank = len(found) // 2
+    sizes, steps = found[:rank].tolist(), found[rank:].tolist()
+    moving = [d for d in range(rank) if steps[d] and sizes[d] > 1]
+    if not moving:
+        return 1
+    near = min(moving, key=lambda d: abs(steps[d]))
+    return prod(sizes[near + 1 :]) * min(BAND, sizes[near])
 
 
 @lru_cache(maxsize=4096)
@@ -53,12 +66,10 @@ def rows(operands, to):
 def folding(shape, strides, to):
     """The layouts of values of a shape and of the totals of shape `to` that they add up to."""
     loops = coalesce(shape, [strides, broadcast_strides(to, contiguous_strides(to), shape)])
-    if len(loops) > LIMIT:
-        return None
     return _array(loops, 0), _array(loops, 1)
 
 
 def _array(loops, operand):
-    missing = LIMIT - len(loops)
+    missing = max(LIMIT - len(loops), 0)
     sizes = [1] * missing + [size for size, _ in loops]
     return np.array(sizes + [0] * missing + [steps[operand] for _, steps in loops], np.int64)

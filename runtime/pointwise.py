@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from sys import getrefcount
+
 import numpy as np
 
 from . import dtypes, graph
@@ -14,13 +16,13 @@ from .blocks import (
     operand,
     run,
     run_rows,
-    sum_to,
-    summed,
 )
 from .few import Record, few
 from .geometry import Size, broadcast_shapes, contiguous_strides
-from .operator import Operator, as_tensor, numel
-from .operator_nodes import OperatorNode, expired, fit
+from .kernels.accumulate import STREAMED
+from .operator import Operator, numel
+from .operator_nodes import OperatorNode, expired
+from .passing import REFERENCES, Spare, passed, total_of
 from .plan import folding, layout, rows
 from .tensor import Tensor, from_flat
 from .threads import threads
@@ -157,8 +159,7 @@ class Pointwise(Operator):
             return CONVERTED, position, None
         if value._flat is not None and value.shape == shape:
             return FLAT, position, None
-        found = layout(value.shape, value._strides, shape)
-        return (CONVERTED, position, None) if found is None else (LAID, position, found)
+        return LAID, position, layout(value.shape, value._strides, shape)
 
     def _given(self, plan, what, position, value):
         """An argument of the kernel, as `run` takes it, that has to be made."""
@@ -315,7 +316,7 @@ class Group:
         It multiplies the gradient by a number, so that it may as well multiply the sum.
         """
         shapes = {shape if general is None else general.input_shapes[i] for i in computed}
-        if len(shapes) != 1 or shape in shapes or any(found is None for _, found, _ in self.outs):
+        if len(shapes) != 1 or shape in shapes:
             return None
         return None if any(p >= 0 and tensor for p, _, tensor in self.reads) else shapes.pop()
 
@@ -338,21 +339,26 @@ def backward(node, grad):
         parts = (wanted,) if wanted in op.backward else [(i,) for i in wanted]
         groups = known[wanted] = [Group(op, part, node.shape, general) for part in parts]
     gradients = [None] * len(op.inputs)
+    spare = None
+    if general is not None and type(grad) is ndarray and grad.nbytes >= STREAMED:
+        # asked here: an argument is a reference, too
+        spare = getrefcount(grad) > REFERENCES and Spare(node, groups, grad)
     for group in groups:
         if group.kernel is not None:
-            _compute(node, group, grad, gradients)
+            _compute(node, group, grad, gradients, spare)
         for i in group.passed:
-            gradients[i] = grad if general is None else _passed(grad, node, i)
+            gradients[i] = grad if general is None else passed(grad, node, i, spare)
+    if spare and spare.copy is not None:
+        gradients[spare.index] = spare.copy
     return tuple(gradients) if len(gradients) > 1 else gradients[0]
 
 
-def _compute(node, group, grad, gradients):
+def _compute(node, group, grad, gradients, spare):
     """Run the kernel of a group and put its gradients in their places."""
     shape = node.shape
     total = None
     if group.first is not None:
-        total = sum_to(as_tensor(grad, shape) if type(grad) is ndarray else grad, group.first)
-    if total is not None:
+        total = total_of(grad, shape, group.first, spare)
         grad, shape = total, group.first
     n = numel(shape)
     arrived = grad if type(grad) is ndarray else operand(grad, shape, n)
@@ -374,10 +380,8 @@ def _compute(node, group, grad, gradients):
         dtype = general.input_dtypes[i]
         if type(out) is Folded:
             gradients[i] = out.total(dtype.numpy)
-        elif general.input_shapes[i] == shape:
-            gradients[i] = out if out.dtype == dtype.numpy else out.astype(dtype.numpy)
         else:
-            gradients[i] = fit(as_tensor(out, shape), general.input_shapes[i], dtype)
+            gradients[i] = out if out.dtype == dtype.numpy else out.astype(dtype.numpy)
 
 
 def _read(node, place, kind, tensor, n):
@@ -396,25 +400,6 @@ def _read(node, place, kind, tensor, n):
         return number_operand(value, kind, n)
     # an integer would compile the kernel once more
     return float(value) if isinstance(value, int) else value
-
-
-def _passed(grad, node, index):
-    """The incoming gradient, unchanged but for the shape and dtype of the input."""
-    general = node.general
-    shape, dtype = general.input_shapes[index], general.input_dtypes[index]
-    own = grad.dtype if isinstance(grad, Tensor) else None
-    if shape == node.shape and (own is dtype or grad.dtype is dtype.numpy):
-        return grad
-    if own is None:
-        if shape != node.shape and len(grad) <= BLOCK:
-            total = summed(grad.reshape(tuple(node.shape)), shape)
-            if total is not None:
-                return total if total.dtype == dtype.numpy else total.astype(dtype.numpy)
-        grad = as_tensor(grad, node.shape)
-    total = sum_to(grad, shape) if shape != node.shape else None
-    if total is None:
-        return fit(grad, shape, dtype)
-    return total if total.dtype == dtype.numpy else total.astype(dtype.numpy)
 
 
 class PointwiseNode(OperatorNode):

@@ -11,11 +11,13 @@ from . import (
     classes,
     convolving,
     dropout,
+    folding,
     gathering,
     losses,
     moving,
     multiplying,
     panels,
+    placing,
     pooling,
     scan,
     sorting,
@@ -91,10 +93,10 @@ from .triangular import linalg_solve_triangular
 from .weighing import convolution_weight
 
 for module in (
-    accumulate,
     averaging,
     classes,
     dropout,
+    folding,
     losses,
     moving,
     pooling,
@@ -103,7 +105,9 @@ for module in (
     triangular,
 ):
     kernel_cache.separate(module)
+kernel_cache.separate(accumulate, tiles)
 kernel_cache.separate(gathering, tiles)
+kernel_cache.separate(placing, folding)
 kernel_cache.separate(convolving, tiles)
 kernel_cache.separate(panels, tiles)
 kernel_cache.separate(multiplying, panels, tiles)

@@ -5,9 +5,13 @@ from __future__ import annotations
 import numpy as np
 from numba import njit, prange
 
+from ..strips import share_out
 from ..threads import threads
+from . import tiles
 
 CHUNK = 16384
+STREAMED = 1 << 23  # bytes from which on a copy that is not read soon goes past the cache
+STRIP = 1 << 18
 
 _options = {"cache": True, "nogil": True, "error_model": "numpy"}
 
@@ -56,8 +60,33 @@ def copy_of(source):
     if len(source) < threads.light:
         return source.copy()
     out = np.empty_like(source)
-    _copy_parallel(source, out)
+    if source.nbytes < STREAMED:
+        _copy_parallel(source, out)
+    else:
+        share_out(
+            lambda strip: stream(
+                source[strip * STRIP : (strip + 1) * STRIP],
+                out[strip * STRIP : (strip + 1) * STRIP],
+            ),
+            -(-len(source) // STRIP),
+        )
     return out
+
+
+@njit(**_options)
+def stream(source, target):
+    """Copy a dense flat array past the cache: what is written is not read soon.
+
+    Memory that is written otherwise is read first.
+    """
+    lanes = tiles.VECTOR_BYTES // target.itemsize
+    skip = min(-(target.ctypes.data // target.itemsize) % lanes, target.shape[0])
+    rest = (target.shape[0] - skip) % lanes
+    for i in range(skip):
+        target[i] = source[i]
+    tiles.stream_vectors(source, skip, target, skip, target.shape[0] - skip - rest)
+    for i in range(target.shape[0] - rest, target.shape[0]):
+        target[i] = source[i]
 
 
 @njit(**_options)

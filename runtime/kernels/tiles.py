@@ -268,6 +268,34 @@ def copy_second(typingctx, source, start, target, at, count):
     return types.void(source, start, target, at, count), generate
 
 
+@intrinsic
+def stream_vectors(typingctx, source, start, target, at, count):
+    """`target[at + i] = source[start + i]` for all i below `count`, past the cache.
+
+    The count is that of whole vectors, and the place in the target is aligned to them.
+    """
+
+    def generate(context, builder, signature, arguments):
+        block = _Block(context, builder, source.dtype)
+        given, _ = block.data(signature.args[0], arguments[0])
+        taken, _ = block.data(signature.args[2], arguments[2])
+        given, taken = block.at(given, arguments[1]), block.at(taken, arguments[3])
+        once = builder.module.add_metadata([ir.Constant(ir.IntType(32), 1)])
+        with cgutils.for_range(
+            builder, builder.sdiv(arguments[4], ir.Constant(_INDEX, block.lanes))
+        ) as loop:
+            place = block.times(loop.index, block.lanes)
+            address = builder.bitcast(block.at(taken, place), block.vector.as_pointer())
+            stored = builder.store(block.load(block.at(given, place)), address)
+            stored.align = VECTOR_BYTES
+            stored.set_metadata("nontemporal", once)
+        # such stores are not in order with others before that
+        builder.fence("seq_cst")
+        return context.get_dummy_value()
+
+    return types.void(source, start, target, at, count), generate
+
+
 def _cross(builder, lines, step):
     """One stage of a transposition: every second block of `step` elements changes its line."""
     count = len(lines)
@@ -283,33 +311,113 @@ def _cross(builder, lines, step):
         lines[i + step] = builder.shuffle_vector(first, second, places[1])
 
 
-@intrinsic
-def turn_square(typingctx, source, start, step, target, at, pitch):
-    """`target[at + c * pitch + r] = source[start + r * step + c]` for a square of elements.
+def _addresses(context, builder, signature, arguments, place, wide):
+    """The addresses of vectors in an array, given as (array, start, offsets, first offset)."""
+    block = context.make_array(signature.args[place])
+    array = block(context, builder, arguments[place])
+    table = context.make_array(signature.args[place + 2])(context, builder, arguments[place + 2])
+    start = builder.gep(array.data, [arguments[place + 1]])
+    offsets = builder.gep(table.data, [arguments[place + 3]])
+    for number in range(wide.count):
+        offset = builder.load(builder.gep(offsets, [ir.Constant(_INDEX, number)]))
+        yield builder.bitcast(builder.gep(start, [offset]), wide.as_pointer())
 
-    It is as wide as a vector of LANES elements. Both arrays are flat and of one dtype.
+
+@intrinsic
+def turn_square(typingctx, source, start, lines, i, target, at, places, j):
+    """`target[at + places[j + c] + r] = source[start + lines[i + r] + c]` for a square of elements.
+
+    It is as wide as a vector of LANES elements. The arrays are flat, the first two of one dtype.
     """
     size = source.dtype.bitwidth // 8
     side = LANES[size]
 
     def generate(context, builder, signature, arguments):
         wide = ir.VectorType(context.get_value_type(source.dtype), side)
-
-        def addresses(place):
-            array = context.make_array(signature.args[place])(context, builder, arguments[place])
-            address = builder.gep(array.data, [arguments[place + 1]])
-            for _ in range(side):
-                yield builder.bitcast(address, wide.as_pointer())
-                address = builder.gep(address, [arguments[place + 2]])
-
-        lines = []
-        for address in addresses(0):
-            lines.append(builder.load(address))
-            lines[-1].align = size
+        held = []
+        for address in _addresses(context, builder, signature, arguments, 0, wide):
+            held.append(builder.load(address))
+            held[-1].align = size
         for stage in range(side.bit_length() - 1):
-            _cross(builder, lines, 1 << stage)
-        for line, address in zip(lines, addresses(3), strict=True):
+            _cross(builder, held, 1 << stage)
+        targets = _addresses(context, builder, signature, arguments, 4, wide)
+        for line, address in zip(held, targets, strict=True):
             builder.store(line, address).align = size
         return context.get_dummy_value()
 
-    return types.void(source, start, step, target, at, pitch), generate
+    return types.void(source, start, lines, i, target, at, places, j), generate
+
+
+def _zip(builder, lines, back):
+    """Two, four, ... vectors whose elements alternate, or the inverse; they stay in order."""
+    lanes, count = lines[0].type.count, len(lines)
+    kind = ir.VectorType(ir.IntType(32), lanes)
+    if back:
+        orders = [[2 * k + first for k in range(lanes)] for first in (0, 1)]
+    else:
+        orders = [[(start + k) // 2 + k % 2 * lanes for k in range(lanes)] for start in (0, lanes)]
+    orders = [ir.Constant(kind, order) for order in orders]
+    half = count // 2
+    for _ in range(count.bit_length() - 1):
+        if back:
+            pairs = [(lines[2 * k], lines[2 * k + 1]) for k in range(half)]
+            lines = [builder.shuffle_vector(*pair, order) for order in orders for pair in pairs]
+        else:
+            pairs = [(lines[k], lines[k + half]) for k in range(half)]
+            lines = [builder.shuffle_vector(*pair, order) for pair in pairs for order in orders]
+    return lines
+
+
+@intrinsic
+def zip_lines(typingctx, source, start, lines, target, at, vectors):
+    """`target[at + k * n + i] = source[start + lines[i] + k]` for as many k as a vector has lanes.
+
+    i goes up to n, the length of the tuple `vectors`: a power of two.
+    """
+    size = source.dtype.bitwidth // 8
+
+    def generate(context, builder, signature, arguments):
+        wide = ir.VectorType(context.get_value_type(source.dtype), LANES[size])
+        zero = ir.Constant(_INDEX, 0)
+        given = [*arguments[:3], zero]
+        held = []
+        for _, address in zip(
+            vectors, _addresses(context, builder, signature, given, 0, wide), strict=False
+        ):
+            held.append(builder.load(address))
+            held[-1].align = size
+        held = _zip(builder, held, False)
+        array = context.make_array(signature.args[3])(context, builder, arguments[3])
+        place = builder.gep(array.data, [arguments[4]])
+        for number, line in enumerate(held):
+            address = builder.gep(place, [ir.Constant(_INDEX, number * LANES[size])])
+            builder.store(line, builder.bitcast(address, wide.as_pointer())).align = size
+        return context.get_dummy_value()
+
+    return types.void(source, start, lines, target, at, vectors), generate
+
+
+@intrinsic
+def unzip_lines(typingctx, source, start, target, at, lines, vectors):
+    """`target[at + lines[i] + k] = source[start + k * n + i]`: the inverse of `zip_lines`."""
+    size = source.dtype.bitwidth // 8
+
+    def generate(context, builder, signature, arguments):
+        wide = ir.VectorType(context.get_value_type(source.dtype), LANES[size])
+        array = context.make_array(signature.args[0])(context, builder, arguments[0])
+        place = builder.gep(array.data, [arguments[1]])
+        held = []
+        for number in range(len(vectors)):
+            address = builder.gep(place, [ir.Constant(_INDEX, number * LANES[size])])
+            held.append(builder.load(builder.bitcast(address, wide.as_pointer())))
+            held[-1].align = size
+        held = _zip(builder, held, True)
+        zero = ir.Constant(_INDEX, 0)
+        given = [*arguments[:5], zero]
+        for line, address in zip(
+            held, _addresses(context, builder, signature, given, 2, wide), strict=False
+        ):
+            builder.store(line, address).align = size
+        return context.get_dummy_value()
+
+    return types.void(source, start, target, at, lines, vectors), generate

@@ -50,6 +50,16 @@ def test_two_operands_may_both_be_constant_along_rows():
         lambda x: x.reshape(2, 250, 600)[:, 3:, 5:],
         lambda x: x.flip(0)[:, 1:],
         lambda x: x[:, :0],
+        lambda x: x[1::7, 2::3],
+        lambda x: x[:, 100:300:2],
+        lambda x: x.reshape(-1)[7:-9],
+        lambda x: x.reshape(-1)[3::2],
+        lambda x: x.reshape(-1)[5:-2:5],
+        lambda x: x.reshape(2, 250, 600)[:, ::2, 2:500:4],
+        lambda x: x.reshape(500, 200, 3)[:, :100],
+        lambda x: x.reshape(3, 100_000)[1:],
+        lambda x: x.reshape(20, 15_000)[:, :3],
+        lambda x: x.expand(2, 500, 600)[1],
     ],
 )
 def test_the_gradient_of_a_view_of_many_elements_is_zero_elsewhere(view):
@@ -69,4 +79,20 @@ def test_the_parts_of_a_tensor_of_many_elements_give_it_one_gradient():
     first, _, third = x.chunk(3, 1)
     (first * 2 + third * 3).sum().backward()
     expected = np.repeat([[2.0, 0.0, 3.0]], 400, 0).repeat(300, 1)
+    np.testing.assert_array_equal(x.grad.numpy(), expected)
+
+
+@pytest.mark.parametrize("dim", [0, 1, 2])
+def test_parts_of_unlike_sizes_give_one_gradient(dim):
+    x = rd.zeros(200, 70, 90, dtype=rd.float64, requires_grad=True)
+    sizes = [10, 25, x.shape[dim] - 40, 5]
+    parts = x.split(sizes, dim)
+    expected = np.zeros(x.shape)
+    seen = np.split(expected, np.cumsum(sizes)[:-1], dim)
+    total = 0
+    for number in (3, 0, 2):
+        flow = np.random.default_rng(number).standard_normal(seen[number].shape)
+        seen[number][...] = flow
+        total = total + (parts[number] * rd.from_numpy(flow)).sum()
+    total.backward()
     np.testing.assert_array_equal(x.grad.numpy(), expected)
