@@ -24,8 +24,10 @@ CACHE = 1 << 19  # bytes that are laid out for an item
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _sums(given, numbers, to, further, last, count, vectors):
-    """`combine` for 1, 2 or 4 rows."""
-    if count == 4:
+    """`combine` for 1, 2, 4 or 6 rows."""
+    if count == 6:
+        combine(given, numbers, to, further, last, (0, 0, 0, 0, 0, 0), vectors)
+    elif count == 4:
         combine(given, numbers, to, further, last, (0, 0, 0, 0), vectors)
     elif count == 2:
         combine(given, numbers, to, further, last, (0, 0), vectors)
@@ -35,7 +37,7 @@ def _sums(given, numbers, to, further, last, count, vectors):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _line(given, numbers, to, count, run, lanes, masked):
-    """A run of results of 1, 2 or 4 outputs; masked: 1 if vectors have masks of their own, else 0.
+    """A run of results of 1, 2, 4 or 6 outputs; masked: 1 if vectors have masks of their own, else 0.
 
     It is made up of blocks of so many vectors, or of one less, rather than of single vectors.
     """
@@ -78,6 +80,14 @@ def _deliver(sums, at, pitch, out, start, place):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def _next(outputs):
+    """How many of the outputs that are left come next: 6 or 4, before the end 2 or 1."""
+    if outputs >= 6 and outputs != 8:
+        return 6
+    return 4 if outputs >= 4 else min(outputs, 2)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def _convolve(images, layout, taps, masks, weights, bias, out, place, sizes, low, high):
     """Items from `low` to `high - 1`: each is one part of the outputs of a block of rows.
 
@@ -96,7 +106,7 @@ def _convolve(images, layout, taps, masks, weights, bias, out, place, sizes, low
         source = np.zeros(size + len(VECTORS) * lanes, images.dtype)
     padded = ((tall - 1) * pitch + width + lanes - 1) // lanes * lanes
     direct = right == 1 and pitch == width == down
-    sums = np.empty(0 if direct else 4 * padded, images.dtype)
+    sums = np.empty(0 if direct else 6 * padded, images.dtype)
     blocks, parts = (height + tall - 1) // tall, (outputs + each - 1) // each
     ready = -1
     for item in range(low, high):
@@ -114,7 +124,7 @@ def _convolve(images, layout, taps, masks, weights, bias, out, place, sizes, low
         run = (count - 1) * pitch + width
         channel, last = part * each, min(part * each + each, outputs)
         while channel < last:
-            many = 4 if last - channel >= 4 else (2 if last - channel >= 2 else 1)
+            many = _next(last - channel)
             own = at % groups * w_group + channel * w_step
             b_at = at % groups * outputs + channel
             goal = first + (at * outputs + channel) * apart + block * tall * down
