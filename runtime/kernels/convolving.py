@@ -17,27 +17,26 @@ from ..threads import get_num_threads, threads
 from .laying_out import grouped, lay_out, layout_of, masks_of
 from .tiles import LANES, MASKED, NARROW, VECTORS, combine, copy_row
 
-CACHE = 1 << 19  # bytes that are laid out for an item
+CACHE = 1 << 19  # bytes of an image that an item reads
+LAID_OUT = 1 << 21  # the same where they are laid out: more blocks cost more than they give
 
 # --- sums over taps ----------------------------------------------------------------------------
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _sums(given, numbers, to, further, last, count, vectors):
-    """`combine` for 1, 2, 4 or 6 rows."""
+    """`combine` for 1, 4 or 6 rows."""
     if count == 6:
         combine(given, numbers, to, further, last, (0, 0, 0, 0, 0, 0), vectors)
     elif count == 4:
         combine(given, numbers, to, further, last, (0, 0, 0, 0), vectors)
-    elif count == 2:
-        combine(given, numbers, to, further, last, (0, 0), vectors)
     else:
         combine(given, numbers, to, further, last, (0,), vectors)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _line(given, numbers, to, count, run, lanes, masked):
-    """A run of results of 1, 2, 4 or 6 outputs; masked: 1 if vectors have masks of their own, else 0.
+def _line(given, numbers, to, count, run, lanes):
+    """A run of results of 1, 4 or 6 outputs.
 
     It is made up of blocks of so many vectors, or of one less, rather than of single vectors.
     """
@@ -49,7 +48,7 @@ def _line(given, numbers, to, count, run, lanes, masked):
         wides, narrows = vectors // wide, 0
     v = 0
     while v < vectors:
-        further, rest = (v * lanes, v * masked), run - v * lanes
+        further, rest = (v * lanes, v), run - v * lanes
         if wides > 0:
             last = min(lanes, rest - (wide - 1) * lanes)
             _sums(given, numbers, to, further, last, count, VECTORS)
@@ -81,22 +80,23 @@ def _deliver(sums, at, pitch, out, start, place):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _next(outputs):
-    """How many of the outputs that are left come next: 6 or 4, before the end 2 or 1."""
+    """How many of the outputs that are left come next: 6 or 4, before the end 1."""
     if outputs >= 6 and outputs != 8:
         return 6
-    return 4 if outputs >= 4 else min(outputs, 2)
+    return 4 if outputs >= 4 else 1
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _convolve(images, layout, taps, masks, weights, bias, out, place, sizes, low, high):
     """Items from `low` to `high - 1`: each is one part of the outputs of a block of rows.
 
-    taps: (offsets, places in the weights); masks: (all, from tap to tap or 0); weights: (all, from
+    taps: (offsets, places in the weights); masks: of `masks_of`, or None; weights: (all, from
     channel to channel, from output to output, from group to group); place: (first, from row to
     row, from column to column, rows, columns, from output to output); sizes: (of the laid out
-    image or -1, from channel to channel, lanes, rows of a block, outputs, of a part).
+    image or -1, from channel to channel, masks of a tap, lanes, rows of a block, outputs, of a
+    part).
     """
-    size, x_step, lanes, tall, outputs, each = sizes
+    size, x_step, m_step, lanes, tall, outputs, each = sizes
     numbers, w_channel, w_step, w_group = weights
     top, rows, step, plane, columns, stride, pitch = layout
     first, down, right, height, width, apart = place
@@ -129,9 +129,9 @@ def _convolve(images, layout, taps, masks, weights, bias, out, place, sizes, low
             b_at = at % groups * outputs + channel
             goal = first + (at * outputs + channel) * apart + block * tall * down
             target, there, far = (out, goal, apart) if direct else (sums, 0, padded)
-            given = source, start, taps, masks[0], m_at
-            to = target, there, (channels, x_step, w_channel, masks[1], w_step, far)
-            _line(given, (numbers, own, bias, b_at), to, many, run, lanes, min(1, masks[1]))
+            given = source, start, taps, masks, m_at
+            to = target, there, (channels, x_step, w_channel, m_step, w_step, far)
+            _line(given, (numbers, own, bias, b_at), to, many, run, lanes)
             if not direct:
                 for m in range(many):
                     of_rows = down, right, count, width
@@ -148,21 +148,20 @@ def _convolve_parallel(
         _convolve(images, layout, taps, masks, weights, bias, out, place, sizes, low, high)
 
 
-def _rows_of_block(size, row, width, lanes, wanted):
+def _rows_of_block(size, fitting, width, lanes, wanted):
     """How many of `size` rows of results a block has.
 
-    A row takes so many bytes of the cache. There are to be `wanted` blocks at least, and no vector
+    The cache has room for `fitting` rows. There are to be `wanted` blocks at least, and no vector
     reaches beyond one, but for the last.
     """
-    fitting = max(1, CACHE // max(1, row))
-    blocks = max(-(-size // fitting), min(size, wanted))
+    blocks = max(-(-size // max(1, fitting)), min(size, wanted))
     whole = lanes // gcd(lanes, width)
     return min(size, -(-size // (blocks * whole)) * whole)
 
 
 @lru_cache(maxsize=1024)
 def _plan(shape, taps, step, rows, columns, outputs, itemsize, workers):
-    """(layout, offsets, masks, from tap to tap, (size, from channel to channel, lanes, rows)).
+    """(layout, offsets, masks, (size, from channel to channel, masks of a tap, lanes, rows)).
 
     shape: of the images. Where taps can be read from the image as it lies, masks leave out what
     is outside of it, and there is no layout.
@@ -170,18 +169,18 @@ def _plan(shape, taps, step, rows, columns, outputs, itemsize, workers):
     batch, groups, channels, height, width = shape
     lanes, wanted = LANES[itemsize], -(-workers // max(batch * groups, 1))
     if MASKED and step == (1, 1) and columns == width:
-        row = channels * width * itemsize
-        tall = _rows_of_block(rows, row, width, lanes, wanted)
+        fitting = CACHE // (channels * width * itemsize)
+        tall = _rows_of_block(rows, fitting, width, lanes, wanted)
         masks = masks_of((height, width), taps, (rows, columns), lanes)
         offsets = np.array([a * width + b for a in taps[0] for b in taps[1]])
         layout = 0, 0, 1, 0, np.zeros(0, np.int64), 1, width
-        return layout, offsets, masks, (-1, height * width, lanes, tall)
+        sizes = -1, height * width, masks.shape[1], lanes, tall
+        return layout, offsets, masks.reshape(-1), sizes
     whole = layout_of(channels, taps, step, (rows, columns), outputs)
-    tall = _rows_of_block(rows, whole.size * itemsize // rows, whole.pitch, lanes, wanted)
+    fitting = LAID_OUT * rows // (whole.size * itemsize)
+    tall = _rows_of_block(rows, fitting, whole.pitch, lanes, wanted)
     block = layout_of(channels, taps, step, (tall, columns), outputs, whole.shared)
-    masks = np.full((1, 1), -1).astype(np.uint16 if lanes == 16 else np.uint8)
-    masks = np.repeat(masks, len(VECTORS), 1)
-    return block.arguments, block.offsets, masks, (block.size, block.apart, lanes, tall)
+    return block.arguments, block.offsets, None, (block.size, block.apart, 0, lanes, tall)
 
 
 def _correlation(images, taps, step, weights, bias, out, place):
@@ -199,7 +198,7 @@ def _correlation(images, taps, step, weights, bias, out, place):
     layout, offsets, masks, sizes = _plan(
         images.shape, taps, step, rows, columns, outputs, images.itemsize, workers
     )
-    blocks = -(-rows // sizes[3])
+    blocks = -(-rows // sizes[4])
     least = -(-workers // max(batch * groups * blocks, 1))
     each = max(4, -(-outputs // least // 4) * 4)
     items = batch * groups * blocks * -(-outputs // each)
@@ -208,7 +207,7 @@ def _correlation(images, taps, step, weights, bias, out, place):
         images,
         layout,
         (offsets, places),
-        (masks.reshape(-1), masks.shape[1] if sizes[0] < 0 else 0),
+        masks,
         (numbers, *steps),
         bias,
         out.reshape(-1),

@@ -155,10 +155,9 @@ def combine(typingctx, given, numbers, to, further, last, rows, vectors):
     """`out[at + m * pitch + i]` = `bias[b_at + m]` + the sum of `weights[first + m * step + c *
     w_step + places[k]]` times `x[start + c * x_step + offsets[k] + i]` over all c and k.
 
-    For all rows m and the lanes i of the vectors, `last` of them in the last vector. Where a bit is
-    0 in the masks of tap k, which begin at `m_at + k * m_step`, one for each vector, there is 0
-    instead of x (unless not MASKED). All arrays are flat; x, weights, bias and out are of one
-    floating dtype.
+    For all rows m and the lanes i of the vectors, `last` of them in the last vector. If there are
+    masks, those of tap k begin at `m_at + k * m_step`, one for each vector; where a bit is 0, there
+    is 0 instead of x. All arrays are flat; x, weights, bias and out are of one floating dtype.
 
     given: (x, start, (offsets, places), masks, m_at); numbers: (weights, first, bias, b_at);
     to: (out, at, (channels, x_step, w_step, m_step, step, pitch)); further: (elements, masks) by
@@ -175,28 +174,57 @@ def combine(typingctx, given, numbers, to, further, last, rows, vectors):
         shifts, places = block.parts(given[2], taps)
         channels, x_step, w_step, m_step, step, pitch = block.parts(to[2], sizes)
         lanes_later, masks_later = cgutils.unpack_tuple(builder, arguments[3])
-        source = block.at(source[0], start, lanes_later)
-        masks = block.at(masks[0], m_at, masks_later)
+        source, target = block.at(source[0], start, lanes_later), block.at(out[0], at, lanes_later)
         weight, added = block.at(weight[0], first), block.at(bias[0], b_at)
-        target = block.at(out[0], at, lanes_later)
         totals = [block.copies(block.spread(block.at(added, m)), wide) for m in range(many)]
-        with cgutils.for_range(builder, shifts[1]) as loop:
-            # the channels go inside, so that masks stay where they are
-            image = block.at(source, builder.load(block.at(shifts[0], loop.index)))
-            factors = block.at(weight, builder.load(block.at(places[0], loop.index)))
-            kept = [None] * wide
-            if MASKED:
-                kept = block.masks(block.at(masks, builder.mul(loop.index, m_step)), wide)
-            with cgutils.for_range(builder, channels) as inner:
-                place = block.at(image, builder.mul(inner.index, x_step))
-                tap = block.at(factors, builder.mul(inner.index, w_step))
-                loaded = [
-                    block.load(block.at(place, v * block.lanes), kept[v]) for v in range(wide)
-                ]
-                for m in range(many):
-                    factor = block.spread(block.at(tap, block.times(step, m)))
-                    for v in range(wide):
-                        block.add_product(totals[m][v], factor, loaded[v])
+
+        def add(image, factors, kept):
+            loaded = [block.load(block.at(image, v * block.lanes), kept[v]) for v in range(wide)]
+            for m in range(many):
+                factor = block.spread(block.at(factors, block.times(step, m)))
+                for v in range(wide):
+                    block.add_product(totals[m][v], factor, loaded[v])
+
+        def tap(image, factors, k):
+            shift, place = (builder.load(block.at(data, k)) for data, _ in (shifts, places))
+            return block.at(image, shift), block.at(factors, place)
+
+        def channel(image, factors, c):
+            steps = builder.mul(c, x_step), builder.mul(c, w_step)
+            return block.at(image, steps[0]), block.at(factors, steps[1])
+
+        masked = isinstance(given[3], types.Array)
+
+        def kept_of(k):
+            first = block.at(masks[0], m_at, masks_later, builder.mul(k, m_step))
+            return block.masks(first, wide)
+
+        def taps_outside():
+            with cgutils.for_range(builder, shifts[1]) as outer:
+                kept = kept_of(outer.index)
+                begin = tap(source, weight, outer.index)
+                with cgutils.for_range(builder, channels) as inner:
+                    add(*channel(*begin, inner.index), kept)
+
+        def channels_outside():
+            with cgutils.for_range(builder, channels) as outer:
+                begin = channel(source, weight, outer.index)
+                with cgutils.for_range(builder, shifts[1]) as inner:
+                    kept = kept_of(inner.index) if masked else [None] * wide
+                    add(*tap(*begin, inner.index), kept)
+
+        if not masked:
+            channels_outside()
+        elif many > 1:  # masks stay where they are
+            taps_outside()
+        else:
+            # of a single channel, which a single row often has, too, the order is the same
+            alone = builder.icmp_signed("==", channels, ir.Constant(_INDEX, 1))
+            with builder.if_else(alone) as (then, otherwise):
+                with then:
+                    channels_outside()
+                with otherwise:
+                    taps_outside()
         block.store_rows(totals, target, pitch, arguments[4])
         return context.get_dummy_value()
 
