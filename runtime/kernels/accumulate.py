@@ -9,7 +9,8 @@ from ..strips import share_out
 from ..threads import threads
 from . import tiles
 
-CHUNK = 16384
+CHUNK = 16384  # elements that a thread adds at a time
+PIECE = 1 << 16  # bytes that it copies
 STREAMED = 1 << 23  # bytes from which on a copy that is not read soon goes past the cache
 STRIP = 1 << 18
 
@@ -44,15 +45,35 @@ def add_into(target, source):
     return target
 
 
-@njit(parallel=True, **_options)
-def _copy_parallel(source, out):
-    n = out.shape[0]
-    for part in prange((n + CHUNK - 1) // CHUNK):
-        low = part * CHUNK
-        high = min(low + CHUNK, n)
-        values, written = source[low:high], out[low:high]
+@njit(**_options)
+def _copy_runs(source, out, given, taken, width, low, high):
+    """The bytes from `low` to `high - 1` of `copy_runs`."""
+    run, column = low // width, low % width
+    while low < high:
+        count = min(width - column, high - low)
+        start, at = given[0] + run * given[1] + column, taken[0] + run * taken[1] + column
+        values, written = source[start : start + count], out[at : at + count]
         for i in range(written.shape[0]):
             written[i] = values[i]
+        low += count
+        run += 1
+        column = 0
+
+
+@njit(parallel=True, **_options)
+def _copy_runs_parallel(source, out, given, taken, width, size):
+    parts = (size + PIECE - 1) // PIECE
+    for part in prange(parts):
+        low = part * PIECE
+        _copy_runs(source, out, given, taken, width, low, min(low + PIECE, size))
+
+
+def copy_runs(source, out, given, taken, width, runs):
+    """Copy runs of `width` bytes; given, taken: (where the first lies, from one to the next).
+
+    Both arrays are flat bytes, so that one kernel serves every dtype.
+    """
+    _copy_runs_parallel(source, out, given, taken, width, width * runs)
 
 
 def copy_of(source):
@@ -61,7 +82,8 @@ def copy_of(source):
         return source.copy()
     out = np.empty_like(source)
     if source.nbytes < STREAMED:
-        _copy_parallel(source, out)
+        size = source.nbytes
+        copy_runs(source.view(np.uint8), out.view(np.uint8), (0, size), (0, size), size, 1)
     else:
         share_out(
             lambda strip: stream(
@@ -70,6 +92,25 @@ def copy_of(source):
             ),
             -(-len(source) // STRIP),
         )
+    return out
+
+
+def dense_copy(array):
+    """A dense copy of an array of any shape."""
+    if array.flags.c_contiguous and array.size >= threads.light:
+        return copy_of(array.reshape(-1)).reshape(array.shape)
+    return np.array(array, order="C")
+
+
+def join(arrays, before, shape):
+    """Dense arrays of one dtype behind each other in `shape`, in each of `before` slices."""
+    out = np.empty(shape, arrays[0].dtype)
+    flat, pitch, at = out.reshape(-1).view(np.uint8), out.nbytes // before, 0
+    for array in arrays:
+        width = array.nbytes // before
+        given = array.reshape(-1).view(np.uint8)
+        copy_runs(given, flat, (0, width), (at, pitch), width, before)
+        at += width
     return out
 
 

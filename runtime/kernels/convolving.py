@@ -1,259 +1,221 @@
 """Convolutions of two dimensions, and the gradient of their input: sums over taps.
 
-A tap is a shifted image times a number. The image is first laid out so that every tap is the
-same run of memory at another offset: padded, with a plane for each residue of the row modulo the
-stride, and either with columns that taps share (a copy for each residue of the column; the run then
-goes over the padding at the ends of rows, too) or with a copy for the column of each tap.
+An item is a block of rows of an image's results, so that what is laid out for it stays in the
+second cache. Every output goes over it in turn, four at a time, and its sums are written to where
+they belong, unless there is padding between rows or the results lie apart.
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
+from math import gcd
 
 import numpy as np
 from numba import njit, prange
 
 from ..threads import get_num_threads, threads
-from .tiles import LANES, VECTORS, combine, copy_row, copy_second
+from .laying_out import grouped, lay_out, layout_of, masks_of
+from .tiles import LANES, MASKED, NARROW, VECTORS, combine, copy_row
 
-BLOCK = 1 << 15  # sums that are computed before they are copied to the output
-
-# --- layout ------------------------------------------------------------------------------------
-
-
-class Layout:
-    """Where the taps of a correlation find an image's elements.
-
-    The result at (i, j) reads, for tap (a, b), the image at row `i * step[0] + taps[0][a]` and
-    column `j * step[1] + taps[1][b]`; outside of the image there are zeros.
-
-    Attributes
-    ----------
-    low, rows : the first row (perhaps above the image) and their number
-    columns : the first column of each copy
-    pitch : elements from row to row
-    offsets : where each tap of each channel begins
-    run : how many results, and unused places between them, lie one behind the other
-    arguments : what `lay_out` needs
-    """
-
-    def __init__(self, channels, taps, step, output, outputs):
-        rows, columns = (np.asarray(t, np.int64) for t in taps)
-        self.step, self.output = step, output
-        self.low = int(rows.min())
-        self.rows = (output[0] - 1) * step[0] + int(rows.max()) - self.low + 1
-        residues = columns % step[1]
-        first_of = np.array([columns[residues == r].min() for r in residues])
-        width = output[1] + int((columns - first_of).max()) // step[1]
-        self.shared = self._is_cheaper(channels, len(rows), residues, width, outputs)
-        self.pitch = width if self.shared else output[1]
-        self.columns = np.unique(first_of) if self.shared else columns
-        plane = self.plane
-        self.size = len(self.columns) * channels * step[0] * plane
-        row_of = (rows - self.low) % step[0] * plane + (rows - self.low) // step[0] * self.pitch
-        copy = channels * step[0] * plane
-        if self.shared:
-            column_of = np.searchsorted(self.columns, first_of) * copy
-            column_of += (columns - first_of) // step[1]
-        else:
-            column_of = np.arange(len(columns)) * copy
-        channel_of = np.arange(channels) * (step[0] * plane)
-        self.offsets = (channel_of[:, None, None] + row_of[:, None] + column_of).reshape(-1)
-        self.run = (output[0] - 1) * self.pitch + output[1]
-        self.arguments = self.low, self.rows, step[0], plane, self.columns, step[1], self.pitch
-
-    @property
-    def plane(self):
-        """Elements of one channel's rows of one residue."""
-        return -(-self.rows // self.step[0]) * self.pitch
-
-    def _is_cheaper(self, channels, rows, residues, width, outputs):
-        """Whether computing the padding of shared columns costs less than copies for each tap.
-
-        A product of vectors counts 1, copying a row 10.
-        """
-        height, taps, copies = self.output[0], len(residues), len(set(residues.tolist()))
-        products = channels * rows * taps * outputs / 16
-        copied = 10 * channels * self.rows
-        shared = (height - 1) * width + self.output[1]
-        together = shared * products + copied * copies + 10 * outputs * height
-        return together <= height * self.output[1] * products + copied * taps
-
-    def is_memory_of(self, shape):
-        """Whether images of the shape lie in memory as they are laid out."""
-        size = (self.rows, self.pitch)
-        return (
-            self.shared
-            and self.step == (1, 1)
-            and self.low == self.columns[0] == 0
-            and (size == tuple(shape[-2:]))
-        )
-
-
-@lru_cache(maxsize=1024)
-def layout_of(channels, taps, step, output, outputs):
-    """The layout, which depends on sizes only."""
-    return Layout(channels, taps, step, output, outputs)
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def lay_out(image, buffer, start, low, rows, step, plane, columns, stride, pitch):
-    """Copy an image's elements to where its taps read them; what is padding stays as it is."""
-    channels, height, width = image.shape
-    flat = image.reshape(-1)
-    zero = image.dtype.type(0)
-    for copy in range(columns.shape[0]):
-        first = columns[copy]
-        left = max(0, (stride - 1 - first) // stride)
-        right = min(pitch, (width - 1 - first) // stride + 1)
-        for c in range(channels):
-            base = start + (copy * channels + c) * step * plane
-            residue, line = max(0, -low) % step, max(0, -low) // step
-            for r in range(max(0, -low), min(rows, height - low)):
-                at = base + residue * plane + line * pitch + left
-                place = (c * height + low + r) * width + first + left * stride
-                if stride == 1:
-                    copy_row(flat, place, buffer, at, right - left, zero)
-                elif stride == 2:
-                    copy_second(flat, place, buffer, at, right - left)
-                else:
-                    for j in range(right - left):
-                        buffer[at + j] = flat[place + j * stride]
-                residue += 1
-                if residue == step:
-                    residue = 0
-                    line += 1
-
-
-def grouped(array, groups):
-    """(batch, channel, height, width) as (batch, group, channel, height, width), dense."""
-    batch, channels, *size = array.shape
-    return np.ascontiguousarray(array).reshape(batch, groups, channels // groups, *size)
-
+CACHE = 1 << 19  # bytes of an image that an item reads
+LAID_OUT = 1 << 21  # the same where they are laid out: more blocks cost more than they give
 
 # --- sums over taps ----------------------------------------------------------------------------
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _sums(x, start, offsets, weights, first, places, out, at, sizes, count, vectors):
-    """`combine` for 1, 2 or 4 rows."""
-    if count == 4:
-        combine(x, start, offsets, weights, first, places, out, at, sizes, (0, 0, 0, 0), vectors)
-    elif count == 2:
-        combine(x, start, offsets, weights, first, places, out, at, sizes, (0, 0), vectors)
+def _sums(given, numbers, to, further, last, count, vectors):
+    """`combine` for 1, 4 or 6 rows."""
+    if count == 6:
+        combine(given, numbers, to, further, last, (0, 0, 0, 0, 0, 0), vectors)
+    elif count == 4:
+        combine(given, numbers, to, further, last, (0, 0, 0, 0), vectors)
     else:
-        combine(x, start, offsets, weights, first, places, out, at, sizes, (0,), vectors)
+        combine(given, numbers, to, further, last, (0,), vectors)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _deliver(sums, at, pitch, bias, out, start, place):
-    """Copy the rows of one channel's sums to the output, and add the bias."""
+def _line(given, numbers, to, count, run, lanes):
+    """A run of results of 1, 4 or 6 outputs.
+
+    It is made up of blocks of so many vectors, or of one less, rather than of single vectors.
+    """
+    wide, narrow = len(VECTORS), len(NARROW)
+    vectors = (run + lanes - 1) // lanes
+    narrows = -vectors % wide
+    wides = (vectors - narrows * narrow) // wide
+    if vectors < narrows * narrow:
+        wides, narrows = vectors // wide, 0
+    v = 0
+    while v < vectors:
+        further, rest = (v * lanes, v), run - v * lanes
+        if wides > 0:
+            last = min(lanes, rest - (wide - 1) * lanes)
+            _sums(given, numbers, to, further, last, count, VECTORS)
+            wides -= 1
+            v += wide
+        elif narrows > 0:
+            last = min(lanes, rest - (narrow - 1) * lanes)
+            _sums(given, numbers, to, further, last, count, NARROW)
+            narrows -= 1
+            v += narrow
+        else:
+            _sums(given, numbers, to, further, min(lanes, rest), count, (0,))
+            v += 1
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _deliver(sums, at, pitch, out, start, place):
+    """Copy the rows of one channel's sums to the output."""
     down, right, rows, columns = place
+    zero = sums.dtype.type(0)
     for i in range(rows):
         source, target = at + i * pitch, start + i * down
         if right == 1:
-            copy_row(sums, source, out, target, columns, bias)
+            copy_row(sums, source, out, target, columns, zero)
         else:
             for j in range(columns):
-                out[target + j * right] = sums[source + j] + bias
+                out[target + j * right] = sums[source + j]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _convolve(images, layout, taps, weights, bias, out, place, sizes, wide, low, high):
-    """Items from `low` to `high - 1`: each is one part of the outputs of one image's group.
+def _next(outputs):
+    """How many of the outputs that are left come next: 6 or 4, before the end 1."""
+    if outputs >= 6 and outputs != 8:
+        return 6
+    return 4 if outputs >= 4 else 1
 
-    taps: (offsets, places in the weights); weights: (all, from output to output, from group to
-    group); place: (first, from row to row, from column to column, rows, columns, from output to
-    output); sizes: (of the laid out image or -1, run, lanes, outputs, parts, outputs of a part).
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _convolve(images, layout, taps, masks, weights, bias, out, place, sizes, low, high):
+    """Items from `low` to `high - 1`: each is one part of the outputs of a block of rows.
+
+    taps: (offsets, places in the weights); masks: of `masks_of`, or None; weights: (all, from
+    channel to channel, from output to output, from group to group); place: (first, from row to
+    row, from column to column, rows, columns, from output to output); sizes: (of the laid out
+    image or -1, from channel to channel, masks of a tap, lanes, rows of a block, outputs, of a
+    part).
     """
-    size, run, lanes, outputs, parts, each = sizes
-    offsets, places = taps
-    numbers, w_step, w_group = weights
-    pitch = layout[6]
-    groups = images.shape[1]
-    channels, height, width = images.shape[2:]
-    padded = (run + lanes - 1) // lanes * lanes
-    flat = images.reshape(-1)
-    buffer = np.zeros(max(size, 0) + lanes, images.dtype)
-    sums = np.empty(each * padded, images.dtype)
+    size, x_step, m_step, lanes, tall, outputs, each = sizes
+    numbers, w_channel, w_step, w_group = weights
+    top, rows, step, plane, columns, stride, pitch = layout
+    first, down, right, height, width, apart = place
+    groups, channels = images.shape[1:3]
+    source = images.reshape(-1)
+    if size >= 0:
+        source = np.zeros(size + len(VECTORS) * lanes, images.dtype)
+    padded = ((tall - 1) * pitch + width + lanes - 1) // lanes * lanes
+    direct = right == 1 and pitch == width == down
+    sums = np.empty(0 if direct else 6 * padded, images.dtype)
+    blocks, parts = (height + tall - 1) // tall, (outputs + each - 1) // each
     ready = -1
     for item in range(low, high):
-        at, part = item // parts, item % parts
-        start = 0 if size >= 0 else at * channels * height * width
-        if size >= 0 and ready != at:
-            lay_out(images[at // groups, at % groups], buffer, 0, *layout)
-            ready = at
-        source = buffer if size >= 0 else flat
-        first, last = part * each, min(part * each + each, outputs)
-        base = at % groups * w_group
-        for v in range(0, padded, len(wide) * lanes):
-            channel = first
-            while channel < last:
-                count = 4 if last - channel >= 4 else (2 if last - channel >= 2 else 1)
-                to = (channel - first) * padded + v
-                own = base + channel * w_step
-                step = w_step, padded
-                if v + len(wide) * lanes <= padded:
-                    _sums(
-                        source, start + v, offsets, numbers, own, places, sums, to, step, count,
-                        wide,
-                    )  # fmt: skip
-                else:
-                    for more in range(0, padded - v, lanes):
-                        _sums(
-                            source, start + v + more, offsets, numbers, own, places, sums,
-                            to + more, step, count, (0,),
-                        )  # fmt: skip
-                channel += count
-        for channel in range(first, last):
-            number = bias[at % groups * outputs + channel]
-            target = place[0] + (at * outputs + channel) * place[5]
-            _deliver(sums, (channel - first) * padded, pitch, number, out, target, place[1:5])
+        block, part = item // parts % blocks, item % parts
+        at = item // (parts * blocks)
+        start, m_at = 0, 0
+        if size < 0:
+            start = at * channels * x_step + block * tall * pitch
+            m_at = block * tall * pitch // lanes
+        elif ready != item // parts:
+            ready = item // parts
+            image, begin = images[at // groups, at % groups], top + block * tall * step
+            lay_out(image, source, 0, begin, rows, step, plane, columns, stride, pitch)
+        count = min(tall, height - block * tall)
+        run = (count - 1) * pitch + width
+        channel, last = part * each, min(part * each + each, outputs)
+        while channel < last:
+            many = _next(last - channel)
+            own = at % groups * w_group + channel * w_step
+            b_at = at % groups * outputs + channel
+            goal = first + (at * outputs + channel) * apart + block * tall * down
+            target, there, far = (out, goal, apart) if direct else (sums, 0, padded)
+            given = source, start, taps, masks, m_at
+            to = target, there, (channels, x_step, w_channel, m_step, w_step, far)
+            _line(given, (numbers, own, bias, b_at), to, many, run, lanes)
+            if not direct:
+                for m in range(many):
+                    of_rows = down, right, count, width
+                    _deliver(sums, m * padded, pitch, out, goal + m * apart, of_rows)
+            channel += many
 
 
 @njit(cache=True, nogil=True, error_model="numpy", parallel=True)
-def _convolve_parallel(images, layout, taps, weights, bias, out, place, sizes, wide, items, shares):
+def _convolve_parallel(
+    images, layout, taps, masks, weights, bias, out, place, sizes, items, shares
+):
     for share in prange(shares):
         low, high = share * items // shares, (share + 1) * items // shares
-        _convolve(images, layout, taps, weights, bias, out, place, sizes, wide, low, high)
+        _convolve(images, layout, taps, masks, weights, bias, out, place, sizes, low, high)
+
+
+def _rows_of_block(size, fitting, width, lanes, wanted):
+    """How many of `size` rows of results a block has.
+
+    The cache has room for `fitting` rows. There are to be `wanted` blocks at least, and no vector
+    reaches beyond one, but for the last.
+    """
+    blocks = max(-(-size // max(1, fitting)), min(size, wanted))
+    whole = lanes // gcd(lanes, width)
+    return min(size, -(-size // (blocks * whole)) * whole)
+
+
+@lru_cache(maxsize=1024)
+def _plan(shape, taps, step, rows, columns, outputs, itemsize, workers):
+    """(layout, offsets, masks, (size, from channel to channel, masks of a tap, lanes, rows)).
+
+    shape: of the images. Where taps can be read from the image as it lies, masks leave out what
+    is outside of it, and there is no layout.
+    """
+    batch, groups, channels, height, width = shape
+    lanes, wanted = LANES[itemsize], -(-workers // max(batch * groups, 1))
+    if MASKED and step == (1, 1) and columns == width:
+        fitting = CACHE // (channels * width * itemsize)
+        tall = _rows_of_block(rows, fitting, width, lanes, wanted)
+        masks = masks_of((height, width), taps, (rows, columns), lanes)
+        offsets = np.array([a * width + b for a in taps[0] for b in taps[1]])
+        layout = 0, 0, 1, 0, np.zeros(0, np.int64), 1, width
+        sizes = -1, height * width, masks.shape[1], lanes, tall
+        return layout, offsets, masks.reshape(-1), sizes
+    whole = layout_of(channels, taps, step, (rows, columns), outputs)
+    fitting = LAID_OUT * rows // (whole.size * itemsize)
+    tall = _rows_of_block(rows, fitting, whole.pitch, lanes, wanted)
+    block = layout_of(channels, taps, step, (tall, columns), outputs, whole.shared)
+    return block.arguments, block.offsets, None, (block.size, block.apart, 0, lanes, tall)
 
 
 def _correlation(images, taps, step, weights, bias, out, place):
     """Write into `out` the sums over taps of `images` times numbers.
 
     images: (batch, group, channel, height, width); weights: (all of them flat, the place of each
-    tap's, steps from output to output and from group to group); bias: one for each output; out:
-    (batch, group, outputs, height, width); place: first row and step, first column and step,
-    rows and columns of the results in `out`.
+    tap's, steps from channel to channel, from output to output and from group to group); bias: one
+    for each output; out: (batch, group, outputs, height, width); place: first row and step, first
+    column and step, rows and columns of the results in `out`.
     """
     batch, groups, channels = images.shape[:3]
     outputs, (height, width) = out.shape[2], out.shape[3:]
     top, down, left, right, rows, columns = place
-    layout = layout_of(channels, taps, step, (rows, columns), outputs)
-    lanes = LANES[images.itemsize]
-    padded = -(-layout.run // lanes) * lanes
-    least = -(-2 * get_num_threads() // max(batch * groups, 1))
-    each = min(max(4, BLOCK // padded // 4 * 4), max(4, -(-outputs // least // 4) * 4))
-    parts = -(-outputs // each)
-    items = batch * groups * parts
-    size = layout.size
-    if layout.is_memory_of(images.shape) and layout.run % lanes == 0:
-        size = -1
-    if layout.pitch == columns == width and (down, right) == (1, 1):  # one run of memory
-        rows, columns = 1, rows * columns
+    workers = 2 * get_num_threads()
+    layout, offsets, masks, sizes = _plan(
+        images.shape, taps, step, rows, columns, outputs, images.itemsize, workers
+    )
+    blocks = -(-rows // sizes[4])
+    least = -(-workers // max(batch * groups * blocks, 1))
+    each = max(4, -(-outputs // least // 4) * 4)
+    items = batch * groups * blocks * -(-outputs // each)
     numbers, places, *steps = weights
     given = (
         images,
-        layout.arguments,
-        (layout.offsets, places),
+        layout,
+        (offsets, places),
+        masks,
         (numbers, *steps),
         bias,
         out.reshape(-1),
         (top * width + left, down * width, right, rows, columns, height * width),
-        (size, layout.run, lanes, outputs, parts, each),
-        VECTORS,
+        (*sizes, outputs, each),
     )
-    if batch * groups * layout.run * len(places) * outputs >= 16 * threads.minimum and items > 1:
+    work = batch * groups * rows * columns * channels * len(offsets) * outputs
+    if work >= 16 * threads.minimum and items > 1:
         _convolve_parallel(*given, items, min(items, 4 * get_num_threads()))
     else:
         _convolve(*given, 0, items)
@@ -292,8 +254,8 @@ def convolution(input, weight, bias, stride, padding, dilation, groups):
     if input.size == 0:
         out[...] = 0 if bias is None else bias.reshape(groups, -1, 1, 1)
     elif out.size:
-        count = weight[0].size
-        weights = np.ascontiguousarray(weight).reshape(-1), np.arange(count), count
+        count, area = weight[0].size, weight[0, 0].size
+        weights = np.ascontiguousarray(weight).reshape(-1), np.arange(area), area, count
         _correlation(
             grouped(input, groups),
             taps_of(kernel, padding, dilation),
@@ -315,7 +277,12 @@ def convolution_input(grad_output, weight, size, stride, padding, dilation, grou
     batch, channels, height, width = size
     inputs, kernel = channels // groups, weight.shape[2:]
     check_gradient(grad_output, size, kernel, len(weight), stride, padding, dilation)
-    out = np.zeros((batch, groups, inputs, height, width), grad_output.dtype)
+    kinds = _passes(
+        (height, width), kernel, tuple(stride), (padding[0], padding[2]), tuple(dilation)
+    )
+    everywhere = sum(place[4] * place[5] for *_, place in kinds) == height * width
+    make = np.empty if everywhere and grad_output.size else np.zeros
+    out = make((batch, groups, inputs, height, width), grad_output.dtype)
     if out.size == 0 or grad_output.size == 0:
         return out.reshape(tuple(size))
     images = grouped(grad_output, groups)
@@ -323,13 +290,8 @@ def convolution_input(grad_output, weight, size, stride, padding, dilation, grou
     none = np.zeros(channels, out.dtype)
     outputs = len(weight) // groups
     area = kernel[0] * kernel[1]
-    output_of = np.arange(outputs) * (inputs * area)
-    kinds = _passes(
-        (height, width), kernel, tuple(stride), (padding[0], padding[2]), tuple(dilation)
-    )
     for tap_of, reads, place in kinds:
-        places = (output_of[:, None] + tap_of).reshape(-1)
-        weights = numbers, places, area, outputs * inputs * area
+        weights = numbers, tap_of, inputs * area, area, outputs * inputs * area
         _correlation(images, reads, (1, 1), weights, none, out, place)
     return out.reshape(tuple(size))
 

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from ..geometry import normalize_dim
 from ..memory_format import row_major
+from ..threads import threads
+from .accumulate import dense_copy, join
+
+RUN = 256  # elements in a row on average, from which on copying runs pays
 
 
 def copy(self, memory_format=None):
     row_major(memory_format)
-    return np.array(self, order="C")
+    return dense_copy(self)
 
 
 def cast(self, dtype):
@@ -25,10 +31,27 @@ def cat(tensors, dim):
     """Join along `dim`; as PyTorch does, empty vectors join with anything."""
     kept = [t for t in tensors if t.shape != (0,)] or tensors[:1]
     try:
+        if kept[0].ndim and sum([t.size for t in kept]) >= threads.light:
+            return _joined(kept, dim)
         return np.concatenate(kept, dim)
     except ValueError:
         _explain_cat(tensors, kept[0], dim)
         raise
+
+
+def _joined(arrays, dim):
+    """`numpy.concatenate` of large arrays, by several threads where they are dense and long."""
+    first = arrays[0]
+    dim = normalize_dim(dim, first.ndim)
+    before, sizes = math.prod(first.shape[:dim]), [t.shape[dim] for t in arrays]
+    shape = (*first.shape[:dim], sum(sizes), *first.shape[dim + 1 :])
+    long = before * RUN <= math.prod(shape)
+    fits = all(
+        t.shape == (*shape[:dim], n, *shape[dim + 1 :]) for t, n in zip(arrays, sizes, strict=True)
+    )
+    if long and fits and all(t.flags.c_contiguous and t.dtype == first.dtype for t in arrays):
+        return join(arrays, before, shape)
+    return np.ascontiguousarray(np.concatenate(arrays, dim))
 
 
 def _explain_cat(tensors, first, dim):
@@ -61,6 +84,8 @@ def stack(tensors, dim):
                 f"at entry 0 and {list(t.shape)} at entry {position}"
             )
     place = (*shape[:dim], 1, *shape[dim:])
+    if len(tensors) * tensors[0].size >= threads.light:
+        return _joined([t.reshape(place) for t in tensors], dim)
     return np.ascontiguousarray(np.concatenate([t.reshape(place) for t in tensors], dim))
 
 

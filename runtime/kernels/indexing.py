@@ -9,6 +9,7 @@ import numpy as np
 
 from ..geometry import normalize_dim
 from . import moving
+from .accumulate import dense_copy
 
 
 def check_index(index, n, dim, error=ValueError):
@@ -239,7 +240,7 @@ def selected_back(self, dim, index, size):
 
 def index_add(self, dim, index, source):
     dim, index = _vector(index, self.shape, dim, ValueError)
-    result = np.array(self, order="C")
+    result = dense_copy(self)
     if self.ndim == 0:
         result += source.sum()
         return result
@@ -338,7 +339,7 @@ def _add_at(result, indices, values):
 
 
 def index_put_add(self, indices, values):
-    return _add_at(np.array(self, order="C"), indices, values)
+    return _add_at(dense_copy(self), indices, values)
 
 
 def indexed_back(self, indices, size):

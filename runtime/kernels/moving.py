@@ -7,10 +7,11 @@ outer or the inner elements, so that additions to one place keep their order.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+from numba import njit, prange
 
 from ..strips import share_out
 from ..threads import get_num_threads, threads
+from .accumulate import copy_of
 
 LINE = 64  # bytes of a line of the cache
 CACHE = 1 << 18  # bytes that stay in the cache of a core
@@ -174,41 +175,57 @@ def count_from_end(index, n, out):
 
 
 @njit(**_options)
-def _take_slices(source, index, out, sizes, outer, inner):
-    """`out[o, j] = source[o, index[j]]`."""
+def _take_slices(source, index, out, sizes, low, high):
+    """`out[o, j] = source[o, index[j]]` for the pairs of o and j from `low` to `high - 1`."""
     n, many, wide = sizes
-    for o in range(outer[0], outer[1]):
+    o, j = low // many, low % many
+    for item in range(low, high):
+        start = (o * n + index[j]) * wide
         if wide == 1:
-            given, part = source[o * n : o * n + n], out[o * many : o * many + many]
-            for j in range(part.shape[0]):
-                part[j] = given[np.uint64(index[j])]
-            continue
-        for j in range(many):
-            start, at = (o * n + index[j]) * wide, (o * many + j) * wide
-            given = source[start + inner[0] : start + inner[1]]
-            part = out[at + inner[0] : at + inner[1]]
+            out[item] = source[start]
+        else:
+            given, part = source[start : start + wide], out[item * wide : item * wide + wide]
             for i in range(part.shape[0]):
                 part[i] = given[i]
-    return True
+        j += 1
+        if j == many:
+            o, j = o + 1, 0
+
+
+@njit(parallel=True, **_options)
+def _take_slices_parallel(source, index, out, sizes, items, shares):
+    for share in prange(shares):
+        low, high = share * items // shares, (share + 1) * items // shares
+        _take_slices(source, index, out, sizes, low, high)
 
 
 @njit(**_options)
-def _add_slices(source, index, out, sizes, outer, inner):
-    """`out[o, index[j]] += source[o, j]`, one after the other."""
+def _add_slices(source, index, out, sizes, outer, places):
+    """`out[o, index[j]] += source[o, j]`, one after the other, for ranges of o and of places."""
     n, many, wide = sizes
     for o in range(outer[0], outer[1]):
-        if wide == 1:
-            given, taken = source[o * many : o * many + many], out[o * n : o * n + n]
-            for j in range(given.shape[0]):
-                taken[np.uint64(index[j])] += given[j]
-            continue
         for j in range(many):
+            if index[j] < places[0] or index[j] >= places[1]:
+                continue
             start, at = (o * n + index[j]) * wide, (o * many + j) * wide
-            given = source[at + inner[0] : at + inner[1]]
-            taken = out[start + inner[0] : start + inner[1]]
+            if wide == 1:
+                out[start] += source[at]
+                continue
+            given, taken = source[at : at + wide], out[start : start + wide]
             for i in range(taken.shape[0]):
                 taken[i] += given[i]
-    return True
+
+
+@njit(parallel=True, **_options)
+def _add_slices_parallel(source, index, out, sizes, outer, shares):
+    for share in prange(shares):
+        if outer >= shares:
+            some = share * outer // shares, (share + 1) * outer // shares
+            _add_slices(source, index, out, sizes, some, (0, sizes[0]))
+        else:
+            # each share owns places, so that additions to one place keep their order
+            places = share * sizes[0] // shares, (share + 1) * sizes[0] // shares
+            _add_slices(source, index, out, sizes, (0, outer), places)
 
 
 def _shared(kernel, arrays, outer, sizes):
@@ -266,7 +283,7 @@ def _sent(kernel, source, index, base, outer, sizes):
     size, bytes_each = outer * sizes[0] * sizes[2], sizes[0] * sizes[2] * source.itemsize
     few = base is None and sizes[1] * LINE < sizes[0] * source.itemsize
     if few or bytes_each > CACHE:
-        out, how = np.zeros(size, source.dtype) if base is None else base.copy(), NOTHING
+        out, how = np.zeros(size, source.dtype) if base is None else copy_of(base), NOTHING
     else:
         out, how = np.empty(size, source.dtype), ZEROS if base is None else COPY
     given = out if base is None else base
@@ -275,9 +292,17 @@ def _sent(kernel, source, index, base, outer, sizes):
 
 def take_slices(source, index, out, outer, sizes):
     """`out[o, j] = source[o, index[j]]` for an index that was checked."""
-    _shared(_take_slices, (source, index, out), outer, sizes)
+    items = outer * sizes[1]
+    if items * sizes[2] < threads.light:
+        _take_slices(source, index, out, sizes, 0, items)
+    else:
+        _take_slices_parallel(source, index, out, sizes, items, 4 * get_num_threads())
 
 
 def add_slices(source, index, out, outer, sizes):
     """`out[o, index[j]] += source[o, j]`, one after the other, for an index that was checked."""
-    _shared(_add_slices, (source, index, out), outer, sizes)
+    shares = 4 * get_num_threads()
+    if outer * sizes[1] * sizes[2] < threads.light or (outer < shares and sizes[2] < shares):
+        _add_slices(source, index, out, sizes, (0, outer), (0, sizes[0]))
+    else:
+        _add_slices_parallel(source, index, out, sizes, outer, shares)

@@ -18,8 +18,14 @@ VECTOR_BYTES = 64 if _WIDE else 32
 VECTORS = (0,) * (4 if _WIDE else 2)
 """As long as a block of four rows is wide, in vectors: it fills the registers."""
 
+NARROW = VECTORS[:-1]
+"""One vector less: what runs that are no multiple of the width are made up of, too."""
+
 LANES = {4: VECTOR_BYTES // 4, 8: VECTOR_BYTES // 8}
 """How many elements of so many bytes a vector holds."""
+
+MASKED = _WIDE
+"""Whether a load that leaves out lanes costs no more than any other."""
 
 _INDEX = ir.IntType(64)
 
@@ -39,6 +45,14 @@ class _Block:
         """The address of an array's first element, and the number of its elements."""
         array = self.context.make_array(kind)(self.context, self.builder, value)
         return array.data, array.nitems
+
+    def parts(self, kind, value):
+        """What a tuple holds: numbers, tuples, and `data` of arrays."""
+        parts = cgutils.unpack_tuple(self.builder, value)
+        return [
+            self.data(one, part) if isinstance(one, types.Array) else part
+            for one, part in zip(kind, parts, strict=True)
+        ]
 
     def at(self, pointer, *places):
         for place in places:
@@ -78,6 +92,21 @@ class _Block:
         lane = ir.Constant(numbers, list(range(self.lanes)))
         return self.builder.icmp_signed("<", lane, self._spread(count, numbers))
 
+    def masks(self, pointer, count):
+        """As many masks as lie at an address, a bit for each lane."""
+        bits = ir.VectorType(ir.IntType(1), self.lanes)
+        loaded = [self.builder.load(self.at(pointer, v)) for v in range(count)]
+        return [self.builder.bitcast(number, bits) for number in loaded]
+
+    def store_rows(self, totals, pointer, pitch, last):
+        """Rows of variables, `pitch` elements apart; `last` lanes of the last vector of each."""
+        mask = self.mask(last)
+        for m, row in enumerate(totals):
+            line = self.at(pointer, self.times(pitch, m))
+            for v, total in enumerate(row):
+                kept = mask if v == len(row) - 1 else None
+                self.store(self.builder.load(total), self.at(line, v * self.lanes), kept)
+
     @property
     def aligned(self):
         return ir.Constant(ir.IntType(32), self.bytes)
@@ -98,10 +127,14 @@ class _Block:
 
     def zeros(self, rows, columns):
         zero = ir.Constant(self.vector, [0.0] * self.lanes)
-        return [
-            [cgutils.alloca_once_value(self.builder, zero) for _ in range(columns)]
-            for _ in range(rows)
-        ]
+        return [self.copies(zero, columns) for _ in range(rows)]
+
+    def copies(self, value, count):
+        """As many variables of that value, which the compiler will hold in registers."""
+        found = [cgutils.alloca_once(self.builder, self.vector) for _ in range(count)]
+        for variable in found:
+            self.builder.store(value, variable)
+        return found
 
     def add_product(self, total, left, right):
         product = self.builder.fmul(left, right, flags=("contract",))
@@ -118,42 +151,84 @@ class _Block:
 
 
 @intrinsic
-def combine(typingctx, x, start, offsets, weights, first, places, out, at, sizes, rows, vectors):
-    """`out[at + m * pitch + i]` = the sum of `weights[first + m * step + places[k]]` times
-    `x[start + offsets[k] + i]` over all k.
+def combine(typingctx, given, numbers, to, further, last, rows, vectors):
+    """`out[at + m * pitch + i]` = `bias[b_at + m]` + the sum of `weights[first + m * step + c *
+    w_step + places[k]]` times `x[start + c * x_step + offsets[k] + i]` over all c and k.
 
-    For all rows m and the lanes i of the vectors. sizes: (step, pitch). All arrays are flat; x,
-    weights and out are of one floating dtype.
+    For all rows m and the lanes i of the vectors, `last` of them in the last vector. If there are
+    masks, those of tap k begin at `m_at + k * m_step`, one for each vector; where a bit is 0, there
+    is 0 instead of x. All arrays are flat; x, weights, bias and out are of one floating dtype.
+
+    given: (x, start, (offsets, places), masks, m_at); numbers: (weights, first, bias, b_at);
+    to: (out, at, (channels, x_step, w_step, m_step, step, pitch)); further: (elements, masks) by
+    which everything begins later. A tuple of arrays costs as much to build as some vectors to add
+    up (their references are counted), which is why these are not part of the others.
     """
     many, wide = len(rows), len(vectors)
 
     def generate(context, builder, signature, arguments):
-        block = _Block(context, builder, x.dtype)
-        source, _ = block.data(signature.args[0], arguments[0])
-        shifts, count = block.data(signature.args[2], arguments[2])
-        weight, _ = block.data(signature.args[3], arguments[3])
-        where, _ = block.data(signature.args[5], arguments[5])
-        target, _ = block.data(signature.args[6], arguments[6])
-        step, pitch = cgutils.unpack_tuple(builder, arguments[8])
-        source = block.at(source, arguments[1])
-        lines = [block.at(weight, arguments[4], block.times(step, m)) for m in range(many)]
-        totals = block.zeros(many, wide)
-        with cgutils.for_range(builder, count) as loop:
-            place = block.at(source, builder.load(block.at(shifts, loop.index)))
-            loaded = [block.load(block.at(place, v * block.lanes)) for v in range(wide)]
-            column = builder.load(block.at(where, loop.index))
+        block = _Block(context, builder, given[0].dtype)
+        source, start, taps, masks, m_at = block.parts(given, arguments[0])
+        weight, first, bias, b_at = block.parts(numbers, arguments[1])
+        out, at, sizes = block.parts(to, arguments[2])
+        shifts, places = block.parts(given[2], taps)
+        channels, x_step, w_step, m_step, step, pitch = block.parts(to[2], sizes)
+        lanes_later, masks_later = cgutils.unpack_tuple(builder, arguments[3])
+        source, target = block.at(source[0], start, lanes_later), block.at(out[0], at, lanes_later)
+        weight, added = block.at(weight[0], first), block.at(bias[0], b_at)
+        totals = [block.copies(block.spread(block.at(added, m)), wide) for m in range(many)]
+
+        def add(image, factors, kept):
+            loaded = [block.load(block.at(image, v * block.lanes), kept[v]) for v in range(wide)]
             for m in range(many):
-                factor = block.spread(block.at(lines[m], column))
+                factor = block.spread(block.at(factors, block.times(step, m)))
                 for v in range(wide):
                     block.add_product(totals[m][v], factor, loaded[v])
-        for m in range(many):
-            line = block.at(target, arguments[7], block.times(pitch, m))
-            for v in range(wide):
-                block.store(builder.load(totals[m][v]), block.at(line, v * block.lanes))
+
+        def tap(image, factors, k):
+            shift, place = (builder.load(block.at(data, k)) for data, _ in (shifts, places))
+            return block.at(image, shift), block.at(factors, place)
+
+        def channel(image, factors, c):
+            steps = builder.mul(c, x_step), builder.mul(c, w_step)
+            return block.at(image, steps[0]), block.at(factors, steps[1])
+
+        masked = isinstance(given[3], types.Array)
+
+        def kept_of(k):
+            first = block.at(masks[0], m_at, masks_later, builder.mul(k, m_step))
+            return block.masks(first, wide)
+
+        def taps_outside():
+            with cgutils.for_range(builder, shifts[1]) as outer:
+                kept = kept_of(outer.index)
+                begin = tap(source, weight, outer.index)
+                with cgutils.for_range(builder, channels) as inner:
+                    add(*channel(*begin, inner.index), kept)
+
+        def channels_outside():
+            with cgutils.for_range(builder, channels) as outer:
+                begin = channel(source, weight, outer.index)
+                with cgutils.for_range(builder, shifts[1]) as inner:
+                    kept = kept_of(inner.index) if masked else [None] * wide
+                    add(*tap(*begin, inner.index), kept)
+
+        if not masked:
+            channels_outside()
+        elif many > 1:  # masks stay where they are
+            taps_outside()
+        else:
+            # of a single channel, which a single row often has, too, the order is the same
+            alone = builder.icmp_signed("==", channels, ir.Constant(_INDEX, 1))
+            with builder.if_else(alone) as (then, otherwise):
+                with then:
+                    channels_outside()
+                with otherwise:
+                    taps_outside()
+        block.store_rows(totals, target, pitch, arguments[4])
         return context.get_dummy_value()
 
-    arguments = (x, start, offsets, weights, first, places, out, at, sizes, rows, vectors)
-    return types.void(*arguments), generate
+    return types.void(given, numbers, to, further, last, rows, vectors), generate
 
 
 @intrinsic

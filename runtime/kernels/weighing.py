@@ -6,7 +6,8 @@ import numpy as np
 from numba import njit, prange
 
 from ..threads import get_num_threads, threads
-from .convolving import check_gradient, grouped, lay_out, layout_of, taps_of
+from .convolving import check_gradient, taps_of
+from .laying_out import grouped, lay_out, layout_of
 from .tiles import LANES, copy_row, correlate
 
 LAID_OUT = 1 << 20  # elements of images, and of gradients, that are laid out together
@@ -93,9 +94,10 @@ def convolution_weight(grad_output, input, size, stride, padding, dilation, grou
         return np.zeros(size, input.dtype)
     taps = taps_of(size[2:], padding, dilation)
     layout = layout_of(channels, taps, tuple(stride), grads.shape[3:], outputs)
-    count = len(layout.offsets)
+    offsets = (np.arange(channels)[:, None] * layout.apart + layout.offsets).reshape(-1)
+    count = len(offsets)
     wanted = -(-count // 4) * 4
-    offsets = np.append(layout.offsets, np.full(wanted - count, layout.offsets[-1]))
+    offsets = np.append(offsets, np.full(wanted - count, offsets[-1]))
     lanes = LANES[images.itemsize]
     padded = -(-layout.run // lanes) * lanes
     # as many parts as the shapes say, so that sums do not depend on the number of threads

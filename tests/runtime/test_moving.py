@@ -60,3 +60,27 @@ def test_an_index_beyond_the_dimension_is_an_error(wrong):
     ):
         with pytest.raises(RuntimeError, match=f"index {wrong} is out of bounds for dimension 1"):
             call()
+
+
+@pytest.fixture
+def every_kernel_parallel(monkeypatch):
+    """Copying kernels share their work however little it is."""
+    monkeypatch.setattr(rd.threads.threads, "light", 1)
+
+
+@pytest.mark.parametrize(("shape", "dim"), [((40, 50), 0), ((40, 50), 1), ((30, 7, 3), 0)])
+def test_threads_share_slices_and_joins(every_kernel_parallel, shape, dim):
+    draw = np.random.default_rng(3)
+    values = draw.standard_normal(shape).astype(np.float32)
+    index = draw.integers(0, shape[dim], 300)
+    source = np.take(values, index, dim)
+    expected = values.copy()
+    np.add.at(np.moveaxis(expected, dim, 0), index, np.moveaxis(source, dim, 0))
+    given, places, sent = (rd.from_numpy(v) for v in (values, index, source))
+    np.testing.assert_array_equal(given.index_select(dim, places).numpy(), source)
+    np.testing.assert_allclose(given.index_add(dim, places, sent).numpy(), expected, 1e-5)
+    joined = rd.cat([given, sent], dim)
+    np.testing.assert_array_equal(joined.numpy(), np.concatenate([values, source], dim))
+    for at in range(len(shape) + 1):
+        both = rd.stack([given, given * 2], at)
+        np.testing.assert_array_equal(both.numpy(), np.stack([values, values * 2], at))
