@@ -6,9 +6,12 @@ arrays are flat; where a matrix lies is told by its first element and its steps.
 
 from __future__ import annotations
 
-from numba import njit
+import numpy as np
+from numba import njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic
 
-from .tiles import combine, copy_row, turn_square
+from .tiles import Block, copy_row, turn_square
 
 _options = {"cache": True, "nogil": True, "error_model": "numpy"}
 
@@ -25,9 +28,11 @@ def pack(x, start, row, column, rows, width, lanes, panel, pitch):
     zero = x.dtype.type(0)
     full = width // lanes * lanes
     turned = rows // lanes * lanes if row == 1 and column != 1 else 0
-    for i in range(0, turned, lanes):
-        for j in range(0, full, lanes):
-            turn_square(x, start + j * column + i, column, panel, i * pitch + j, pitch)
+    if turned:
+        lines, places = np.arange(full) * column, np.arange(turned) * pitch
+        for i in range(0, turned, lanes):
+            for j in range(0, full, lanes):
+                turn_square(x, start + i, lines, j, panel, j, places, i)
     for i in range(rows):
         at = i * pitch
         if column == 1:
@@ -39,6 +44,41 @@ def pack(x, start, row, column, rows, width, lanes, panel, pitch):
             panel[at + j] = zero
 
 
+@intrinsic
+def _combine(typingctx, x, first, terms, panel, start, lines, out, at, sizes, rows, vectors):
+    """`out[at + m * pitch + i]` = the sum over k of `x[first + m * step + terms[k]]` times
+    `panel[start + lines[k] + i]`, for as many m and vectors of i as the tuples are long.
+
+    sizes: (step, pitch).
+    """
+    many, wide = len(rows), len(vectors)
+
+    def generate(context, builder, signature, arguments):
+        block = Block(context, builder, panel.dtype)
+        arrays = [block.data(signature.args[n], arguments[n]) for n in (0, 2, 3, 5, 6)]
+        (factor, _), (shifts, count), (source, _), (starts, _), (target, _) = arrays
+        step, pitch = cgutils.unpack_tuple(builder, arguments[8])
+        source = block.at(source, arguments[4])
+        own = [block.at(factor, arguments[1], block.times(step, m)) for m in range(many)]
+        totals = block.zeros(many, wide)
+        with cgutils.for_range(builder, count) as loop:
+            place = block.at(source, builder.load(block.at(starts, loop.index)))
+            loaded = [block.load(block.at(place, v * block.lanes)) for v in range(wide)]
+            shift = builder.load(block.at(shifts, loop.index))
+            for m in range(many):
+                number = block.spread(block.at(own[m], shift))
+                for v in range(wide):
+                    block.add_product(totals[m][v], number, loaded[v])
+        for m in range(many):
+            line = block.at(target, arguments[7], block.times(pitch, m))
+            for v in range(wide):
+                block.store(builder.load(totals[m][v]), block.at(line, v * block.lanes))
+        return context.get_dummy_value()
+
+    arguments = (x, first, terms, panel, start, lines, out, at, sizes, rows, vectors)
+    return types.void(*arguments), generate
+
+
 @njit(**_options)
 def _strip(x, start, step, terms, panel, column, rows_at, out, at, pitch, rows, wide):
     """`multiply` for columns from `column` on, as many as `wide` has vectors."""
@@ -46,10 +86,10 @@ def _strip(x, start, step, terms, panel, column, rows_at, out, at, pitch, rows, 
     fours = rows // 4 * 4
     for i in range(0, fours, 4):
         own, to = start + i * step, at + i * pitch
-        combine(panel, column, rows_at, x, own, terms, out, to, sizes, (0, 0, 0, 0), wide)
+        _combine(x, own, terms, panel, column, rows_at, out, to, sizes, (0, 0, 0, 0), wide)
     for i in range(fours, rows):
         own, to = start + i * step, at + i * pitch
-        combine(panel, column, rows_at, x, own, terms, out, to, sizes, (0,), wide)
+        _combine(x, own, terms, panel, column, rows_at, out, to, sizes, (0,), wide)
 
 
 @njit(**_options)
