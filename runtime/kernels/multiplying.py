@@ -21,6 +21,7 @@ DEPTH = 512  # terms that are added at once: what they read of both factors stay
 ROWS = 1024  # of the first factor that go with a panel of the second
 SUMS = 64  # rows of sums that are not written where they belong at once
 NARROW = 8  # rows or columns; products with fewer are left to NumPy
+TINY = 1 << 13  # terms of one product of many; with fewer they are left to NumPy
 LEAST = 1 << 19 if VECTOR_BYTES == 64 else float("inf")  # terms in all from which on we multiply
 
 _options = {"cache": True, "nogil": True, "error_model": "numpy"}
@@ -41,27 +42,27 @@ def _put(sums, pitch, rows, width, out, at, step, add):
 
 
 @njit(**_options)
-def _block(x, start, steps, y, y_at, y_steps, out, at, step, sizes, add, room, wide):
+def _block(x, start, terms, y, y_at, y_steps, out, at, lines, sizes, add, room, wide):
     """The product of some rows with some columns, of at most DEPTH terms each.
 
-    room: for a panel of y, and for sums.
+    terms, lines: where these lie in a row of x and in a panel; sizes: (rows, from row to row of
+    x, columns, lanes, from row to row of out); room: for a panel of y, and for sums.
     """
-    rows, depth, columns, lanes = sizes
+    rows, x_step, columns, lanes, step = sizes
     panel, sums = room
-    width = len(wide) * lanes
-    terms, lines = np.arange(depth) * steps[1], np.arange(depth) * width
+    depth, width = len(terms), len(wide) * lanes
     for j in range(0, columns, width):
         some = min(width, columns - j)
         pack(y, y_at + j * y_steps[1], y_steps[0], y_steps[1], depth, some, lanes, panel, width)
         if not add and some % lanes == 0:
             multiply(
-                x, start, steps[0], terms, panel, lines, out, at + j, step, rows, some, lanes, wide
+                x, start, x_step, terms, panel, lines, out, at + j, step, rows, some, lanes, wide
             )  # fmt: skip
             continue
         for i in range(0, rows, SUMS):
-            few, own = min(SUMS, rows - i), start + i * steps[0]
+            few, own = min(SUMS, rows - i), start + i * x_step
             multiply(
-                x, own, steps[0], terms, panel, lines, sums, 0, width, few, some, lanes, wide
+                x, own, x_step, terms, panel, lines, sums, 0, width, few, some, lanes, wide
             )  # fmt: skip
             _put(sums, width, few, some, out, at + i * step + j, step, add)
 
@@ -76,6 +77,7 @@ def _products(x, y, out, steps, sizes, wide, low, high):
     rows, depth, columns, lanes, tall, broad = sizes
     most, width = min(depth, DEPTH), len(wide) * lanes
     room = np.empty(most * width, x.dtype), np.empty(SUMS * width, x.dtype)
+    terms, lines, y_steps = np.arange(most) * steps[0, 2], np.arange(most) * width, steps[1, 1:]
     for item in range(low, high):
         matrix, part = item // (tall * broad), item % (tall * broad)
         top, bottom = part // broad * rows // tall, (part // broad + 1) * rows // tall
@@ -83,13 +85,14 @@ def _products(x, y, out, steps, sizes, wide, low, high):
         first = part % broad * groups // broad * width
         last = min(columns, (part % broad + 1) * groups // broad * width)
         for k in range(0, depth, DEPTH):
+            deep = min(DEPTH, depth - k)
             for i in range(top, bottom, ROWS):
-                size = (min(ROWS, bottom - i), min(DEPTH, depth - k), last - first, lanes)
+                size = (min(ROWS, bottom - i), steps[0, 1], last - first, lanes, steps[2, 1])
                 start = matrix * steps[0, 0] + i * steps[0, 1] + k * steps[0, 2]
                 y_at = matrix * steps[1, 0] + k * steps[1, 1] + first * steps[1, 2]
                 at = matrix * steps[2, 0] + i * steps[2, 1] + first
                 _block(
-                    x, start, steps[0, 1:], y, y_at, steps[1, 1:], out, at, steps[2, 1], size,
+                    x, start, terms[:deep], y, y_at, y_steps, out, at, lines[:deep], size,
                     k > 0, room, wide,
                 )  # fmt: skip
 
@@ -116,7 +119,9 @@ def bmm(x, y):
 
 
 def _is_ours(x, y):
-    return min(x.shape[-2], y.shape[-1]) >= NARROW and x.dtype.char in "fd"
+    rows, depth, columns = *x.shape[-2:], y.shape[-1]
+    large = min(rows, columns) >= NARROW and rows * depth * columns >= TINY
+    return large and x.dtype.char in "fd"
 
 
 def _product(x, y):
