@@ -30,7 +30,7 @@ MASKED = _WIDE
 _INDEX = ir.IntType(64)
 
 
-class _Block:
+class Block:
     """Writes the code of one block: loads, fused multiplication and addition, accumulators."""
 
     def __init__(self, context, builder, kind):
@@ -167,7 +167,7 @@ def combine(typingctx, given, numbers, to, further, last, rows, vectors):
     many, wide = len(rows), len(vectors)
 
     def generate(context, builder, signature, arguments):
-        block = _Block(context, builder, given[0].dtype)
+        block = Block(context, builder, given[0].dtype)
         source, start, taps, masks, m_at = block.parts(given, arguments[0])
         weight, first, bias, b_at = block.parts(numbers, arguments[1])
         out, at, sizes = block.parts(to, arguments[2])
@@ -243,7 +243,7 @@ def correlate(typingctx, g, g_at, x, x_at, offsets, first, sizes, out, at, rows,
     many, wide = len(rows), len(taps)
 
     def generate(context, builder, signature, arguments):
-        block = _Block(context, builder, g.dtype)
+        block = Block(context, builder, g.dtype)
         left, _ = block.data(signature.args[0], arguments[0])
         right, _ = block.data(signature.args[2], arguments[2])
         places, _ = block.data(signature.args[4], arguments[4])
@@ -287,7 +287,7 @@ def copy_row(typingctx, source, start, target, at, count, number):
     """
 
     def generate(context, builder, signature, arguments):
-        block = _Block(context, builder, source.dtype)
+        block = Block(context, builder, source.dtype)
         given, _ = block.data(signature.args[0], arguments[0])
         taken, _ = block.data(signature.args[2], arguments[2])
         given, taken = block.at(given, arguments[1]), block.at(taken, arguments[3])
@@ -314,7 +314,7 @@ def copy_second(typingctx, source, start, target, at, count):
     """`target[at + i] = source[start + 2 * i]` for all i below `count`."""
 
     def generate(context, builder, signature, arguments):
-        block = _Block(context, builder, source.dtype)
+        block = Block(context, builder, source.dtype)
         given, _ = block.data(signature.args[0], arguments[0])
         taken, _ = block.data(signature.args[2], arguments[2])
         given, taken = block.at(given, arguments[1]), block.at(taken, arguments[3])
@@ -351,7 +351,7 @@ def stream_vectors(typingctx, source, start, target, at, count):
     """
 
     def generate(context, builder, signature, arguments):
-        block = _Block(context, builder, source.dtype)
+        block = Block(context, builder, source.dtype)
         given, _ = block.data(signature.args[0], arguments[0])
         taken, _ = block.data(signature.args[2], arguments[2])
         given, taken = block.at(given, arguments[1]), block.at(taken, arguments[3])
