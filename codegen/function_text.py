@@ -165,7 +165,8 @@ def out_calls(op: Operator) -> list[str]:
     ]
     spread = _spread_lines(op)
     # a call into NumPy, and one with several results, do not convert what they write
-    exact = op.entry.family == "library" or len(op.entry.signature.outputs) > 1
+    several = len(op.entry.signature.outputs) > 1
+    exact = op.entry.exact or op.entry.family == "library" or several
     return [
         *spread,
         "if out is None:",

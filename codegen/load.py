@@ -142,6 +142,7 @@ class _Reader:
             method=self.method(namespace),
             inplace={"true": True, "false": False}.get(self.text(self.node.values.get("inplace"))),
             out=self.text(self.node.values.get("out")) != "false",
+            exact=self.text(self.node.values.get("out")) == "exact",
             dtype=self.text(self.node.values.get("dtype")),
             integer_errors=tuple(self.integer_errors()),
             absent=tuple((k, _float(v)) for k, v in self.items("absent")),

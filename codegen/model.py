@@ -229,6 +229,7 @@ class Entry:
     absent: tuple[tuple[str, float], ...] = ()  # optional tensor -> the constant it stands for
     inplace: bool | None = None  # whether there is `name_`; None: as pointwise operators have it
     out: bool = True  # the function of a namespace takes `out`, unless it is a view
+    exact: bool = False  # which must have the dtype of the result
     shapes: tuple[tuple[str, tuple[str, ...]], ...] = ()  # tensor -> a letter a dimension
     # Tests and docs:
     samples: tuple[tuple[str, tuple[float, float]], ...] = ()

@@ -148,7 +148,7 @@ def mm_out(input, mat2, *, out=None):
     """`mm`, its result written into `out` if that is given."""
     if out is None:
         return mm(input, mat2)
-    return write_out("mm", False, mm, out, input, mat2)
+    return write_out("mm", True, mm, out, input, mat2)
 
 
 class BmmBackward0(ArrayNode):
@@ -272,7 +272,7 @@ def bmm_out(input, mat2, *, out=None):
     """`bmm`, its result written into `out` if that is given."""
     if out is None:
         return bmm(input, mat2)
-    return write_out("bmm", False, bmm, out, input, mat2)
+    return write_out("bmm", True, bmm, out, input, mat2)
 
 
 class OuterProductBackward0(ArrayNode):
@@ -668,7 +668,7 @@ def addmm_out(input, mat1, mat2, *, beta=1, alpha=1, out=None):
     """`addmm`, its result written into `out` if that is given."""
     if out is None:
         return addmm(input, mat1, mat2, beta=beta, alpha=alpha)
-    return write_out("addmm", False, addmm, out, input, mat1, mat2, beta=beta, alpha=alpha)
+    return write_out("addmm", True, addmm, out, input, mat1, mat2, beta=beta, alpha=alpha)
 
 
 class LinearBackward0(ArrayNode):

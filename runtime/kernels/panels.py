@@ -72,10 +72,11 @@ def pack(x, start, row, column, rows, width, lanes, panel, pitch):
     zero = x.dtype.type(0)
     full = width // lanes * lanes
     turned = rows // lanes * lanes if row == 1 and column != 1 else 0
-    lines, places = np.arange(full if turned else 0) * column, np.arange(turned) * pitch
-    for i in range(0, turned, lanes):
-        for j in range(0, full, lanes):
-            turn_square(x, start + i, lines, j, panel, j, places, i)
+    if turned:
+        lines, places = np.arange(full) * column, np.arange(turned) * pitch
+        for i in range(0, turned, lanes):
+            for j in range(0, full, lanes):
+                turn_square(x, start + i, lines, j, panel, j, places, i)
     for i in range(rows):
         at = i * pitch
         if column == 1:
