@@ -24,6 +24,7 @@ from . import (
     tiles,
     triangular,
     weighing,
+    weighing_panels,
 )
 from .attention import attention_backward, blocked_attention
 from .averaging import (
@@ -112,6 +113,7 @@ kernel_cache.separate(convolving, tiles)
 kernel_cache.separate(panels, tiles)
 kernel_cache.separate(multiplying, panels, tiles)
 kernel_cache.separate(weighing, convolving, tiles)
+kernel_cache.separate(weighing_panels, panels, tiles)
 
 __all__ = [
     "adaptive_avg_pool2d",

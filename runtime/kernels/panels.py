@@ -7,6 +7,7 @@ arrays are flat; where a matrix lies is told by its first element and its steps.
 from __future__ import annotations
 
 import numpy as np
+from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
@@ -14,6 +15,49 @@ from numba.extending import intrinsic
 from .tiles import Block, copy_row, turn_square
 
 _options = {"cache": True, "nogil": True, "error_model": "numpy"}
+
+
+@intrinsic
+def _block(typingctx, panel, column, rows_at, x, start, terms, out, at, sizes, rows, vectors):
+    """`multiply` for as many rows as `rows` has, and the columns of `vectors` from `column` on.
+
+    sizes: (step, pitch, whether to add to what is there).
+    """
+    many, wide = len(rows), len(vectors)
+
+    def generate(context, builder, signature, arguments):
+        block = Block(context, builder, x.dtype)
+        source, factors, target = (
+            block.at(block.data(signature.args[i], arguments[i])[0], arguments[i + after])
+            for i, after in ((0, 1), (3, 1), (6, 1))
+        )
+        lines, count = block.data(signature.args[2], arguments[2])
+        places, _ = block.data(signature.args[5], arguments[5])
+        step, pitch, add = cgutils.unpack_tuple(builder, arguments[8])
+        own = [block.at(factors, block.times(step, m)) for m in range(many)]
+        totals = block.zeros(many, wide)
+        with cgutils.for_range(builder, count) as loop:
+            line = block.at(source, builder.load(block.at(lines, loop.index)))
+            loaded = [block.load(block.at(line, v * block.lanes)) for v in range(wide)]
+            place = builder.load(block.at(places, loop.index))
+            for m in range(many):
+                factor = block.spread(block.at(own[m], place))
+                for v in range(wide):
+                    block.add_product(totals[m][v], factor, loaded[v])
+        with builder.if_then(builder.trunc(add, ir.IntType(1))):
+            for m in range(many):
+                for v in range(wide):
+                    there = block.at(target, block.times(pitch, m), v * block.lanes)
+                    total = builder.fadd(block.load(there), builder.load(totals[m][v]))
+                    builder.store(total, totals[m][v])
+        for m in range(many):
+            for v in range(wide):
+                there = block.at(target, block.times(pitch, m), v * block.lanes)
+                block.store(builder.load(totals[m][v]), there)
+        return context.get_dummy_value()
+
+    arguments = (panel, column, rows_at, x, start, terms, out, at, sizes, rows, vectors)
+    return types.void(*arguments), generate
 
 
 @njit(**_options)
@@ -44,68 +88,37 @@ def pack(x, start, row, column, rows, width, lanes, panel, pitch):
             panel[at + j] = zero
 
 
-@intrinsic
-def _combine(typingctx, x, first, terms, panel, start, lines, out, at, sizes, rows, vectors):
-    """`out[at + m * pitch + i]` = the sum over k of `x[first + m * step + terms[k]]` times
-    `panel[start + lines[k] + i]`, for as many m and vectors of i as the tuples are long.
-
-    sizes: (step, pitch).
-    """
-    many, wide = len(rows), len(vectors)
-
-    def generate(context, builder, signature, arguments):
-        block = Block(context, builder, panel.dtype)
-        arrays = [block.data(signature.args[n], arguments[n]) for n in (0, 2, 3, 5, 6)]
-        (factor, _), (shifts, count), (source, _), (starts, _), (target, _) = arrays
-        step, pitch = cgutils.unpack_tuple(builder, arguments[8])
-        source = block.at(source, arguments[4])
-        own = [block.at(factor, arguments[1], block.times(step, m)) for m in range(many)]
-        totals = block.zeros(many, wide)
-        with cgutils.for_range(builder, count) as loop:
-            place = block.at(source, builder.load(block.at(starts, loop.index)))
-            loaded = [block.load(block.at(place, v * block.lanes)) for v in range(wide)]
-            shift = builder.load(block.at(shifts, loop.index))
-            for m in range(many):
-                number = block.spread(block.at(own[m], shift))
-                for v in range(wide):
-                    block.add_product(totals[m][v], number, loaded[v])
-        for m in range(many):
-            line = block.at(target, arguments[7], block.times(pitch, m))
-            for v in range(wide):
-                block.store(builder.load(totals[m][v]), block.at(line, v * block.lanes))
-        return context.get_dummy_value()
-
-    arguments = (x, first, terms, panel, start, lines, out, at, sizes, rows, vectors)
-    return types.void(*arguments), generate
-
-
 @njit(**_options)
-def _strip(x, start, step, terms, panel, column, rows_at, out, at, pitch, rows, wide):
+def _strip(x, start, step, terms, panel, column, rows_at, out, at, pitch, rows, add, wide):
     """`multiply` for columns from `column` on, as many as `wide` has vectors."""
-    sizes = step, pitch
+    sizes = step, pitch, add
     fours = rows // 4 * 4
     for i in range(0, fours, 4):
         own, to = start + i * step, at + i * pitch
-        _combine(x, own, terms, panel, column, rows_at, out, to, sizes, (0, 0, 0, 0), wide)
+        _block(panel, column, rows_at, x, own, terms, out, to, sizes, (0, 0, 0, 0), wide)
     for i in range(fours, rows):
         own, to = start + i * step, at + i * pitch
-        _combine(x, own, terms, panel, column, rows_at, out, to, sizes, (0,), wide)
+        _block(panel, column, rows_at, x, own, terms, out, to, sizes, (0,), wide)
 
 
 @njit(**_options)
-def multiply(x, start, step, terms, panel, rows_at, out, at, pitch, rows, width, lanes, wide):
+def multiply(
+    x, start, step, terms, panel, rows_at, out, at, pitch, rows, width, lanes, wide, add=0
+):
     """`out[at + i * pitch + j]` = the sum over k of `x[start + i * step + terms[k]]` times
     `panel[rows_at[k] + j]`, for j up to `width` rounded up to whole vectors.
+
+    add: 1 where the sum is added to what is there.
     """
     j = 0
     while j < width:
         left = whole(width - j, lanes) // lanes
         if left > 3 and len(wide) > 2:
-            _strip(x, start, step, terms, panel, j, rows_at, out, at + j, pitch, rows, wide)
+            _strip(x, start, step, terms, panel, j, rows_at, out, at + j, pitch, rows, add, wide)
             j += len(wide) * lanes
         elif left > 1:
-            _strip(x, start, step, terms, panel, j, rows_at, out, at + j, pitch, rows, (0, 0))
+            _strip(x, start, step, terms, panel, j, rows_at, out, at + j, pitch, rows, add, (0, 0))
             j += 2 * lanes
         else:
-            _strip(x, start, step, terms, panel, j, rows_at, out, at + j, pitch, rows, (0,))
+            _strip(x, start, step, terms, panel, j, rows_at, out, at + j, pitch, rows, add, (0,))
             j += lanes

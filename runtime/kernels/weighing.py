@@ -1,4 +1,7 @@
-"""The gradient of a convolution's weight: for each tap a product of two long runs of memory."""
+"""The gradient of a convolution's weight: for each tap a product of two long runs of memory.
+
+With AVX-512 and many channels, products with panels are quicker: weighing_panels.py.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +11,14 @@ from numba import njit, prange
 from ..threads import get_num_threads, threads
 from .convolving import check_gradient, taps_of
 from .laying_out import grouped, lay_out, layout_of
-from .tiles import LANES, copy_row, correlate
+from .tiles import LANES, VECTOR_BYTES, copy_row, correlate
+from .weighing_panels import weigh
 
 LAID_OUT = 1 << 20  # elements of images, and of gradients, that are laid out together
 PARTS = 16  # of the images at most, each with a gradient of its own; they are added at the end
 PARTIAL = 1 << 20  # elements that all those gradients may have
 LONG = 1024  # results that a part has at least
+CHANNELS = 16  # from which on products with panels are quicker, if outputs fill two vectors
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -93,12 +98,14 @@ def convolution_weight(grad_output, input, size, stride, padding, dilation, grou
     if images.size == 0 or grads.size == 0:
         return np.zeros(size, input.dtype)
     taps = taps_of(size[2:], padding, dilation)
+    lanes = LANES[images.itemsize]
+    if VECTOR_BYTES == 64 and outputs >= 2 * lanes and channels >= CHANNELS:
+        return weigh(images, grads, taps, tuple(stride)).reshape(size)
     layout = layout_of(channels, taps, tuple(stride), grads.shape[3:], outputs)
     offsets = (np.arange(channels)[:, None] * layout.apart + layout.offsets).reshape(-1)
     count = len(offsets)
     wanted = -(-count // 4) * 4
     offsets = np.append(offsets, np.full(wanted - count, offsets[-1]))
-    lanes = LANES[images.itemsize]
     padded = -(-layout.run // lanes) * lanes
     # as many parts as the shapes say, so that sums do not depend on the number of threads
     enough = batch * layout.run // LONG

@@ -41,6 +41,13 @@ SIZES = {
     "depthwise": ((4, 24, 20, 20), (24, 1, 3, 3), {"groups": 24, "padding": 1}),
     "groups": ((4, 24, 20, 20), (36, 6, 3, 3), {"groups": 4, "padding": 1}),
     "a kernel as large as the image": ((5, 6, 8, 8), (11, 6, 8, 8), {}),
+    "many outputs": ((1, 16, 40, 30), (32, 16, 3, 3), {"padding": 1}),
+    "many outputs in groups": (
+        (5, 36, 11, 9),
+        (68, 18, 3, 2),
+        {"groups": 2, "stride": 2, "padding": 2, "dilation": 2},
+    ),
+    "many outputs, padding above": ((3, 17, 2, 2), (65, 17, 3, 3), {"padding": 5}),
     "padding above the image": ((3, 2, 2, 2), (4, 2, 3, 3), {"padding": 5}),
 }
 
