@@ -81,13 +81,7 @@ from .matrices import (
 from .multiplying import bmm, mm
 from .padding import constant_pad_nd, extend, fold_padding
 from .pooling import max_pool2d_with_indices, pool_gather, pool_scatter
-from .products import (
-    addmm,
-    batched_matmul,
-    linear,
-    outer_product,
-    product_over_rows,
-)
+from .products import addmm, batched_matmul, linear, outer_product, product_over_rows
 from .scan import cumprod, cumsum, linear_recurrence, prod, reverse_cumsum
 from .sorting import nonzero, one_hot, sort, topk
 from .triangular import linalg_solve_triangular

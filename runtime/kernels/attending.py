@@ -15,7 +15,7 @@ from numba import njit, prange
 from .. import kernel_cache
 from ..namespace import kernels
 from . import panels, tiles
-from .panels import multiply, pack, whole
+from .panels import multiply, pack, put, whole
 
 KEYS = 256  # of a tile; with as many vectors of queries its scores stay in the second cache
 TERMS = 16  # that are added up before float64 takes over
@@ -206,17 +206,6 @@ def _means(rows, pitch, attended, at, steps, count, values, out):
 
 
 @njit(**_options)
-def _add_to(target, at, first, steps, size, part, count, pitch):
-    """Add rows, as many elements of each as `size`, to a gradient from its row `first` on."""
-    size, pitch, step = np.uint64(size), np.uint64(pitch), np.uint64(steps[0])
-    at = np.uint64(at) + np.uint64(first) * step
-    for i in range(np.uint64(count)):
-        source, place = i * pitch, at + i * step
-        for j in range(size):
-            target[place + j] += part[source + j]
-
-
-@njit(**_options)
 def spread(
     q, k, v, g, attended, levels, flow_q, flow_k, flow_v, starts, steps, sizes, scale, causal, wide,
     low, high,
@@ -277,17 +266,20 @@ def spread(
                     weights, 0, width, numbers[:count], g_rows, numbers[:count] * v_pitch, found, 0,
                     v_pitch, keys, values, lanes, wide,
                 )  # fmt: skip
-                _add_to(flow_v, starts[7, own], key, steps[7], values, found, keys, v_pitch)
+                at = starts[7, own] + key * steps[7, 0]
+                put(found, v_pitch, keys, values, flow_v, at, steps[7, 0], 1)
                 multiply(
                     slopes, 0, width, numbers[:count], q_rows, numbers[:count] * q_pitch, found, 0,
                     q_pitch, keys, features, lanes, wide,
                 )  # fmt: skip
-                _add_to(flow_k, starts[6, own], key, steps[6], features, found, keys, q_pitch)
+                at = starts[6, own] + key * steps[6, 0]
+                put(found, q_pitch, keys, features, flow_k, at, steps[6, 0], 1)
                 multiply(
                     slopes, 0, 1, lines[:keys], tile, longest[:keys] * q_pitch, found, 0,
                     q_pitch, count, features, lanes, wide,
                 )  # fmt: skip
-                _add_to(flow_q, starts[5, head], first, steps[5], features, found, count, q_pitch)
+                at = starts[5, head] + first * steps[5, 0]
+                put(found, q_pitch, count, features, flow_q, at, steps[5, 0], 1)
 
 
 @njit(**_options, parallel=True)

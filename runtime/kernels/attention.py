@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from ..geometry import contiguous_strides, storage_span
 from ..threads import get_num_threads, threads
 from . import attending
 from .tiles import LANES, VECTORS
@@ -96,14 +97,11 @@ def _laid(operands, most):
 
 def _flat(array):
     """The memory that an array reaches, and its strides in elements."""
-    size = array.itemsize
+    size, shape = array.itemsize, array.shape
     if not array.flags.c_contiguous:
         if array.size and min(array.strides) >= 0 and not any(s % size for s in array.strides):
             strides = [stride // size for stride in array.strides]
-            span = 1 + sum((n - 1) * s for n, s in zip(array.shape, strides, strict=True))
+            span = storage_span(shape, strides)
             return np.lib.stride_tricks.as_strided(array, (span,), (size,)), strides
         array = np.ascontiguousarray(array)
-    strides = [1]
-    for n in array.shape[:0:-1]:
-        strides.insert(0, strides[0] * n)
-    return array.reshape(-1), strides
+    return array.reshape(-1), contiguous_strides(shape)

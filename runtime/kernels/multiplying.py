@@ -14,31 +14,18 @@ import numpy as np
 from numba import njit, prange
 
 from ..threads import threads
-from .panels import multiply, pack
-from .tiles import LANES, VECTOR_BYTES, VECTORS, copy_row
+from .panels import multiply, pack, put
+from .tiles import LANES, VECTOR_BYTES, VECTORS
 
 DEPTH = 512  # terms that are added at once: what they read of both factors stays in the cache
 ROWS = 1024  # of the first factor that go with a panel of the second
-SUMS = 64  # rows of sums that are not written where they belong at once
+SUMS = 64  # rows at once whose last vector reaches beyond the result, and are moved there after
+APART = 1024  # elements from row to row, from which on the lines of a panel are brought together
 NARROW = 8  # rows or columns; products with fewer are left to NumPy
 TINY = 1 << 13  # terms of one product of many; with fewer they are left to NumPy
 LEAST = 1 << 19 if VECTOR_BYTES == 64 else float("inf")  # terms in all from which on we multiply
 
 _options = {"cache": True, "nogil": True, "error_model": "numpy"}
-
-
-@njit(**_options)
-def _put(sums, pitch, rows, width, out, at, step, add):
-    """Write sums to their places, or add them to what is there."""
-    zero = sums.dtype.type(0)
-    if not add:
-        for i in range(rows):
-            copy_row(sums, i * pitch, out, at + i * step, width, zero)
-        return
-    pitch, width, step, at = np.uint64(pitch), np.uint64(width), np.uint64(step), np.uint64(at)
-    for i in range(np.uint64(rows)):
-        for j in range(width):
-            out[at + i * step + j] += sums[i * pitch + j]
 
 
 @njit(**_options)
@@ -53,10 +40,15 @@ def _block(x, start, terms, y, y_at, y_steps, out, at, lines, sizes, add, room, 
     depth, width = len(terms), len(wide) * lanes
     for j in range(0, columns, width):
         some = min(width, columns - j)
-        pack(y, y_at + j * y_steps[1], y_steps[0], y_steps[1], depth, some, lanes, panel, width)
-        if not add and some % lanes == 0:
+        given, own = panel, y_at + j * y_steps[1]
+        if panel.shape[0]:
+            pack(y, own, y_steps[0], y_steps[1], depth, some, lanes, panel, width)
+        else:
+            given = y[own:]
+        if some % lanes == 0:
             multiply(
-                x, start, x_step, terms, panel, lines, out, at + j, step, rows, some, lanes, wide
+                x, start, x_step, terms, given, lines, out, at + j, step, rows, some, lanes, wide,
+                add,
             )  # fmt: skip
             continue
         for i in range(0, rows, SUMS):
@@ -64,7 +56,7 @@ def _block(x, start, terms, y, y_at, y_steps, out, at, lines, sizes, add, room, 
             multiply(
                 x, own, x_step, terms, panel, lines, sums, 0, width, few, some, lanes, wide
             )  # fmt: skip
-            _put(sums, width, few, some, out, at + i * step + j, step, add)
+            put(sums, width, few, some, out, at + i * step + j, step, add)
 
 
 @njit(**_options)
@@ -76,8 +68,15 @@ def _products(x, y, out, steps, sizes, wide, low, high):
     """
     rows, depth, columns, lanes, tall, broad = sizes
     most, width = min(depth, DEPTH), len(wide) * lanes
-    room = np.empty(most * width, x.dtype), np.empty(SUMS * width, x.dtype)
-    terms, lines, y_steps = np.arange(most) * steps[0, 2], np.arange(most) * width, steps[1, 1:]
+    ragged, y_steps = columns % lanes > 0, steps[1, 1:]
+    # otherwise rows of y are lines of a panel as they lie
+    packed = ragged or y_steps[1] != 1 or y_steps[0] >= APART
+    room = (
+        np.empty(most * width if packed else 0, x.dtype),
+        np.empty(SUMS * width if ragged else 0, x.dtype),
+    )
+    terms = np.arange(most) * steps[0, 2]
+    lines = np.arange(most) * (width if packed else y_steps[0])
     for item in range(low, high):
         matrix, part = item // (tall * broad), item % (tall * broad)
         top, bottom = part // broad * rows // tall, (part // broad + 1) * rows // tall
@@ -93,7 +92,7 @@ def _products(x, y, out, steps, sizes, wide, low, high):
                 at = matrix * steps[2, 0] + i * steps[2, 1] + first
                 _block(
                     x, start, terms[:deep], y, y_at, y_steps, out, at, lines[:deep], size,
-                    k > 0, room, wide,
+                    int(k > 0), room, wide,
                 )  # fmt: skip
 
 

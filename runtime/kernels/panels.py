@@ -10,7 +10,7 @@ import numpy as np
 from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils
-from numba.extending import intrinsic
+from numba.extending import intrinsic, register_jitable
 
 from .tiles import Block, copy_row, turn_square
 
@@ -60,7 +60,7 @@ def _block(typingctx, panel, column, rows_at, x, start, terms, out, at, sizes, r
     return types.void(*arguments), generate
 
 
-@njit(**_options)
+@register_jitable
 def whole(width, lanes):
     """`width` rounded up to whole vectors."""
     return (width + lanes - 1) // lanes * lanes
@@ -122,3 +122,19 @@ def multiply(
         else:
             _strip(x, start, step, terms, panel, j, rows_at, out, at + j, pitch, rows, add, (0,))
             j += lanes
+
+
+@njit(**_options)
+def put(rows, pitch, count, width, out, at, step, add):
+    """Write `count` rows of a panel's width where they belong, or add them to what is there."""
+    zero = rows.dtype.type(0)
+    if not add:
+        for i in range(count):
+            copy_row(rows, i * pitch, out, at + i * step, width, zero)
+        return
+    # unsigned, so that no index is tried as one from the end, and loops become vectors
+    pitch, width, step, at = np.uint64(pitch), np.uint64(width), np.uint64(step), np.uint64(at)
+    for i in range(np.uint64(count)):
+        source, place = i * pitch, at + i * step
+        for j in range(width):
+            out[place + j] += rows[source + j]
