@@ -8,6 +8,8 @@ from rederive.door import (
     PointwiseNode,
     Tensor,
     bool_dtype,
+    changed,
+    check,
     dispatch,
     empty,
     expired,
@@ -140,7 +142,15 @@ def sigmoid(input):
 
 def sigmoid_(input):
     """In-place form of `sigmoid`."""
-    return inplace("sigmoid", sigmoid, False, input)
+    if type(input) is Tensor and not modes.active and input._flat is not None:
+        dtype = input.dtype
+        if dtype.is_floating_point and not check(input):
+            run = kernels.sigmoid_inplace
+            if len(input._flat) >= threads.minimum:
+                run = kernels.sigmoid_inplace_parallel
+            run(input._flat)
+            return changed(input)
+    return inplace("sigmoid", sigmoid, (), input)
 
 
 def sigmoid_out(input, *, out=None):
@@ -267,7 +277,15 @@ def relu(input, inplace=False):
 
 def relu_(input):
     """In-place form of `relu`."""
-    return inplace("relu", relu, False, input)
+    if type(input) is Tensor and not modes.active and input._flat is not None:
+        dtype = input.dtype
+        if dtype is not bool_dtype and not check(input):
+            run = kernels.relu_inplace
+            if len(input._flat) >= threads.light:
+                run = kernels.relu_inplace_parallel
+            run(input._flat)
+            return changed(input)
+    return inplace("relu", relu, (), input)
 
 
 class LeakyReluBackward0(PointwiseNode):
@@ -395,7 +413,15 @@ def leaky_relu(input, negative_slope=0.01, inplace=False):
 
 def leaky_relu_(input, negative_slope=0.01):
     """In-place form of `leaky_relu`."""
-    return inplace("leaky_relu", leaky_relu, True, input, negative_slope)
+    if type(input) is Tensor and not modes.active and input._flat is not None:
+        dtype = input.dtype
+        if dtype.is_floating_point and not check(input):
+            run = kernels.leaky_relu_inplace
+            if len(input._flat) >= threads.light:
+                run = kernels.leaky_relu_inplace_parallel
+            run(input._flat, float(negative_slope))
+            return changed(input)
+    return inplace("leaky_relu", leaky_relu, (0,), input, negative_slope)
 
 
 class SiluBackward0(PointwiseNode):
@@ -515,7 +541,15 @@ def silu(input, inplace=False):
 
 def silu_(input):
     """In-place form of `silu`."""
-    return inplace("silu", silu, True, input)
+    if type(input) is Tensor and not modes.active and input._flat is not None:
+        dtype = input.dtype
+        if dtype.is_floating_point and not check(input):
+            run = kernels.silu_inplace
+            if len(input._flat) >= threads.minimum:
+                run = kernels.silu_inplace_parallel
+            run(input._flat)
+            return changed(input)
+    return inplace("silu", silu, (0,), input)
 
 
 SIGNATURES = {

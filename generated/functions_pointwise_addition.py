@@ -7,7 +7,10 @@ from rederive.door import (
     Pointwise,
     PointwiseNode,
     Tensor,
+    apart,
     bool_dtype,
+    changed,
+    check,
     dispatch,
     empty,
     inplace,
@@ -203,7 +206,32 @@ def add(input, other, *, alpha=1):
 
 def add_(input, other, *, alpha=1):
     """In-place form of `add`."""
-    return inplace("add", add, False, input, other, alpha)
+    if type(input) is Tensor and not modes.active and input._flat is not None:
+        dtype = input.dtype
+        if (
+            dtype.is_floating_point
+            and type(other) is Tensor
+            and other.dtype is dtype
+            and input.shape == other.shape
+            and apart(input, other)
+            and not check(input, (other,))
+        ):
+            run = kernels.add_inplace
+            if len(input._flat) >= threads.light:
+                run = kernels.add_inplace_parallel
+            run(input._flat, other._flat, float(alpha))
+            return changed(input)
+        if (
+            dtype.is_floating_point
+            and (type(other) is float or type(other) is int)
+            and not check(input)
+        ):
+            run = kernels.add_inplace_scalar_other
+            if len(input._flat) >= threads.light:
+                run = kernels.add_inplace_scalar_other_parallel
+            run(input._flat, float(other), float(alpha))
+            return changed(input)
+    return inplace("add", add, (), input, other, alpha)
 
 
 def add_out(input, other, *, alpha=1, out=None):
@@ -459,7 +487,32 @@ def sub(input, other, *, alpha=1):
 
 def sub_(input, other, *, alpha=1):
     """In-place form of `sub`."""
-    return inplace("sub", sub, False, input, other, alpha)
+    if type(input) is Tensor and not modes.active and input._flat is not None:
+        dtype = input.dtype
+        if (
+            dtype.is_floating_point
+            and type(other) is Tensor
+            and other.dtype is dtype
+            and input.shape == other.shape
+            and apart(input, other)
+            and not check(input, (other,))
+        ):
+            run = kernels.sub_inplace
+            if len(input._flat) >= threads.light:
+                run = kernels.sub_inplace_parallel
+            run(input._flat, other._flat, float(alpha))
+            return changed(input)
+        if (
+            dtype.is_floating_point
+            and (type(other) is float or type(other) is int)
+            and not check(input)
+        ):
+            run = kernels.sub_inplace_scalar_other
+            if len(input._flat) >= threads.light:
+                run = kernels.sub_inplace_scalar_other_parallel
+            run(input._flat, float(other), float(alpha))
+            return changed(input)
+    return inplace("sub", sub, (), input, other, alpha)
 
 
 def sub_out(input, other, *, alpha=1, out=None):
@@ -616,7 +669,15 @@ def neg(input):
 
 def neg_(input):
     """In-place form of `neg`."""
-    return inplace("neg", neg, False, input)
+    if type(input) is Tensor and not modes.active and input._flat is not None:
+        dtype = input.dtype
+        if dtype is not bool_dtype and not check(input):
+            run = kernels.neg_inplace
+            if len(input._flat) >= threads.light:
+                run = kernels.neg_inplace_parallel
+            run(input._flat)
+            return changed(input)
+    return inplace("neg", neg, (), input)
 
 
 def neg_out(input, *, out=None):

@@ -7,6 +7,9 @@ from rederive.door import (
     GuardedPointwise,
     PointwiseNode,
     Tensor,
+    apart,
+    changed,
+    check,
     dispatch,
     empty,
     expired,
@@ -275,7 +278,32 @@ def clamp_min(input, min):
 
 def clamp_min_(input, min):
     """In-place form of `clamp_min`."""
-    return inplace("clamp_min", clamp_min, True, input, min)
+    if type(input) is Tensor and not modes.active and input._flat is not None:
+        dtype = input.dtype
+        if (
+            dtype.is_floating_point
+            and type(min) is Tensor
+            and min.dtype is dtype
+            and input.shape == min.shape
+            and apart(input, min)
+            and not check(input, (min,))
+        ):
+            run = kernels.clamp_min_inplace
+            if len(input._flat) >= threads.light:
+                run = kernels.clamp_min_inplace_parallel
+            run(input._flat, min._flat)
+            return changed(input)
+        if (
+            dtype.is_floating_point
+            and (type(min) is float or type(min) is int)
+            and not check(input)
+        ):
+            run = kernels.clamp_min_inplace_scalar_min
+            if len(input._flat) >= threads.light:
+                run = kernels.clamp_min_inplace_scalar_min_parallel
+            run(input._flat, float(min))
+            return changed(input)
+    return inplace("clamp_min", clamp_min, (0, 1), input, min)
 
 
 def clamp_min_out(input, min, *, out=None):
@@ -532,7 +560,32 @@ def clamp_max(input, max):
 
 def clamp_max_(input, max):
     """In-place form of `clamp_max`."""
-    return inplace("clamp_max", clamp_max, True, input, max)
+    if type(input) is Tensor and not modes.active and input._flat is not None:
+        dtype = input.dtype
+        if (
+            dtype.is_floating_point
+            and type(max) is Tensor
+            and max.dtype is dtype
+            and input.shape == max.shape
+            and apart(input, max)
+            and not check(input, (max,))
+        ):
+            run = kernels.clamp_max_inplace
+            if len(input._flat) >= threads.light:
+                run = kernels.clamp_max_inplace_parallel
+            run(input._flat, max._flat)
+            return changed(input)
+        if (
+            dtype.is_floating_point
+            and (type(max) is float or type(max) is int)
+            and not check(input)
+        ):
+            run = kernels.clamp_max_inplace_scalar_max
+            if len(input._flat) >= threads.light:
+                run = kernels.clamp_max_inplace_scalar_max_parallel
+            run(input._flat, float(max))
+            return changed(input)
+    return inplace("clamp_max", clamp_max, (0, 1), input, max)
 
 
 def clamp_max_out(input, max, *, out=None):

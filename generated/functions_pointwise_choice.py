@@ -7,7 +7,10 @@ from rederive.door import (
     Pointwise,
     PointwiseNode,
     Tensor,
+    apart,
     bool_dtype,
+    changed,
+    check,
     dispatch,
     empty,
     expired,
@@ -377,7 +380,39 @@ def masked_fill(input, mask, value):
 
 def masked_fill_(input, mask, value):
     """In-place form of `masked_fill`."""
-    return inplace("masked_fill", masked_fill, False, input, mask, value)
+    if type(input) is Tensor and not modes.active and input._flat is not None:
+        dtype = input.dtype
+        if (
+            type(mask) is Tensor
+            and mask.dtype is bool_dtype
+            and input.shape == mask.shape
+            and apart(input, mask)
+            and type(value) is Tensor
+            and value.dtype is dtype
+            and input.shape == value.shape
+            and apart(input, value)
+            and not check(input, (mask, value))
+        ):
+            run = kernels.masked_fill_inplace
+            if len(input._flat) >= threads.light:
+                run = kernels.masked_fill_inplace_parallel
+            run(input._flat, mask._flat, value._flat)
+            return changed(input)
+        if (
+            dtype.is_floating_point
+            and (type(value) is float or type(value) is int)
+            and type(mask) is Tensor
+            and mask.dtype is bool_dtype
+            and input.shape == mask.shape
+            and apart(input, mask)
+            and not check(input, (mask,))
+        ):
+            run = kernels.masked_fill_inplace_scalar_value
+            if len(input._flat) >= threads.light:
+                run = kernels.masked_fill_inplace_scalar_value_parallel
+            run(input._flat, mask._flat, float(value))
+            return changed(input)
+    return inplace("masked_fill", masked_fill, (), input, mask, value)
 
 
 def masked_fill_out(input, mask, value, *, out=None):

@@ -11,7 +11,6 @@ from rederive.door import (
     empty,
     expired,
     freed,
-    inplace,
     modes,
     ndarray,
     new,
@@ -206,11 +205,6 @@ def relative_entropy(input, target):
     return dispatch(RELATIVE_ENTROPY, input, target)
 
 
-def relative_entropy_(input, target):
-    """In-place form of `relative_entropy`."""
-    return inplace("relative_entropy", relative_entropy, True, input, target)
-
-
 class RelativeLogEntropyBackward0(PointwiseNode):
     __slots__ = ()
     operator = "relative_log_entropy"
@@ -389,11 +383,6 @@ def relative_log_entropy(input, target):
                         result._grad_fn = None
                     return result
     return dispatch(RELATIVE_LOG_ENTROPY, input, target)
-
-
-def relative_log_entropy_(input, target):
-    """In-place form of `relative_log_entropy`."""
-    return inplace("relative_log_entropy", relative_log_entropy, True, input, target)
 
 
 SIGNATURES = {

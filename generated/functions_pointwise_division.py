@@ -7,6 +7,9 @@ from rederive.door import (
     Pointwise,
     PointwiseNode,
     Tensor,
+    apart,
+    changed,
+    check,
     dispatch,
     empty,
     expired,
@@ -286,7 +289,32 @@ def div(input, other):
 
 def div_(input, other):
     """In-place form of `div`."""
-    return inplace("div", div, False, input, other)
+    if type(input) is Tensor and not modes.active and input._flat is not None:
+        dtype = input.dtype
+        if (
+            dtype.is_floating_point
+            and type(other) is Tensor
+            and other.dtype is dtype
+            and input.shape == other.shape
+            and apart(input, other)
+            and not check(input, (other,))
+        ):
+            run = kernels.div_inplace
+            if len(input._flat) >= threads.light:
+                run = kernels.div_inplace_parallel
+            run(input._flat, other._flat)
+            return changed(input)
+        if (
+            dtype.is_floating_point
+            and (type(other) is float or type(other) is int)
+            and not check(input)
+        ):
+            run = kernels.div_inplace_scalar_other
+            if len(input._flat) >= threads.light:
+                run = kernels.div_inplace_scalar_other_parallel
+            run(input._flat, float(other))
+            return changed(input)
+    return inplace("div", div, (), input, other)
 
 
 def div_out(input, other, *, out=None):
@@ -574,11 +602,6 @@ def tied_quotient(input, gap, near, noise):
                                 result._grad_fn = None
                             return result
     return dispatch(TIED_QUOTIENT, input, gap, near, noise)
-
-
-def tied_quotient_(input, gap, near, noise):
-    """In-place form of `tied_quotient`."""
-    return inplace("tied_quotient", tied_quotient, True, input, gap, near, noise)
 
 
 SIGNATURES = {

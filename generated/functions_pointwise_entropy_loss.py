@@ -11,7 +11,6 @@ from rederive.door import (
     empty,
     expired,
     freed,
-    inplace,
     modes,
     ndarray,
     new,
@@ -209,11 +208,6 @@ def binary_entropy(input, target):
     return dispatch(BINARY_ENTROPY, input, target)
 
 
-def binary_entropy_(input, target):
-    """In-place form of `binary_entropy`."""
-    return inplace("binary_entropy", binary_entropy, True, input, target)
-
-
 class LogitsEntropyBackward0(PointwiseNode):
     __slots__ = ()
     operator = "logits_entropy"
@@ -392,11 +386,6 @@ def logits_entropy(input, target):
                         result._grad_fn = None
                     return result
     return dispatch(LOGITS_ENTROPY, input, target)
-
-
-def logits_entropy_(input, target):
-    """In-place form of `logits_entropy`."""
-    return inplace("logits_entropy", logits_entropy, True, input, target)
 
 
 SIGNATURES = {

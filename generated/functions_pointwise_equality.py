@@ -90,7 +90,7 @@ def eq(input, other):
 
 def eq_(input, other):
     """In-place form of `eq`."""
-    return inplace("eq", eq, False, input, other)
+    return inplace("eq", eq, (), input, other)
 
 
 def eq_out(input, other, *, out=None):
@@ -201,7 +201,7 @@ def ne(input, other):
 
 def ne_(input, other):
     """In-place form of `ne`."""
-    return inplace("ne", ne, False, input, other)
+    return inplace("ne", ne, (), input, other)
 
 
 def ne_out(input, other, *, out=None):

@@ -7,6 +7,8 @@ from rederive.door import (
     Pointwise,
     PointwiseNode,
     Tensor,
+    changed,
+    check,
     dispatch,
     empty,
     expired,
@@ -138,7 +140,15 @@ def exp(input):
 
 def exp_(input):
     """In-place form of `exp`."""
-    return inplace("exp", exp, False, input)
+    if type(input) is Tensor and not modes.active and input._flat is not None:
+        dtype = input.dtype
+        if dtype.is_floating_point and not check(input):
+            run = kernels.exp_inplace
+            if len(input._flat) >= threads.minimum:
+                run = kernels.exp_inplace_parallel
+            run(input._flat)
+            return changed(input)
+    return inplace("exp", exp, (), input)
 
 
 def exp_out(input, *, out=None):
@@ -260,7 +270,15 @@ def exp2(input):
 
 def exp2_(input):
     """In-place form of `exp2`."""
-    return inplace("exp2", exp2, False, input)
+    if type(input) is Tensor and not modes.active and input._flat is not None:
+        dtype = input.dtype
+        if dtype.is_floating_point and not check(input):
+            run = kernels.exp2_inplace
+            if len(input._flat) >= threads.minimum:
+                run = kernels.exp2_inplace_parallel
+            run(input._flat)
+            return changed(input)
+    return inplace("exp2", exp2, (), input)
 
 
 def exp2_out(input, *, out=None):
@@ -382,7 +400,15 @@ def expm1(input):
 
 def expm1_(input):
     """In-place form of `expm1`."""
-    return inplace("expm1", expm1, False, input)
+    if type(input) is Tensor and not modes.active and input._flat is not None:
+        dtype = input.dtype
+        if dtype.is_floating_point and not check(input):
+            run = kernels.expm1_inplace
+            if len(input._flat) >= threads.minimum:
+                run = kernels.expm1_inplace_parallel
+            run(input._flat)
+            return changed(input)
+    return inplace("expm1", expm1, (), input)
 
 
 def expm1_out(input, *, out=None):

@@ -11,7 +11,6 @@ from rederive.door import (
     empty,
     expired,
     freed,
-    inplace,
     modes,
     ndarray,
     new,
@@ -147,11 +146,6 @@ def gelu_erf(input):
     return dispatch(GELU_ERF, input)
 
 
-def gelu_erf_(input):
-    """In-place form of `gelu_erf`."""
-    return inplace("gelu_erf", gelu_erf, True, input)
-
-
 class GeluTanhBackward0(PointwiseNode):
     __slots__ = ()
     operator = "gelu_tanh"
@@ -269,11 +263,6 @@ def gelu_tanh(input):
                     result._grad_fn = None
                 return result
     return dispatch(GELU_TANH, input)
-
-
-def gelu_tanh_(input):
-    """In-place form of `gelu_tanh`."""
-    return inplace("gelu_tanh", gelu_tanh, True, input)
 
 
 SIGNATURES = {

@@ -7,6 +7,8 @@ from rederive.door import (
     Pointwise,
     PointwiseNode,
     Tensor,
+    changed,
+    check,
     dispatch,
     empty,
     expired,
@@ -139,7 +141,15 @@ def tanh(input):
 
 def tanh_(input):
     """In-place form of `tanh`."""
-    return inplace("tanh", tanh, False, input)
+    if type(input) is Tensor and not modes.active and input._flat is not None:
+        dtype = input.dtype
+        if dtype.is_floating_point and not check(input):
+            run = kernels.tanh_inplace
+            if len(input._flat) >= threads.minimum:
+                run = kernels.tanh_inplace_parallel
+            run(input._flat)
+            return changed(input)
+    return inplace("tanh", tanh, (), input)
 
 
 def tanh_out(input, *, out=None):
@@ -262,7 +272,15 @@ def erf(input):
 
 def erf_(input):
     """In-place form of `erf`."""
-    return inplace("erf", erf, True, input)
+    if type(input) is Tensor and not modes.active and input._flat is not None:
+        dtype = input.dtype
+        if dtype.is_floating_point and not check(input):
+            run = kernels.erf_inplace
+            if len(input._flat) >= threads.minimum:
+                run = kernels.erf_inplace_parallel
+            run(input._flat)
+            return changed(input)
+    return inplace("erf", erf, (0,), input)
 
 
 def erf_out(input, *, out=None):

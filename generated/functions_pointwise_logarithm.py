@@ -7,6 +7,8 @@ from rederive.door import (
     Pointwise,
     PointwiseNode,
     Tensor,
+    changed,
+    check,
     dispatch,
     empty,
     expired,
@@ -139,7 +141,15 @@ def log(input):
 
 def log_(input):
     """In-place form of `log`."""
-    return inplace("log", log, True, input)
+    if type(input) is Tensor and not modes.active and input._flat is not None:
+        dtype = input.dtype
+        if dtype.is_floating_point and not check(input):
+            run = kernels.log_inplace
+            if len(input._flat) >= threads.minimum:
+                run = kernels.log_inplace_parallel
+            run(input._flat)
+            return changed(input)
+    return inplace("log", log, (0,), input)
 
 
 def log_out(input, *, out=None):
@@ -262,7 +272,15 @@ def log1p(input):
 
 def log1p_(input):
     """In-place form of `log1p`."""
-    return inplace("log1p", log1p, True, input)
+    if type(input) is Tensor and not modes.active and input._flat is not None:
+        dtype = input.dtype
+        if dtype.is_floating_point and not check(input):
+            run = kernels.log1p_inplace
+            if len(input._flat) >= threads.minimum:
+                run = kernels.log1p_inplace_parallel
+            run(input._flat)
+            return changed(input)
+    return inplace("log1p", log1p, (0,), input)
 
 
 def log1p_out(input, *, out=None):
@@ -385,7 +403,15 @@ def log2(input):
 
 def log2_(input):
     """In-place form of `log2`."""
-    return inplace("log2", log2, True, input)
+    if type(input) is Tensor and not modes.active and input._flat is not None:
+        dtype = input.dtype
+        if dtype.is_floating_point and not check(input):
+            run = kernels.log2_inplace
+            if len(input._flat) >= threads.minimum:
+                run = kernels.log2_inplace_parallel
+            run(input._flat)
+            return changed(input)
+    return inplace("log2", log2, (0,), input)
 
 
 def log2_out(input, *, out=None):

@@ -72,7 +72,7 @@ def logical_and(input, other):
 
 def logical_and_(input, other):
     """In-place form of `logical_and`."""
-    return inplace("logical_and", logical_and, False, input, other)
+    return inplace("logical_and", logical_and, (), input, other)
 
 
 def logical_and_out(input, other, *, out=None):
@@ -135,7 +135,7 @@ def logical_or(input, other):
 
 def logical_or_(input, other):
     """In-place form of `logical_or`."""
-    return inplace("logical_or", logical_or, False, input, other)
+    return inplace("logical_or", logical_or, (), input, other)
 
 
 def logical_or_out(input, other, *, out=None):
@@ -198,7 +198,7 @@ def logical_xor(input, other):
 
 def logical_xor_(input, other):
     """In-place form of `logical_xor`."""
-    return inplace("logical_xor", logical_xor, False, input, other)
+    return inplace("logical_xor", logical_xor, (), input, other)
 
 
 def logical_xor_out(input, other, *, out=None):
@@ -257,7 +257,7 @@ def logical_not(input):
 
 def logical_not_(input):
     """In-place form of `logical_not`."""
-    return inplace("logical_not", logical_not, False, input)
+    return inplace("logical_not", logical_not, (), input)
 
 
 def logical_not_out(input, *, out=None):

@@ -7,6 +7,9 @@ from rederive.door import (
     Pointwise,
     PointwiseNode,
     Tensor,
+    apart,
+    changed,
+    check,
     dispatch,
     empty,
     expired,
@@ -274,7 +277,31 @@ def mul(input, other):
 
 def mul_(input, other):
     """In-place form of `mul`."""
-    return inplace("mul", mul, True, input, other)
+    if type(input) is Tensor and not modes.active and input._flat is not None:
+        dtype = input.dtype
+        if (
+            type(other) is Tensor
+            and other.dtype is dtype
+            and input.shape == other.shape
+            and apart(input, other)
+            and not check(input, (other,))
+        ):
+            run = kernels.mul_inplace
+            if len(input._flat) >= threads.light:
+                run = kernels.mul_inplace_parallel
+            run(input._flat, other._flat)
+            return changed(input)
+        if (
+            dtype.is_floating_point
+            and (type(other) is float or type(other) is int)
+            and not check(input)
+        ):
+            run = kernels.mul_inplace_scalar_other
+            if len(input._flat) >= threads.light:
+                run = kernels.mul_inplace_scalar_other_parallel
+            run(input._flat, float(other))
+            return changed(input)
+    return inplace("mul", mul, (1,), input, other)
 
 
 def mul_out(input, other, *, out=None):
@@ -437,7 +464,13 @@ def square(input):
 
 def square_(input):
     """In-place form of `square`."""
-    return inplace("square", square, True, input)
+    if type(input) is Tensor and not modes.active and input._flat is not None and not check(input):
+        run = kernels.square_inplace
+        if len(input._flat) >= threads.light:
+            run = kernels.square_inplace_parallel
+        run(input._flat)
+        return changed(input)
+    return inplace("square", square, (0,), input)
 
 
 def square_out(input, *, out=None):
@@ -559,7 +592,15 @@ def reciprocal(input):
 
 def reciprocal_(input):
     """In-place form of `reciprocal`."""
-    return inplace("reciprocal", reciprocal, False, input)
+    if type(input) is Tensor and not modes.active and input._flat is not None:
+        dtype = input.dtype
+        if dtype.is_floating_point and not check(input):
+            run = kernels.reciprocal_inplace
+            if len(input._flat) >= threads.light:
+                run = kernels.reciprocal_inplace_parallel
+            run(input._flat)
+            return changed(input)
+    return inplace("reciprocal", reciprocal, (), input)
 
 
 def reciprocal_out(input, *, out=None):
@@ -567,194 +608,6 @@ def reciprocal_out(input, *, out=None):
     if out is None:
         return reciprocal(input)
     return write_out("reciprocal", False, reciprocal, out, input)
-
-
-class AddcmulBackward0(PointwiseNode):
-    __slots__ = ()
-    operator = "addcmul"
-
-    def formulas(node, grad):
-        # self: grad
-        # tensor1: grad * value * tensor2
-        # tensor2: grad * value * tensor1
-        tensor1, tensor2, value = unpack(node)
-        needed = node.needed()
-        gradient_self = None
-        if needed[0]:
-            gradient_self = grad
-        gradient_tensor1 = None
-        if needed[1]:
-            gradient_tensor1 = grad * value * tensor2
-        gradient_tensor2 = None
-        if needed[2]:
-            gradient_tensor2 = grad * value * tensor1
-        return (gradient_self, gradient_tensor1, gradient_tensor2)
-
-
-def addcmul_jvp(arguments, result, tangents):
-    _, tensor1, tensor2, value = arguments
-    terms = []
-    tangent = tangents[0]
-    if tangent is not None:
-        # self: grad
-        term = tangent
-        terms.append(term)
-    tangent = tangents[1]
-    if tangent is not None:
-        # tensor1: grad * value * tensor2
-        term = tangent * value * tensor2
-        terms.append(term)
-    tangent = tangents[2]
-    if tangent is not None:
-        # tensor2: grad * value * tensor1
-        term = tangent * value * tensor1
-        terms.append(term)
-    return total(terms)
-
-
-ADDCMUL = Pointwise(
-    name="addcmul",
-    node=AddcmulBackward0,
-    arguments=("self", "tensor1", "tensor2", "value"),
-    tensors=("self", "tensor1", "tensor2"),
-    differentiable=("self", "tensor1", "tensor2"),
-    outputs=("result",),
-    differentiable_outputs=(0,),
-    saved=(
-        ("tensor1", "input", "tensor1", (2,)),
-        ("tensor2", "input", "tensor2", (1,)),
-        ("value", "value", "value", (1, 2)),
-    ),
-    jvp=addcmul_jvp,
-    rule="promote",
-    masks=(),
-    forward=(
-        kernels.addcmul_forward_general,
-        kernels.addcmul_forward_general_parallel,
-        ("self", "tensor1", "tensor2", "value"),
-    ),
-    rows=kernels.addcmul_forward_general_rows,
-    backward={
-        (0, 1, 2): (
-            kernels.addcmul_backward_general,
-            kernels.addcmul_backward_general_parallel,
-            ("grad", "tensor1", "tensor2", "value"),
-            (1, 2),
-        ),
-        (0,): None,
-        (1,): (
-            kernels.addcmul_backward_tensor1_general,
-            kernels.addcmul_backward_tensor1_general_parallel,
-            ("grad", "tensor2", "value"),
-            (1,),
-        ),
-        (2,): (
-            kernels.addcmul_backward_tensor2_general,
-            kernels.addcmul_backward_tensor2_general_parallel,
-            ("grad", "tensor1", "value"),
-            (2,),
-        ),
-        (0, 1): (
-            kernels.addcmul_backward_tensor1_general,
-            kernels.addcmul_backward_tensor1_general_parallel,
-            ("grad", "tensor2", "value"),
-            (1,),
-        ),
-        (0, 2): (
-            kernels.addcmul_backward_tensor2_general,
-            kernels.addcmul_backward_tensor2_general_parallel,
-            ("grad", "tensor1", "value"),
-            (2,),
-        ),
-        (1, 2): (
-            kernels.addcmul_backward_general,
-            kernels.addcmul_backward_general_parallel,
-            ("grad", "tensor1", "tensor2", "value"),
-            (1, 2),
-        ),
-    },
-)
-
-
-def addcmul(input, tensor1, tensor2, *, value=1):
-    """`input + value * tensor1 * tensor2`, element by element."""
-    if type(input) is Tensor and not modes.active and value == 1:
-        flat_input = input._flat
-        if flat_input is not None:
-            dtype = input.dtype
-            if (
-                type(tensor1) is Tensor
-                and type(tensor2) is Tensor
-                and tensor1.dtype is dtype
-                and tensor2.dtype is dtype
-                and input.shape == tensor1.shape
-                and input.shape == tensor2.shape
-            ):
-                flat_tensor1 = tensor1._flat
-                if flat_tensor1 is not None:
-                    flat_tensor2 = tensor2._flat
-                    if flat_tensor2 is not None:
-                        n = len(flat_input)
-                        out = empty(n, flat_input.dtype)
-                        run = kernels.addcmul_forward
-                        if n >= threads.light:
-                            run = kernels.addcmul_forward_parallel
-                        run(flat_input, flat_tensor1, flat_tensor2, out)
-                        result = new(Tensor)
-                        result._data = result._flat = out
-                        result._counter = [0]
-                        result.shape = input.shape
-                        result._strides = input._strides
-                        result._offset = 0
-                        result.dtype = dtype
-                        result._output_nr = 0
-                        need_input = input._requires_grad
-                        need_tensor1 = tensor1._requires_grad
-                        need_tensor2 = tensor2._requires_grad
-                        if (need_input or need_tensor1 or need_tensor2) and modes.grad:
-                            node = new(AddcmulBackward0)
-                            node.sequence = next_sequence()
-                            node.edges = (
-                                (input._grad_fn or input) if need_input else None,
-                                input._output_nr,
-                                (tensor1._grad_fn or tensor1) if need_tensor1 else None,
-                                tensor1._output_nr,
-                                (tensor2._grad_fn or tensor2) if need_tensor2 else None,
-                                tensor2._output_nr,
-                            )
-                            node.saved = (
-                                flat_tensor1 if need_tensor2 else None,
-                                tensor1._counter,
-                                tensor1._counter[0] if need_tensor2 else 0,
-                                flat_tensor2 if need_tensor1 else None,
-                                tensor2._counter,
-                                tensor2._counter[0] if need_tensor1 else 0,
-                                value,
-                                None,
-                                0,
-                            )
-                            node.shape = input.shape
-                            node.general = None
-                            node.hooks = None
-                            result._requires_grad = True
-                            result._grad_fn = node
-                        else:
-                            result._requires_grad = False
-                            result._grad_fn = None
-                        return result
-    return dispatch(ADDCMUL, input, tensor1, tensor2, value)
-
-
-def addcmul_(input, tensor1, tensor2, *, value=1):
-    """In-place form of `addcmul`."""
-    return inplace("addcmul", addcmul, False, input, tensor1, tensor2, value)
-
-
-def addcmul_out(input, tensor1, tensor2, *, value=1, out=None):
-    """`addcmul`, its result written into `out` if that is given."""
-    if out is None:
-        return addcmul(input, tensor1, tensor2, value=value)
-    return write_out("addcmul", False, addcmul, out, input, tensor1, tensor2, value=value)
 
 
 SIGNATURES = {
@@ -769,9 +622,5 @@ SIGNATURES = {
     "reciprocal": (
         ("self",),
         ("Tensor",),
-    ),
-    "addcmul": (
-        ("self", "tensor1", "tensor2", "value"),
-        ("Tensor", "Tensor", "Tensor", "Scalar="),
     ),
 }

@@ -90,7 +90,7 @@ def lt(input, other):
 
 def lt_(input, other):
     """In-place form of `lt`."""
-    return inplace("lt", lt, False, input, other)
+    return inplace("lt", lt, (), input, other)
 
 
 def lt_out(input, other, *, out=None):
@@ -201,7 +201,7 @@ def le(input, other):
 
 def le_(input, other):
     """In-place form of `le`."""
-    return inplace("le", le, False, input, other)
+    return inplace("le", le, (), input, other)
 
 
 def le_out(input, other, *, out=None):
@@ -312,7 +312,7 @@ def gt(input, other):
 
 def gt_(input, other):
     """In-place form of `gt`."""
-    return inplace("gt", gt, False, input, other)
+    return inplace("gt", gt, (), input, other)
 
 
 def gt_out(input, other, *, out=None):
@@ -423,7 +423,7 @@ def ge(input, other):
 
 def ge_(input, other):
     """In-place form of `ge`."""
-    return inplace("ge", ge, False, input, other)
+    return inplace("ge", ge, (), input, other)
 
 
 def ge_out(input, other, *, out=None):

@@ -7,6 +7,9 @@ from rederive.door import (
     GuardedPointwise,
     PointwiseNode,
     Tensor,
+    apart,
+    changed,
+    check,
     dispatch,
     empty,
     expired,
@@ -340,7 +343,32 @@ def pow(input, exponent):
 
 def pow_(input, exponent):
     """In-place form of `pow`."""
-    return inplace("pow", pow, True, input, exponent)
+    if type(input) is Tensor and not modes.active and input._flat is not None:
+        dtype = input.dtype
+        if (
+            dtype.is_floating_point
+            and type(exponent) is Tensor
+            and exponent.dtype is dtype
+            and input.shape == exponent.shape
+            and apart(input, exponent)
+            and not check(input, (exponent,))
+        ):
+            run = kernels.pow_inplace
+            if len(input._flat) >= threads.minimum:
+                run = kernels.pow_inplace_parallel
+            run(input._flat, exponent._flat)
+            return changed(input)
+        if (
+            dtype.is_floating_point
+            and (type(exponent) is float or type(exponent) is int)
+            and not check(input)
+        ):
+            run = kernels.pow_inplace_scalar_exponent
+            if len(input._flat) >= threads.minimum:
+                run = kernels.pow_inplace_scalar_exponent_parallel
+            run(input._flat, float(exponent))
+            return changed(input)
+    return inplace("pow", pow, (0, 1), input, exponent)
 
 
 def pow_out(input, exponent, *, out=None):

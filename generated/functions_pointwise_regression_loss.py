@@ -12,7 +12,6 @@ from rederive.door import (
     empty,
     expired,
     freed,
-    inplace,
     modes,
     ndarray,
     new,
@@ -209,11 +208,6 @@ def squared_error(input, target):
     return dispatch(SQUARED_ERROR, input, target)
 
 
-def squared_error_(input, target):
-    """In-place form of `squared_error`."""
-    return inplace("squared_error", squared_error, True, input, target)
-
-
 class AbsoluteErrorBackward0(PointwiseNode):
     __slots__ = ()
     operator = "absolute_error"
@@ -394,11 +388,6 @@ def absolute_error(input, target):
                         result._grad_fn = None
                     return result
     return dispatch(ABSOLUTE_ERROR, input, target)
-
-
-def absolute_error_(input, target):
-    """In-place form of `absolute_error`."""
-    return inplace("absolute_error", absolute_error, True, input, target)
 
 
 SIGNATURES = {

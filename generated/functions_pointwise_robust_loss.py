@@ -11,7 +11,6 @@ from rederive.door import (
     empty,
     expired,
     freed,
-    inplace,
     modes,
     ndarray,
     new,
@@ -227,11 +226,6 @@ def smooth_absolute_error(input, target, beta):
     return dispatch(SMOOTH_ABSOLUTE_ERROR, input, target, beta)
 
 
-def smooth_absolute_error_(input, target, beta):
-    """In-place form of `smooth_absolute_error`."""
-    return inplace("smooth_absolute_error", smooth_absolute_error, True, input, target, beta)
-
-
 class HuberErrorBackward0(PointwiseNode):
     __slots__ = ()
     operator = "huber_error"
@@ -431,11 +425,6 @@ def huber_error(input, target, delta):
                         result._grad_fn = None
                     return result
     return dispatch(HUBER_ERROR, input, target, delta)
-
-
-def huber_error_(input, target, delta):
-    """In-place form of `huber_error`."""
-    return inplace("huber_error", huber_error, True, input, target, delta)
 
 
 SIGNATURES = {

@@ -7,6 +7,8 @@ from rederive.door import (
     Pointwise,
     PointwiseNode,
     Tensor,
+    changed,
+    check,
     dispatch,
     empty,
     expired,
@@ -138,7 +140,15 @@ def sqrt(input):
 
 def sqrt_(input):
     """In-place form of `sqrt`."""
-    return inplace("sqrt", sqrt, False, input)
+    if type(input) is Tensor and not modes.active and input._flat is not None:
+        dtype = input.dtype
+        if dtype.is_floating_point and not check(input):
+            run = kernels.sqrt_inplace
+            if len(input._flat) >= threads.light:
+                run = kernels.sqrt_inplace_parallel
+            run(input._flat)
+            return changed(input)
+    return inplace("sqrt", sqrt, (), input)
 
 
 def sqrt_out(input, *, out=None):
@@ -260,7 +270,15 @@ def rsqrt(input):
 
 def rsqrt_(input):
     """In-place form of `rsqrt`."""
-    return inplace("rsqrt", rsqrt, False, input)
+    if type(input) is Tensor and not modes.active and input._flat is not None:
+        dtype = input.dtype
+        if dtype.is_floating_point and not check(input):
+            run = kernels.rsqrt_inplace
+            if len(input._flat) >= threads.minimum:
+                run = kernels.rsqrt_inplace_parallel
+            run(input._flat)
+            return changed(input)
+    return inplace("rsqrt", rsqrt, (), input)
 
 
 def rsqrt_out(input, *, out=None):

@@ -8,6 +8,8 @@ from rederive.door import (
     PointwiseNode,
     Tensor,
     bool_dtype,
+    changed,
+    check,
     dispatch,
     empty,
     inplace,
@@ -129,7 +131,15 @@ def floor(input):
 
 def floor_(input):
     """In-place form of `floor`."""
-    return inplace("floor", floor, False, input)
+    if type(input) is Tensor and not modes.active and input._flat is not None:
+        dtype = input.dtype
+        if dtype is not bool_dtype and not check(input):
+            run = kernels.floor_inplace
+            if len(input._flat) >= threads.light:
+                run = kernels.floor_inplace_parallel
+            run(input._flat)
+            return changed(input)
+    return inplace("floor", floor, (), input)
 
 
 def floor_out(input, *, out=None):
@@ -244,7 +254,15 @@ def ceil(input):
 
 def ceil_(input):
     """In-place form of `ceil`."""
-    return inplace("ceil", ceil, False, input)
+    if type(input) is Tensor and not modes.active and input._flat is not None:
+        dtype = input.dtype
+        if dtype is not bool_dtype and not check(input):
+            run = kernels.ceil_inplace
+            if len(input._flat) >= threads.light:
+                run = kernels.ceil_inplace_parallel
+            run(input._flat)
+            return changed(input)
+    return inplace("ceil", ceil, (), input)
 
 
 def ceil_out(input, *, out=None):
@@ -359,7 +377,15 @@ def round(input):
 
 def round_(input):
     """In-place form of `round`."""
-    return inplace("round", round, False, input)
+    if type(input) is Tensor and not modes.active and input._flat is not None:
+        dtype = input.dtype
+        if dtype is not bool_dtype and not check(input):
+            run = kernels.round_inplace
+            if len(input._flat) >= threads.light:
+                run = kernels.round_inplace_parallel
+            run(input._flat)
+            return changed(input)
+    return inplace("round", round, (), input)
 
 
 def round_out(input, *, out=None):
@@ -474,7 +500,15 @@ def trunc(input):
 
 def trunc_(input):
     """In-place form of `trunc`."""
-    return inplace("trunc", trunc, False, input)
+    if type(input) is Tensor and not modes.active and input._flat is not None:
+        dtype = input.dtype
+        if dtype is not bool_dtype and not check(input):
+            run = kernels.trunc_inplace
+            if len(input._flat) >= threads.light:
+                run = kernels.trunc_inplace_parallel
+            run(input._flat)
+            return changed(input)
+    return inplace("trunc", trunc, (), input)
 
 
 def trunc_out(input, *, out=None):

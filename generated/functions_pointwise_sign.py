@@ -8,6 +8,8 @@ from rederive.door import (
     PointwiseNode,
     Tensor,
     bool_dtype,
+    changed,
+    check,
     dispatch,
     empty,
     expired,
@@ -144,7 +146,15 @@ def abs(input):
 
 def abs_(input):
     """In-place form of `abs`."""
-    return inplace("abs", abs, True, input)
+    if type(input) is Tensor and not modes.active and input._flat is not None:
+        dtype = input.dtype
+        if dtype is not bool_dtype and not check(input):
+            run = kernels.abs_inplace
+            if len(input._flat) >= threads.light:
+                run = kernels.abs_inplace_parallel
+            run(input._flat)
+            return changed(input)
+    return inplace("abs", abs, (0,), input)
 
 
 def abs_out(input, *, out=None):
@@ -258,7 +268,13 @@ def sign(input):
 
 def sign_(input):
     """In-place form of `sign`."""
-    return inplace("sign", sign, False, input)
+    if type(input) is Tensor and not modes.active and input._flat is not None and not check(input):
+        run = kernels.sign_inplace
+        if len(input._flat) >= threads.light:
+            run = kernels.sign_inplace_parallel
+        run(input._flat)
+        return changed(input)
+    return inplace("sign", sign, (), input)
 
 
 def sign_out(input, *, out=None):

@@ -7,6 +7,8 @@ from rederive.door import (
     Pointwise,
     PointwiseNode,
     Tensor,
+    changed,
+    check,
     dispatch,
     empty,
     expired,
@@ -140,7 +142,15 @@ def sin(input):
 
 def sin_(input):
     """In-place form of `sin`."""
-    return inplace("sin", sin, True, input)
+    if type(input) is Tensor and not modes.active and input._flat is not None:
+        dtype = input.dtype
+        if dtype.is_floating_point and not check(input):
+            run = kernels.sin_inplace
+            if len(input._flat) >= threads.minimum:
+                run = kernels.sin_inplace_parallel
+            run(input._flat)
+            return changed(input)
+    return inplace("sin", sin, (0,), input)
 
 
 def sin_out(input, *, out=None):
@@ -263,7 +273,15 @@ def cos(input):
 
 def cos_(input):
     """In-place form of `cos`."""
-    return inplace("cos", cos, True, input)
+    if type(input) is Tensor and not modes.active and input._flat is not None:
+        dtype = input.dtype
+        if dtype.is_floating_point and not check(input):
+            run = kernels.cos_inplace
+            if len(input._flat) >= threads.minimum:
+                run = kernels.cos_inplace_parallel
+            run(input._flat)
+            return changed(input)
+    return inplace("cos", cos, (0,), input)
 
 
 def cos_out(input, *, out=None):

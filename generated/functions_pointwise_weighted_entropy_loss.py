@@ -9,7 +9,6 @@ from rederive.door import (
     Tensor,
     dispatch,
     empty,
-    inplace,
     modes,
     new,
     next_sequence,
@@ -208,13 +207,6 @@ def logits_entropy_weighted(input, target, pos_weight):
                             result._grad_fn = None
                         return result
     return dispatch(LOGITS_ENTROPY_WEIGHTED, input, target, pos_weight)
-
-
-def logits_entropy_weighted_(input, target, pos_weight):
-    """In-place form of `logits_entropy_weighted`."""
-    return inplace(
-        "logits_entropy_weighted", logits_entropy_weighted, True, input, target, pos_weight
-    )
 
 
 SIGNATURES = {

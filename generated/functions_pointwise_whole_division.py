@@ -8,6 +8,9 @@ from rederive.door import (
     Pointwise,
     PointwiseNode,
     Tensor,
+    apart,
+    changed,
+    check,
     dispatch,
     empty,
     expired,
@@ -257,7 +260,32 @@ def floor_divide(input, other):
 
 def floor_divide_(input, other):
     """In-place form of `floor_divide`."""
-    return inplace("floor_divide", floor_divide, False, input, other)
+    if type(input) is Tensor and not modes.active and input._flat is not None:
+        dtype = input.dtype
+        if (
+            dtype.is_floating_point
+            and type(other) is Tensor
+            and other.dtype is dtype
+            and input.shape == other.shape
+            and apart(input, other)
+            and not check(input, (other,))
+        ):
+            run = kernels.floor_divide_inplace
+            if len(input._flat) >= threads.light:
+                run = kernels.floor_divide_inplace_parallel
+            run(input._flat, other._flat)
+            return changed(input)
+        if (
+            dtype.is_floating_point
+            and (type(other) is float or type(other) is int)
+            and not check(input)
+        ):
+            run = kernels.floor_divide_inplace_scalar_other
+            if len(input._flat) >= threads.light:
+                run = kernels.floor_divide_inplace_scalar_other_parallel
+            run(input._flat, float(other))
+            return changed(input)
+    return inplace("floor_divide", floor_divide, (), input, other)
 
 
 def floor_divide_out(input, other, *, out=None):
@@ -509,11 +537,6 @@ def trunc_divide(input, other):
     return dispatch(TRUNC_DIVIDE, input, other)
 
 
-def trunc_divide_(input, other):
-    """In-place form of `trunc_divide`."""
-    return inplace("trunc_divide", trunc_divide, False, input, other)
-
-
 def _whole_divide_check(self, other):
     """RuntimeError for integers that there is no result for."""
     if queries.contains(other, 0):
@@ -593,11 +616,6 @@ def whole_divide(input, other):
                 result._grad_fn = None
                 return result
     return dispatch(WHOLE_DIVIDE, input, other)
-
-
-def whole_divide_(input, other):
-    """In-place form of `whole_divide`."""
-    return inplace("whole_divide", whole_divide, False, input, other)
 
 
 class FmodBackward0(PointwiseNode):
@@ -815,7 +833,32 @@ def fmod(input, other):
 
 def fmod_(input, other):
     """In-place form of `fmod`."""
-    return inplace("fmod", fmod, True, input, other)
+    if type(input) is Tensor and not modes.active and input._flat is not None:
+        dtype = input.dtype
+        if (
+            dtype.is_floating_point
+            and type(other) is Tensor
+            and other.dtype is dtype
+            and input.shape == other.shape
+            and apart(input, other)
+            and not check(input, (other,))
+        ):
+            run = kernels.fmod_inplace
+            if len(input._flat) >= threads.light:
+                run = kernels.fmod_inplace_parallel
+            run(input._flat, other._flat)
+            return changed(input)
+        if (
+            dtype.is_floating_point
+            and (type(other) is float or type(other) is int)
+            and not check(input)
+        ):
+            run = kernels.fmod_inplace_scalar_other
+            if len(input._flat) >= threads.light:
+                run = kernels.fmod_inplace_scalar_other_parallel
+            run(input._flat, float(other))
+            return changed(input)
+    return inplace("fmod", fmod, (1,), input, other)
 
 
 def fmod_out(input, other, *, out=None):

@@ -76,14 +76,31 @@ def copy_runs(source, out, given, taken, width, runs):
     _copy_runs_parallel(source, out, given, taken, width, width * runs)
 
 
+def copy_into(target, source):
+    """Copy a dense flat array into another of as many elements, which may be of another dtype."""
+    size = source.nbytes
+    if len(source) < threads.light:
+        np.copyto(target, source, casting="unsafe")
+    elif source.dtype == target.dtype:
+        copy_runs(source.view(np.uint8), target.view(np.uint8), (0, size), (0, size), size, 1)
+    else:
+        share_out(
+            lambda strip: np.copyto(
+                target[strip * STRIP : (strip + 1) * STRIP],
+                source[strip * STRIP : (strip + 1) * STRIP],
+                casting="unsafe",
+            ),
+            -(-len(source) // STRIP),
+        )
+
+
 def copy_of(source):
     """A dense flat array in memory of its own."""
     if len(source) < threads.light:
         return source.copy()
     out = np.empty_like(source)
     if source.nbytes < STREAMED:
-        size = source.nbytes
-        copy_runs(source.view(np.uint8), out.view(np.uint8), (0, size), (0, size), size, 1)
+        copy_into(out, source)
     else:
         share_out(
             lambda strip: stream(

@@ -7,6 +7,9 @@ from rederive.door import (
     Pointwise,
     PointwiseNode,
     Tensor,
+    apart,
+    changed,
+    check,
     dispatch,
     empty,
     expired,
@@ -201,7 +204,21 @@ def mul(input, other):
 
 def mul_(input, other):
     """In-place form of `mul`."""
-    return inplace("mul", mul, True, input, other)
+    if type(input) is Tensor and not modes.active and input._flat is not None:
+        dtype = input.dtype
+        if (
+            type(other) is Tensor
+            and other.dtype is dtype
+            and input.shape == other.shape
+            and apart(input, other)
+            and not check(input, (other,))
+        ):
+            run = kernels.mul_inplace
+            if len(input._flat) >= threads.light:
+                run = kernels.mul_inplace_parallel
+            run(input._flat, other._flat)
+            return changed(input)
+    return inplace("mul", mul, (1,), input, other)
 
 
 def mul_out(input, other, *, out=None):
