@@ -53,11 +53,14 @@ def function_lines(op: Operator) -> list[str]:
     if plan.over == "normalized_shape":
         tests.append(f"isinstance({over}, tuple)")
     else:
-        tests.append(f"({over} is None or type({over}) is int)")
+        default = next(a.default for a in op.parameters if a.name == plan.over)
+        every = f" or (type({over}) is tuple and not {over})" if default == () else ""
+        tests.append(f"({over} is None or type({over}) is int{every})")
     tests += [f"{variable(a.name)} is None" for a in op.parameters if a.type == "Dtype"]
     for a in _given(op):
         v = variable(a.name)
-        tests.append(f"(type({v}) is float or type({v}) is int)")
+        number = f"(type({v}) is float or type({v}) is int)"
+        tests.append(f"type({v}) is bool" if a.type == "bool" else number)
     for a in others:
         v = variable(a.name)
         one = f"type({v}) is Tensor"

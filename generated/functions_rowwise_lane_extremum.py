@@ -110,7 +110,11 @@ AMAX = Rowwise(
 
 def amax(input, dim=(), keepdim=False):
     """Largest element along `dim`; equal ones share the gradient equally."""
-    if type(input) is Tensor and (dim is None or type(dim) is int) and not modes.active:
+    if (
+        type(input) is Tensor
+        and (dim is None or type(dim) is int or (type(dim) is tuple and not dim))
+        and not modes.active
+    ):
         flat_input = input._flat
         sizes = (input.shape, input.dtype, dim)
         general = AMAX.straight.get(sizes)
@@ -233,7 +237,11 @@ AMIN = Rowwise(
 
 def amin(input, dim=(), keepdim=False):
     """Smallest element along `dim`; equal ones share the gradient equally."""
-    if type(input) is Tensor and (dim is None or type(dim) is int) and not modes.active:
+    if (
+        type(input) is Tensor
+        and (dim is None or type(dim) is int or (type(dim) is tuple and not dim))
+        and not modes.active
+    ):
         flat_input = input._flat
         sizes = (input.shape, input.dtype, dim)
         general = AMIN.straight.get(sizes)

@@ -133,7 +133,7 @@ def var(input, dim=None, unbiased=True, keepdim=False, *, correction=1):
     if (
         type(input) is Tensor
         and (dim is None or type(dim) is int)
-        and (type(unbiased) is float or type(unbiased) is int)
+        and type(unbiased) is bool
         and (type(correction) is float or type(correction) is int)
         and not modes.active
     ):
@@ -312,7 +312,7 @@ def std(input, dim=None, unbiased=True, keepdim=False, *, correction=1):
     if (
         type(input) is Tensor
         and (dim is None or type(dim) is int)
-        and (type(unbiased) is float or type(unbiased) is int)
+        and type(unbiased) is bool
         and (type(correction) is float or type(correction) is int)
         and not modes.active
     ):
