@@ -13,7 +13,7 @@ import numpy as np
 from numba import njit, prange
 
 from .. import kernel_cache
-from ..namespace import kernels
+from ..namespace import pointwise
 from . import panels, tiles
 from .panels import multiply, pack, put, whole
 
@@ -29,7 +29,8 @@ def ready():
     """Find the generated kernels that those below call; before their first call."""
     global exponentials, logarithms
     if exponentials is None:
-        exponentials, logarithms = kernels.exp, kernels.log
+        descriptors = pointwise["exp"], pointwise["log"]
+        (exponentials, _), (logarithms, _) = (d.found(d.forward) for d in descriptors)
         generated = (sys.modules[k.py_func.__module__] for k in (exponentials, logarithms))
         kernel_cache.separate(sys.modules[__name__], panels, tiles, *generated)
 
