@@ -90,6 +90,7 @@ DOOR = (
     "Columns",
     "GeometryNode",
     "GuardedPointwise",
+    "Kernels",
     "Pointwise",
     "PointwiseNode",
     "Rowwise",
@@ -143,12 +144,14 @@ DOOR = (
 def _with_imports(body: str, module: Module) -> str:
     tree = ast.parse(lay_out(body))
     used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    if "kernels" in used:
+        used.add("Kernels")
     wanted = [name for name in DOOR if name in used]
     lines = f"from rederive.door import {', '.join(wanted)}"
     if len(lines) > 100:
         lines = listed("from rederive.door import (", wanted, ")")
     if "kernels" in used:
-        lines += f"\n\nfrom . import kernels_{module.name} as kernels"
+        lines += f'\n\nkernels = Kernels("kernels_{module.name}", globals())'
     head, _, rest = body.partition("IMPORTS")
     rest = rest.lstrip("\n")
     # As ruff has it: two blank lines before a definition, one before anything else.

@@ -20,6 +20,7 @@ from . import (
     placing,
     pooling,
     scan,
+    sharing,
     sorting,
     tiles,
     triangular,
@@ -96,6 +97,7 @@ for module in (
     moving,
     pooling,
     scan,
+    sharing,
     sorting,
     triangular,
 ):

@@ -124,11 +124,12 @@ def scatter(values, target, offset, layout, low):
 def _move(laid, offset, layout, low, dense, back):
     lines, places = np.empty(LONG, np.int64), np.empty(WIDE, np.int64)
     lines[0] = places[0] = 0
-    at, end = 0, dense.shape[0]
+    # numbers written down would be types of their own, and what they are given to compiled twice
+    at, end = np.int64(0), dense.shape[0]
     while at < end:
         box, start = _box(layout, low + at, end - at)
         start += offset
-        a, along, b, across = _ways(box, lines, places, side_of(laid))
+        a, along, b, across = _ways(box, lines, places, np.int64(side_of(laid)))
         more = True
         while more:
             n = min(box[a, JUMP], box[a, MANY] - box[a, PLACE]) * along
