@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 from numba import njit, prange
 
-from ..strips import share_out
 from ..threads import threads
 from . import tiles
 
@@ -85,13 +84,7 @@ def copy_of(source):
         size = source.nbytes
         copy_runs(source.view(np.uint8), out.view(np.uint8), (0, size), (0, size), size, 1)
     else:
-        share_out(
-            lambda strip: stream(
-                source[strip * STRIP : (strip + 1) * STRIP],
-                out[strip * STRIP : (strip + 1) * STRIP],
-            ),
-            -(-len(source) // STRIP),
-        )
+        _stream_parallel(source, out)
     return out
 
 
@@ -128,6 +121,15 @@ def stream(source, target):
     tiles.stream_vectors(source, skip, target, skip, target.shape[0] - skip - rest)
     for i in range(target.shape[0] - rest, target.shape[0]):
         target[i] = source[i]
+
+
+@njit(parallel=True, **_options)
+def _stream_parallel(source, target):
+    n = target.shape[0]
+    for strip in prange((n + STRIP - 1) // STRIP):
+        low = strip * STRIP
+        high = min(low + STRIP, n)
+        stream(source[low:high], target[low:high])
 
 
 @njit(**_options)
