@@ -80,7 +80,7 @@ def function_lines(op: Operator) -> list[str]:
         )
     lines.append(listed("    sizes = (", keys, ")"))
     lines.append(f"    general = {op.constant}.straight.get(sizes)")
-    tests = ["general is not None", f"flat_{x} is not None", "general.n < threads.light"]
+    tests = ["general is not None", f"flat_{x} is not None", "general.n < threads.rows"]
     for a in others:
         v = variable(a.name)
         tests.append(
@@ -237,7 +237,7 @@ def apply_lines(op: Operator) -> list[str]:
     lines += [
         f"out = empty({size}, grad.dtype)",
         f"run = kernels.{kernel.name}",
-        "if general.n >= threads.light:",
+        "if general.n >= threads.rows:",
         f"    run = kernels.{kernel.name}_parallel",
         *call("run", [*arguments, "general.rows", "general.count", "out"]),
     ]

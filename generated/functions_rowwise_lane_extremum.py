@@ -48,7 +48,7 @@ class AmaxBackward0(RowwiseNode):
             grad = grad._dense()
         out = empty(general.n, grad.dtype)
         run = kernels.amax_backward
-        if general.n >= threads.light:
+        if general.n >= threads.rows:
             run = kernels.amax_backward_parallel
         run(self, grad, result, general.rows, general.count, out)
         return out
@@ -120,7 +120,7 @@ def amax(input, dim=(), keepdim=False):
         flat_input = input._flat
         sizes = (input.shape, input.dtype, dim)
         general = AMAX.straight.get(sizes)
-        if general is not None and flat_input is not None and general.n < threads.light:
+        if general is not None and flat_input is not None and general.n < threads.rows:
             rows, n = general.rows, general.count
             out = empty(rows, flat_input.dtype)
             kernels.amax_forward(flat_input, rows, n, out)
@@ -176,7 +176,7 @@ class AminBackward0(RowwiseNode):
             grad = grad._dense()
         out = empty(general.n, grad.dtype)
         run = kernels.amin_backward
-        if general.n >= threads.light:
+        if general.n >= threads.rows:
             run = kernels.amin_backward_parallel
         run(self, grad, result, general.rows, general.count, out)
         return out
@@ -248,7 +248,7 @@ def amin(input, dim=(), keepdim=False):
         flat_input = input._flat
         sizes = (input.shape, input.dtype, dim)
         general = AMIN.straight.get(sizes)
-        if general is not None and flat_input is not None and general.n < threads.light:
+        if general is not None and flat_input is not None and general.n < threads.rows:
             rows, n = general.rows, general.count
             out = empty(rows, flat_input.dtype)
             kernels.amin_forward(flat_input, rows, n, out)

@@ -153,7 +153,7 @@ def layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-05):
         if (
             general is not None
             and flat_input is not None
-            and general.n < threads.light
+            and general.n < threads.rows
             and (weight is None or flat_weight is not None)
             and (bias is None or flat_bias is not None)
         ):
@@ -351,7 +351,7 @@ def scaled_lanes(input, normalized_shape, weight, eps):
         if (
             general is not None
             and flat_input is not None
-            and general.n < threads.light
+            and general.n < threads.rows
             and (weight is None or flat_weight is not None)
         ):
             rows, n = general.rows, general.count

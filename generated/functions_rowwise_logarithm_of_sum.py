@@ -48,7 +48,7 @@ class LogsumexpBackward0(RowwiseNode):
             grad = grad._dense()
         out = empty(general.n, grad.dtype)
         run = kernels.logsumexp_backward
-        if general.n >= threads.light:
+        if general.n >= threads.rows:
             run = kernels.logsumexp_backward_parallel
         run(self, grad, result, general.rows, general.count, out)
         return out
@@ -120,7 +120,7 @@ def logsumexp(input, dim, keepdim=False):
         flat_input = input._flat
         sizes = (input.shape, input.dtype, dim)
         general = LOGSUMEXP.straight.get(sizes)
-        if general is not None and flat_input is not None and general.n < threads.light:
+        if general is not None and flat_input is not None and general.n < threads.rows:
             rows, n = general.rows, general.count
             out = empty(rows, flat_input.dtype)
             kernels.logsumexp_forward(flat_input, rows, n, out)

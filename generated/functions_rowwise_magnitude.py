@@ -45,7 +45,7 @@ class TaxicabNormBackward0(RowwiseNode):
             grad = grad._dense()
         out = empty(general.n, grad.dtype)
         run = kernels.taxicab_norm_backward
-        if general.n >= threads.light:
+        if general.n >= threads.rows:
             run = kernels.taxicab_norm_backward_parallel
         run(self, grad, general.rows, general.count, out)
         return out
@@ -108,7 +108,7 @@ def taxicab_norm(input, dim=None, keepdim=False):
         flat_input = input._flat
         sizes = (input.shape, input.dtype, dim)
         general = TAXICAB_NORM.straight.get(sizes)
-        if general is not None and flat_input is not None and general.n < threads.light:
+        if general is not None and flat_input is not None and general.n < threads.rows:
             rows, n = general.rows, general.count
             out = empty(rows, flat_input.dtype)
             kernels.taxicab_norm_forward(flat_input, rows, n, out)
@@ -149,7 +149,7 @@ class ZeroNormBackward0(RowwiseNode):
             grad = grad._dense()
         out = empty(general.rows, grad.dtype)
         run = kernels.zero_norm_backward
-        if general.n >= threads.light:
+        if general.n >= threads.rows:
             run = kernels.zero_norm_backward_parallel
         run(general.rows, general.count, out)
         return rowwise.repeated(out, general)
@@ -211,7 +211,7 @@ def zero_norm(input, dim=None, keepdim=False):
         flat_input = input._flat
         sizes = (input.shape, input.dtype, dim)
         general = ZERO_NORM.straight.get(sizes)
-        if general is not None and flat_input is not None and general.n < threads.light:
+        if general is not None and flat_input is not None and general.n < threads.rows:
             rows, n = general.rows, general.count
             out = empty(rows, flat_input.dtype)
             kernels.zero_norm_forward(flat_input, rows, n, out)

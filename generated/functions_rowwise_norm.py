@@ -47,7 +47,7 @@ class EuclideanNormBackward0(RowwiseNode):
             grad = grad._dense()
         out = empty(general.n, grad.dtype)
         run = kernels.euclidean_norm_backward
-        if general.n >= threads.light:
+        if general.n >= threads.rows:
             run = kernels.euclidean_norm_backward_parallel
         run(self, grad, result, general.rows, general.count, out)
         return out
@@ -115,7 +115,7 @@ def euclidean_norm(input, dim=None, keepdim=False):
         flat_input = input._flat
         sizes = (input.shape, input.dtype, dim)
         general = EUCLIDEAN_NORM.straight.get(sizes)
-        if general is not None and flat_input is not None and general.n < threads.light:
+        if general is not None and flat_input is not None and general.n < threads.rows:
             rows, n = general.rows, general.count
             out = empty(rows, flat_input.dtype)
             kernels.euclidean_norm_forward(flat_input, rows, n, out)
@@ -171,7 +171,7 @@ class PowerNormBackward0(RowwiseNode):
             grad = grad._dense()
         out = empty(general.n, grad.dtype)
         run = kernels.power_norm_backward
-        if general.n >= threads.light:
+        if general.n >= threads.rows:
             run = kernels.power_norm_backward_parallel
         run(self, grad, result, float(p), general.rows, general.count, out)
         return out
@@ -247,7 +247,7 @@ def power_norm(input, p, dim=None, keepdim=False):
         flat_input = input._flat
         sizes = (input.shape, input.dtype, dim)
         general = POWER_NORM.straight.get(sizes)
-        if general is not None and flat_input is not None and general.n < threads.light:
+        if general is not None and flat_input is not None and general.n < threads.rows:
             rows, n = general.rows, general.count
             out = empty(rows, flat_input.dtype)
             kernels.power_norm_forward(flat_input, float(p), rows, n, out)

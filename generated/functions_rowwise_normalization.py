@@ -46,7 +46,7 @@ class SoftmaxBackward0(RowwiseNode):
             grad = grad._dense()
         out = empty(general.n, grad.dtype)
         run = kernels.softmax_backward
-        if general.n >= threads.light:
+        if general.n >= threads.rows:
             run = kernels.softmax_backward_parallel
         run(grad, result, general.rows, general.count, out)
         return out
@@ -124,7 +124,7 @@ def softmax(input, dim, dtype=None):
         flat_input = input._flat
         sizes = (input.shape, input.dtype, dim)
         general = SOFTMAX.straight.get(sizes)
-        if general is not None and flat_input is not None and general.n < threads.light:
+        if general is not None and flat_input is not None and general.n < threads.rows:
             rows, n = general.rows, general.count
             out = empty(general.n, flat_input.dtype)
             kernels.softmax_forward(flat_input, rows, n, out)
@@ -178,7 +178,7 @@ class LogSoftmaxBackward0(RowwiseNode):
             grad = grad._dense()
         out = empty(general.n, grad.dtype)
         run = kernels.log_softmax_backward
-        if general.n >= threads.light:
+        if general.n >= threads.rows:
             run = kernels.log_softmax_backward_parallel
         run(grad, result, general.rows, general.count, out)
         return out
@@ -256,7 +256,7 @@ def log_softmax(input, dim, dtype=None):
         flat_input = input._flat
         sizes = (input.shape, input.dtype, dim)
         general = LOG_SOFTMAX.straight.get(sizes)
-        if general is not None and flat_input is not None and general.n < threads.light:
+        if general is not None and flat_input is not None and general.n < threads.rows:
             rows, n = general.rows, general.count
             out = empty(general.n, flat_input.dtype)
             kernels.log_softmax_forward(flat_input, rows, n, out)

@@ -104,7 +104,7 @@ def sum(input, dim=None, keepdim=False, *, dtype=None):
         flat_input = input._flat
         sizes = (input.shape, input.dtype, dim)
         general = SUM.straight.get(sizes)
-        if general is not None and flat_input is not None and general.n < threads.light:
+        if general is not None and flat_input is not None and general.n < threads.rows:
             rows, n = general.rows, general.count
             out = empty(rows, flat_input.dtype)
             kernels.sum_forward(flat_input, rows, n, out)
@@ -152,7 +152,7 @@ class MeanBackward0(RowwiseNode):
             grad = grad._dense()
         out = empty(general.rows, grad.dtype)
         run = kernels.mean_backward
-        if general.n >= threads.light:
+        if general.n >= threads.rows:
             run = kernels.mean_backward_parallel
         run(grad, general.rows, general.count, out)
         return rowwise.repeated(out, general)
@@ -230,7 +230,7 @@ def mean(input, dim=None, keepdim=False, *, dtype=None):
         flat_input = input._flat
         sizes = (input.shape, input.dtype, dim)
         general = MEAN.straight.get(sizes)
-        if general is not None and flat_input is not None and general.n < threads.light:
+        if general is not None and flat_input is not None and general.n < threads.rows:
             rows, n = general.rows, general.count
             out = empty(rows, flat_input.dtype)
             kernels.mean_forward(flat_input, rows, n, out)

@@ -52,7 +52,7 @@ class VarBackward0(RowwiseNode):
             grad = grad._dense()
         out = empty(general.n, grad.dtype)
         run = kernels.var_backward
-        if general.n >= threads.light:
+        if general.n >= threads.rows:
             run = kernels.var_backward_parallel
         run(
             self,
@@ -142,7 +142,7 @@ def var(input, dim=None, unbiased=True, keepdim=False, *, correction=1):
         flat_input = input._flat
         sizes = (input.shape, input.dtype, dim)
         general = VAR.straight.get(sizes)
-        if general is not None and flat_input is not None and general.n < threads.light:
+        if general is not None and flat_input is not None and general.n < threads.rows:
             rows, n = general.rows, general.count
             out = empty(rows, flat_input.dtype)
             row_center = empty(rows, flat_input.dtype)
@@ -229,7 +229,7 @@ class StdBackward0(RowwiseNode):
             grad = grad._dense()
         out = empty(general.n, grad.dtype)
         run = kernels.std_backward
-        if general.n >= threads.light:
+        if general.n >= threads.rows:
             run = kernels.std_backward_parallel
         run(
             self,
@@ -322,7 +322,7 @@ def std(input, dim=None, unbiased=True, keepdim=False, *, correction=1):
         flat_input = input._flat
         sizes = (input.shape, input.dtype, dim)
         general = STD.straight.get(sizes)
-        if general is not None and flat_input is not None and general.n < threads.light:
+        if general is not None and flat_input is not None and general.n < threads.rows:
             rows, n = general.rows, general.count
             out = empty(rows, flat_input.dtype)
             row_center = empty(rows, flat_input.dtype)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 from numba import njit, prange
 
-from ..strips import share_out
 from ..threads import threads
 from . import tiles
 
@@ -102,13 +101,7 @@ def copy_of(source):
     if source.nbytes < STREAMED:
         copy_into(out, source)
     else:
-        share_out(
-            lambda strip: stream(
-                source[strip * STRIP : (strip + 1) * STRIP],
-                out[strip * STRIP : (strip + 1) * STRIP],
-            ),
-            -(-len(source) // STRIP),
-        )
+        _stream_parallel(source, out)
     return out
 
 
@@ -145,6 +138,15 @@ def stream(source, target):
     tiles.stream_vectors(source, skip, target, skip, target.shape[0] - skip - rest)
     for i in range(target.shape[0] - rest, target.shape[0]):
         target[i] = source[i]
+
+
+@njit(parallel=True, **_options)
+def _stream_parallel(source, target):
+    n = target.shape[0]
+    for strip in prange((n + STRIP - 1) // STRIP):
+        low = strip * STRIP
+        high = min(low + STRIP, n)
+        stream(source[low:high], target[low:high])
 
 
 @njit(**_options)

@@ -45,7 +45,7 @@ class EnergyBackward0(RowwiseNode):
             grad = grad._dense()
         out = empty(general.n, grad.dtype)
         run = kernels.energy_backward
-        if general.n >= threads.light:
+        if general.n >= threads.rows:
             run = kernels.energy_backward_parallel
         run(self, grad, general.rows, general.count, out)
         return out
@@ -108,7 +108,7 @@ def energy(input, dim, keepdim=False):
         flat_input = input._flat
         sizes = (input.shape, input.dtype, dim)
         general = ENERGY.straight.get(sizes)
-        if general is not None and flat_input is not None and general.n < threads.light:
+        if general is not None and flat_input is not None and general.n < threads.rows:
             rows, n = general.rows, general.count
             out = empty(rows, flat_input.dtype)
             kernels.energy_forward(flat_input, rows, n, out)
