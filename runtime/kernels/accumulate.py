@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit, prange
 
+from ..quiet import quietly
+from ..strips import share_out
 from ..threads import threads
 from . import tiles
 
@@ -75,22 +77,44 @@ def copy_runs(source, out, given, taken, width, runs):
     _copy_runs_parallel(source, out, given, taken, width, width * runs)
 
 
+def convert(target, source):
+    """Copy an array into another of its shape, which may be of another dtype."""
+    np.copyto(target, source, casting="unsafe")
+
+
 def copy_into(target, source):
     """Copy a dense flat array into another of as many elements, which may be of another dtype."""
     size = source.nbytes
     if len(source) < threads.light:
-        np.copyto(target, source, casting="unsafe")
+        quietly(convert, target, source)
     elif source.dtype == target.dtype:
         copy_runs(source.view(np.uint8), target.view(np.uint8), (0, size), (0, size), size, 1)
     else:
-        share_out(
-            lambda strip: np.copyto(
-                target[strip * STRIP : (strip + 1) * STRIP],
-                source[strip * STRIP : (strip + 1) * STRIP],
-                casting="unsafe",
-            ),
-            -(-len(source) // STRIP),
-        )
+
+        def work(strip):
+            part = slice(strip * STRIP, (strip + 1) * STRIP)
+            quietly(convert, target[part], source[part])
+
+        share_out(work, -(-len(source) // STRIP))
+
+
+@njit(parallel=True, **_options)
+def _fill_parallel(target, value):
+    n = target.shape[0]
+    for part in prange((n + CHUNK - 1) // CHUNK):
+        span = target[part * CHUNK : min((part + 1) * CHUNK, n)]
+        for i in range(span.shape[0]):
+            span[i] = value[0]
+
+
+def fill(target, value):
+    """Write one number everywhere in a dense flat array."""
+    if len(target) < threads.light:
+        target.fill(value)
+        return
+    # as whole numbers of the same size, so that one kernel serves several dtypes
+    kind = f"u{target.itemsize}"
+    _fill_parallel(target.view(kind), np.full(1, value, target.dtype).view(kind))
 
 
 def copy_of(source):

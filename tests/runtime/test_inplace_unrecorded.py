@@ -6,7 +6,7 @@ import rederive as rd
 from rederive.generated.registry import OPERATORS
 from test_inplace import INPLACE, operands
 
-LARGE = (3, 100_000)
+LARGE = (3, 300_000)
 PARAMETERS = {
     "add": {"alpha": -0.5},
     "addcmul": {"value": 3},
