@@ -193,7 +193,7 @@ def _called(module: Module) -> set[str]:
     """The functions that the kernels of a module call."""
     used: set[str] = set()
     for kernel in module.kernels:
-        lines = list(kernel.body)
+        lines = [*kernel.body, *(line for _, body in kernel.cases for line in body)]
         if isinstance(kernel.lane, Lane) and kernel.lane.runs:
             lines += kernel.lane.runs.body
         if isinstance(kernel.lane, Lane) and kernel.lane.columns:

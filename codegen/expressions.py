@@ -127,6 +127,9 @@ def _simplify_node(tree: Expr) -> Expr:
                 return left
             if _is(left, -1):
                 return _simplify_node(Unary("-", right))
+        case Binary("**", left, right):
+            if _is(right, 1):
+                return left
         case Binary("/", left, right):
             if _is(right, 1):
                 return left

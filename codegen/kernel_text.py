@@ -12,20 +12,19 @@ from .scalars import SCALARS
 
 WIDTH = 60
 
-_POWERS = {2: "square", -1: "reciprocal"}
-
-
 def _power(base: Expr, exponent: Expr) -> Expr:
     value = exponent.value if isinstance(exponent, Constant) else None
     if isinstance(exponent, Unary) and isinstance(exponent.operand, Constant):
         inner = exponent.operand.value
         value = -inner if isinstance(inner, int | float) else None
+    if value in (-1, -2):
+        return Binary("/", Constant(1), base if value == -1 else Call("square", (base,)))
+    if value == 2:
+        return Call("square", (base,))
     if value == 3:
         return Binary("*", Call("square", (base,)), base)
     if value == 0.5:
         return Call("sqrt", (base,))
-    if isinstance(value, int) and value in _POWERS:
-        return Call(_POWERS[value], (base,))
     return Call("pow", (base, exponent))
 
 

@@ -12,6 +12,9 @@ from .model import Argument, Binary, Call, Constant, Entry, Expr, Formula, Name,
 from .plans import Backward, Form, InPlace, Kernel, Saved
 from .scalars import Scalar
 
+POWERS = (2, 3, -1)
+"""Exponents that have loops of their own, which need no logarithm."""
+
 COMPARISONS = {"==", "!=", "<", "<=", ">", ">=", "and", "or"}
 
 
@@ -227,11 +230,13 @@ class _Lowering:
         scalars += [p for p in self.parameters if p in used]
         outs = tuple(targets.values())
         printer = KernelPrinter({a: f"{a}[i]" for a in inputs})
-        body: list[str] = []
-        for let_name, formula in needed:
-            body += printer.statements(let_name, formula.tree, f"{let_name}_part")
-        for out, tree in zip(outs, trees, strict=True):
-            body += printer.statements(f"{out}[i]", tree, f"{out}_part")
+        body = _statements(printer, outs, needed, trees)
+        cases: list[tuple[str, tuple[str, ...]]] = []
+        for value in POWERS if scalar in _exponents([*trees, *(f.tree for _, f in needed)]) else ():
+            here = {scalar: Constant(value)}
+            lets = [(n, Formula("", simplify(substitute(f.tree, here)))) for n, f in needed]
+            short = [simplify(substitute(tree, here)) for tree in trees]
+            cases.append((f"{scalar} == {value}", _statements(printer, outs, lets, short)))
         numbers = printer.used_number or scalars
         source = self._number_source(inputs, scalar) if numbers else ""
         return Kernel(
@@ -240,7 +245,8 @@ class _Lowering:
             inputs=inputs,
             scalars=tuple(scalars),
             outputs=outs,
-            body=tuple(body),
+            body=body,
+            cases=tuple(cases),
             number_from=source or (outs[0] if numbers else ""),
         )
 
@@ -325,6 +331,32 @@ class _Lowering:
             kind = "value" if name == scalar else kind
             saved.append(Saved(name, kind, name, tuple(found[name])))
         return tuple(saved)
+
+
+def _statements(
+    printer: KernelPrinter,
+    outs: Sequence[str],
+    lets: Sequence[tuple[str, Formula]],
+    trees: Sequence[Expr],
+) -> tuple[str, ...]:
+    """Of a loop over elements: the `let` values, then the outputs."""
+    body: list[str] = []
+    for name, formula in lets:
+        body += printer.statements(name, formula.tree, f"{name}_part")
+    for out, tree in zip(outs, trees, strict=True):
+        body += printer.statements(f"{out}[i]", tree, f"{out}_part")
+    return tuple(body)
+
+
+def _exponents(trees: Sequence[Expr]) -> set[str]:
+    """Names that decide alone about an exponent."""
+    found = [
+        names(node.right)
+        for tree in trees
+        for node in walk(tree)
+        if isinstance(node, Binary) and node.operator == "**"
+    ]
+    return {name for read in found if len(read) == 1 for name in read}
 
 
 def _output_names(outputs: Sequence[str]) -> list[str]:

@@ -17,6 +17,7 @@ class Kernel:
     scalars: tuple[str, ...]  # scalar arguments
     outputs: tuple[str, ...]  # arrays written
     body: tuple[str, ...]  # statements of the innermost loop
+    cases: tuple[tuple[str, tuple[str, ...]], ...] = ()  # conditions of shorter innermost loops
     number_from: str = ""  # the array whose dtype literals get; "" when there are none
     parallel: bool = True
     rows: bool = False  # also called for rows of operands that are broadcast or strided

@@ -543,6 +543,11 @@ def pow_integer(x, y):
 
 
 @scalar
+def square_any(x):
+    return x * x
+
+
+@scalar
 def where_any(condition, x, y):
     return x if condition else y
 
@@ -567,6 +572,15 @@ def pow_overload(x, y):
     if x != y:
         return None
     return {types.float32: pow_float32, types.float64: pow_float64}.get(x)
+
+
+def square(x):
+    raise NotImplementedError
+
+
+@overload(square, jit_options=CONTRACT)
+def square_overload(x):
+    return square_any
 
 
 def where(condition, x, y):
@@ -792,6 +806,18 @@ def pow_backward_exponent_scalar_self_parallel(grad, exponent, result, self, out
 def pow_forward_scalar_exponent(self, exponent, out):
     number = self.dtype.type
     exponent = number(exponent)
+    if exponent == 2:
+        for i in range(out.shape[0]):
+            out[i] = square(self[i])
+        return
+    if exponent == 3:
+        for i in range(out.shape[0]):
+            out[i] = square(self[i]) * self[i]
+        return
+    if exponent == -1:
+        for i in range(out.shape[0]):
+            out[i] = number(1) / self[i]
+        return
     for i in range(out.shape[0]):
         out[i] = pow(self[i], exponent)
 
@@ -811,6 +837,18 @@ def pow_forward_scalar_exponent_parallel(self, exponent, out):
 def pow_backward_self_scalar_exponent(grad, self, exponent, out):
     number = grad.dtype.type
     exponent = number(exponent)
+    if exponent == 2:
+        for i in range(out.shape[0]):
+            out[i] = grad[i] * number(2) * self[i]
+        return
+    if exponent == 3:
+        for i in range(out.shape[0]):
+            out[i] = grad[i] * number(3) * square(self[i])
+        return
+    if exponent == -1:
+        for i in range(out.shape[0]):
+            out[i] = grad[i] * number(-1) * (number(1) / square(self[i]))
+        return
     for i in range(out.shape[0]):
         out_part_0 = grad[i] * exponent * pow(self[i], exponent - number(1))
         out[i] = where(exponent == number(0), number(0), out_part_0)
@@ -848,6 +886,18 @@ def pow_inplace_parallel(self, exponent):
 def pow_inplace_scalar_exponent(self, exponent):
     number = self.dtype.type
     exponent = number(exponent)
+    if exponent == 2:
+        for i in range(self.shape[0]):
+            self[i] = square(self[i])
+        return
+    if exponent == 3:
+        for i in range(self.shape[0]):
+            self[i] = square(self[i]) * self[i]
+        return
+    if exponent == -1:
+        for i in range(self.shape[0]):
+            self[i] = number(1) / self[i]
+        return
     for i in range(self.shape[0]):
         self[i] = pow(self[i], exponent)
 

@@ -221,7 +221,7 @@ def test_declared_operators_are_inlined_into_kernels(pointwise):
         ("self ** 2", "out[i] = square(self[i])"),
         ("self ** 3", "out[i] = square(self[i]) * self[i]"),
         ("self ** 0.5", "out[i] = sqrt(self[i])"),
-        ("self ** -1", "out[i] = reciprocal(self[i])"),
+        ("self ** -1", "out[i] = number(1) / self[i]"),
         ("self ** 5", "out[i] = pow(self[i], number(5))"),
         ("self * True", "out[i] = self[i] * True"),
     ],
@@ -229,6 +229,23 @@ def test_declared_operators_are_inlined_into_kernels(pointwise):
 def test_powers_become_products_and_numbers_get_the_dtype(pointwise, formula, statement):
     operator = pointwise(formula, gradients="{self: grad}")
     assert statements(operator.forms[0].forward) == [statement]
+
+
+def test_a_number_in_the_exponent_has_shorter_loops_where_it_is_2_3_or_minus_1(pointwise):
+    operator = pointwise(
+        "self ** other",
+        "Tensor self, Tensor|Scalar other",
+        gradients="{self: grad * other * self ** (other - 1), other: grad * result * log(self)}",
+    )
+    assert operator.forms[0].forward.cases == ()
+    with_number = next(form for form in operator.forms if form.scalar == "other")
+    assert dict(with_number.forward.cases) == {
+        "other == 2": ("out[i] = square(self[i])",),
+        "other == 3": ("out[i] = square(self[i]) * self[i]",),
+        "other == -1": ("out[i] = number(1) / self[i]",),
+    }
+    (backward,) = [b.kernel for b in with_number.backward]
+    assert dict(backward.cases)["other == 2"] == ("out[i] = grad[i] * number(2) * self[i]",)
 
 
 def test_the_kernel_with_all_parameters_is_the_one_for_rows(pointwise):
