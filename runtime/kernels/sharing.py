@@ -98,6 +98,8 @@ def share(kernel, arguments, items, shares):
 
 
 def _address(kernel, arguments):
+    # what starts Numba's threads when the loop comes from the cache, which `_run` alone does not
+    _for_all.compile((types.int64,) * 4)
     signature = (*map(typeof, arguments), types.int64, types.int64)
     kernel.compile(signature)
     compiled = kernel.overloads[signature]
