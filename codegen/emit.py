@@ -189,7 +189,7 @@ def _called(module: Module) -> set[str]:
     for kernel in module.kernels:
         lines = list(kernel.body)
         if isinstance(kernel.lane, Lane) and kernel.lane.runs:
-            lines += kernel.lane.runs.body
+            lines += kernel.lane.runs.lines
         if isinstance(kernel.lane, Lane) and kernel.lane.columns:
             lines += [line for phase in kernel.lane.columns.phases for line in phase.lines]
         used |= kernel_text.called(lines)
