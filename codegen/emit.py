@@ -195,7 +195,7 @@ def _called(module: Module) -> set[str]:
     for kernel in module.kernels:
         lines = [*kernel.body, *(line for _, body in kernel.cases for line in body)]
         if isinstance(kernel.lane, Lane) and kernel.lane.runs:
-            lines += kernel.lane.runs.body
+            lines += kernel.lane.runs.lines
         if isinstance(kernel.lane, Lane) and kernel.lane.columns:
             lines += [line for phase in kernel.lane.columns.phases for line in phase.lines]
         used |= kernel_text.called(lines)

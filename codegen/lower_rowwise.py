@@ -416,7 +416,7 @@ class _RowEmitter:
         if any(kind == "parameter" for _, _, kind in self.final):
             return None
         printer = RunPrinter(lanes, rows, each, self.scratch, self._level)
-        return printer.runs(self.steps, self.reductions, self.final)
+        return printer.runs(self.steps, self.reductions, self.final, not self.lowering.lane_runs)
 
     # --- printing --------------------------------------------------------------------------
 

@@ -2,6 +2,10 @@
 
 The same work as in `lower_rowwise`, with a loop over the runs around each loop over a lane, so
 that no lane has to be brought together. Tensors of one number a run are read once for each.
+
+Where one loop over the elements is enough, runs are gone through as they follow each other in
+memory, those of one lane far apart, and the sums of lanes grow with each run. Else a lane is
+finished before the next.
 """
 
 from __future__ import annotations
@@ -22,20 +26,31 @@ Result = tuple[str, Expr, str]
 
 @dataclass(frozen=True)
 class Runs:
-    """The text of a kernel over runs, for the template."""
+    """The text of a kernel over runs, for the template.
+
+    body: what is done for a lane or, in order, for a run; `ending` follows for each lane then, and
+    `sums` are of lanes.
+    """
 
     scratch: tuple[str, ...]
     body: tuple[str, ...]
+    in_order: bool = False
+    sums: tuple[str, ...] = ()
+    ending: tuple[str, ...] = ()
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        return (*self.body, *self.ending)
 
     @property
     def literals(self) -> bool:
         """Whether there is a number in the dtype of the input."""
-        return any("number(" in line for line in self.body)
+        return any("number(" in line for line in self.lines)
 
     @property
     def counted(self) -> bool:
         """Whether the length of a lane is read."""
-        return bool(self.scratch) or "n" in read(self.body)
+        return bool(self.scratch) or "n" in read(self.lines)
 
 
 @dataclass
@@ -79,13 +94,20 @@ class RunPrinter:
         steps: Mapping[int, Sequence[Step]],
         reductions: Mapping[int, Sequence[Step]],
         final: Sequence[Result],
+        apart: bool,
     ) -> Runs | None:
-        """All levels in order, then the results; None where the work has no such form."""
+        """All levels in order, then the results; None where the work has no such form.
+
+        apart: the runs of a lane may lie far apart.
+        """
         levels = [step for found in (*steps.values(), *reductions.values()) for step in found]
         trees = [tree for _, _, tree in levels] + [tree for _, tree, _ in final]
         functions = {function for found in reductions.values() for function, _, _ in found}
         if functions - REDUCTIONS or any(count(tree, "position") for tree in trees):
             return None
+        ordered = self._in_order(steps, reductions, final) if apart else None
+        if ordered is not None:
+            return ordered
         lines = ["begin = row * pace", *(f"{name}_held = {name}[row]" for name in self.rows)]
         early = {out: self.level(tree) for out, tree, kind in final if kind != "row"}
         for level in sorted({*steps, *reductions}):
@@ -105,6 +127,55 @@ class RunPrinter:
         loop = _Loop()
         self._write([item for item in final if item[0] in early], loop)
         return Runs(self.scratch, (*lines, *self._all(loop)))
+
+    def _in_order(
+        self,
+        steps: Mapping[int, Sequence[Step]],
+        reductions: Mapping[int, Sequence[Step]],
+        final: Sequence[Result],
+    ) -> Runs | None:
+        """The work run by run, in one loop over the elements; None where it takes more."""
+        levels = [level for level, found in reductions.items() if found]
+        last = levels[0] if levels else max(steps, default=0)
+        sums = reductions[last] if levels else ()
+        along = [item for item in final if item[2] != "row"]
+        rows = {level for level, found in steps.items() for kind, _, _ in found if kind == "row"}
+        if (
+            len(levels) > 1
+            or self.scratch
+            or {function for function, _, _ in sums} - {"sum", "mean"}
+            or (sums and any(self.level(tree) > last for _, tree, _ in along))
+            or any(kind != "row" for found in steps.values() for kind, _, _ in found)
+        ):
+            return None
+        early = [f"{name}_held = {name}[row]" for name in self.rows]
+        late: list[str] = []
+        loop, grown = _Loop(), []
+        for function, name, value in sums:
+            loop.assigned.append((f"{name}_sum", "+=", value))
+            grown.append(f"{name}_sums[row - low] += {name}_sum")
+            part = " / n" if function == "mean" else ""
+            late.append(f"{name} = number({name}_sums[row - low]{part})")
+        for level in sorted(rows):
+            lines = early if level <= last or not sums else late
+            for _, name, tree in steps[level]:
+                lines += self.printer.statements(name, tree, f"{name}_part")
+        for out, tree, kind in final:
+            if kind == "row":
+                late += self.printer.statements(f"{out}[row]", tree, f"{out}_part")
+        self._write(along, loop)
+        if not loop.assigned:
+            return None
+        start = [f"{name}_sum = accumulator(number(0))" for _, name, _ in sums]
+        inside = [line[4:] for line in self._all(loop)[1:]]
+        body = (*start, *inside, *grown)
+        return Runs(
+            (),
+            ("begin = row * pace", *_needed(early, body), *body),
+            True,
+            tuple(f"{name}_sums" for _, name, _ in sums),
+            (*_needed(early, late), *late),
+        )
 
     def _write(self, final: Sequence[Result], loop: _Loop) -> None:
         """Results along the lane, and those of one number a run."""
@@ -190,3 +261,14 @@ class RunPrinter:
                 loop.assigned.append((name, "&=" if function == "all" else "|=", value))
         self._write(final, loop)
         return [*start, *self._all(loop), *after]
+
+
+def _needed(lines: Sequence[str], later: Sequence[str]) -> list[str]:
+    """Those of some assignments that what comes later reads."""
+    wanted = read(later)
+    kept = []
+    for line in reversed(lines):
+        if line.partition(" = ")[0] in wanted:
+            kept.append(line)
+            wanted |= read([line])
+    return kept[::-1]

@@ -173,14 +173,14 @@ def channels_from_forward_runs(
 ):
     number = input.dtype.type
     eps = number(eps)
-    for row in range(low, high):
-        begin = row * pace
-        mean_held = mean[row]
-        variance_held = variance[row]
-        weight_held = weight[row]
-        bias_held = bias[row]
-        rstd = rsqrt(variance_held + eps)
-        for run in range(runs):
+    for run in range(runs):
+        for row in range(low, high):
+            begin = row * pace
+            mean_held = mean[row]
+            variance_held = variance[row]
+            weight_held = weight[row]
+            bias_held = bias[row]
+            rstd = rsqrt(variance_held + eps)
             at = begin + run * apart
             input_lane = input[at : at + length]
             out_lane = out[at : at + length]
@@ -356,15 +356,17 @@ def channels_from_backward_runs(
 ):
     number = grad.dtype.type
     eps = number(eps)
-    for row in range(low, high):
-        begin = row * pace
-        mean_held = mean[row]
-        variance_held = variance[row]
-        weight_held = weight[row]
-        rstd = rsqrt(variance_held + eps)
-        sum_0_sum = accumulator(number(0))
-        sum_1_sum = accumulator(number(0))
-        for run in range(runs):
+    sum_0_sums = np.zeros(high - low)
+    sum_1_sums = np.zeros(high - low)
+    for run in range(runs):
+        for row in range(low, high):
+            begin = row * pace
+            mean_held = mean[row]
+            variance_held = variance[row]
+            weight_held = weight[row]
+            rstd = rsqrt(variance_held + eps)
+            sum_0_sum = accumulator(number(0))
+            sum_1_sum = accumulator(number(0))
             at = begin + run * apart
             grad_lane = grad[at : at + length]
             input_lane = input[at : at + length]
@@ -373,8 +375,11 @@ def channels_from_backward_runs(
                 sum_0_sum += grad_lane[i] * ((input_lane[i] - mean_held) * rstd)
                 sum_1_sum += grad_lane[i]
                 out_input_lane[i] = grad_lane[i] * (rstd * weight_held)
-        sum_0 = number(sum_0_sum)
-        sum_1 = number(sum_1_sum)
+            sum_0_sums[row - low] += sum_0_sum
+            sum_1_sums[row - low] += sum_1_sum
+    for row in range(low, high):
+        sum_0 = number(sum_0_sums[row - low])
+        sum_1 = number(sum_1_sums[row - low])
         out_weight[row] = sum_0
         out_bias[row] = sum_1
 
@@ -447,12 +452,12 @@ def channels_from_backward_input_runs(
 ):
     number = grad.dtype.type
     eps = number(eps)
-    for row in range(low, high):
-        begin = row * pace
-        variance_held = variance[row]
-        weight_held = weight[row]
-        rstd = rsqrt(variance_held + eps)
-        for run in range(runs):
+    for run in range(runs):
+        for row in range(low, high):
+            begin = row * pace
+            variance_held = variance[row]
+            weight_held = weight[row]
+            rstd = rsqrt(variance_held + eps)
             at = begin + run * apart
             grad_lane = grad[at : at + length]
             out_lane = out[at : at + length]

@@ -627,11 +627,11 @@ def logsumexp_backward_columns(self, grad, result, frame, held, sums, scratch, o
 
 @kernel
 def logsumexp_backward_runs(self, grad, result, runs, length, pace, apart, low, high, out):
-    for row in range(low, high):
-        begin = row * pace
-        grad_held = grad[row]
-        result_held = result[row]
-        for run in range(runs):
+    for run in range(runs):
+        for row in range(low, high):
+            begin = row * pace
+            grad_held = grad[row]
+            result_held = result[row]
             at = begin + run * apart
             self_lane = self[at : at + length]
             out_lane = out[at : at + length]

@@ -630,15 +630,18 @@ def euclidean_norm_forward_columns(self, frame, held, sums, scratch, out):
 @kernel
 def euclidean_norm_forward_runs(self, runs, length, pace, apart, low, high, out):
     number = self.dtype.type
-    for row in range(low, high):
-        begin = row * pace
-        sum_0_sum = accumulator(number(0))
-        for run in range(runs):
+    sum_0_sums = np.zeros(high - low)
+    for run in range(runs):
+        for row in range(low, high):
+            begin = row * pace
+            sum_0_sum = accumulator(number(0))
             at = begin + run * apart
             self_lane = self[at : at + length]
             for i in range(self_lane.shape[0]):
                 sum_0_sum += square(self_lane[i])
-        sum_0 = number(sum_0_sum)
+            sum_0_sums[row - low] += sum_0_sum
+    for row in range(low, high):
+        sum_0 = number(sum_0_sums[row - low])
         out[row] = sqrt(sum_0)
 
 
@@ -707,12 +710,12 @@ def euclidean_norm_backward_columns(self, grad, result, frame, held, sums, scrat
 @kernel
 def euclidean_norm_backward_runs(self, grad, result, runs, length, pace, apart, low, high, out):
     number = self.dtype.type
-    for row in range(low, high):
-        begin = row * pace
-        grad_held = grad[row]
-        result_held = result[row]
-        divisor = where(result_held == number(0), number(1), result_held)
-        for run in range(runs):
+    for run in range(runs):
+        for row in range(low, high):
+            begin = row * pace
+            grad_held = grad[row]
+            result_held = result[row]
+            divisor = where(result_held == number(0), number(1), result_held)
             at = begin + run * apart
             self_lane = self[at : at + length]
             out_lane = out[at : at + length]
@@ -793,15 +796,18 @@ def power_norm_forward_columns(self, p, frame, held, sums, scratch, out):
 def power_norm_forward_runs(self, p, runs, length, pace, apart, low, high, out):
     number = self.dtype.type
     p = number(p)
-    for row in range(low, high):
-        begin = row * pace
-        sum_0_sum = accumulator(number(0))
-        for run in range(runs):
+    sum_0_sums = np.zeros(high - low)
+    for run in range(runs):
+        for row in range(low, high):
+            begin = row * pace
+            sum_0_sum = accumulator(number(0))
             at = begin + run * apart
             self_lane = self[at : at + length]
             for i in range(self_lane.shape[0]):
                 sum_0_sum += pow(abs(self_lane[i]), p)
-        sum_0 = number(sum_0_sum)
+            sum_0_sums[row - low] += sum_0_sum
+    for row in range(low, high):
+        sum_0 = number(sum_0_sums[row - low])
         out[row] = pow(sum_0, number(1) / p)
 
 
@@ -879,12 +885,12 @@ def power_norm_backward_columns(self, grad, result, p, frame, held, sums, scratc
 def power_norm_backward_runs(self, grad, result, p, runs, length, pace, apart, low, high, out):
     number = self.dtype.type
     p = number(p)
-    for row in range(low, high):
-        begin = row * pace
-        grad_held = grad[row]
-        result_held = result[row]
-        divisor = where(result_held == number(0), number(1), result_held)
-        for run in range(runs):
+    for run in range(runs):
+        for row in range(low, high):
+            begin = row * pace
+            grad_held = grad[row]
+            result_held = result[row]
+            divisor = where(result_held == number(0), number(1), result_held)
             at = begin + run * apart
             self_lane = self[at : at + length]
             out_lane = out[at : at + length]

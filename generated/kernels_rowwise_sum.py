@@ -108,15 +108,18 @@ def sum_forward_columns(self, frame, held, sums, scratch, out):
 @kernel
 def sum_forward_runs(self, runs, length, pace, apart, low, high, out):
     number = self.dtype.type
-    for row in range(low, high):
-        begin = row * pace
-        sum_0_sum = accumulator(number(0))
-        for run in range(runs):
+    sum_0_sums = np.zeros(high - low)
+    for run in range(runs):
+        for row in range(low, high):
+            begin = row * pace
+            sum_0_sum = accumulator(number(0))
             at = begin + run * apart
             self_lane = self[at : at + length]
             for i in range(self_lane.shape[0]):
                 sum_0_sum += self_lane[i]
-        sum_0 = number(sum_0_sum)
+            sum_0_sums[row - low] += sum_0_sum
+    for row in range(low, high):
+        sum_0 = number(sum_0_sums[row - low])
         out[row] = sum_0
 
 
@@ -193,15 +196,18 @@ def mean_forward_columns(self, frame, held, sums, scratch, out):
 def mean_forward_runs(self, runs, length, pace, apart, low, high, out):
     number = self.dtype.type
     n = runs * length
-    for row in range(low, high):
-        begin = row * pace
-        mean_0_sum = accumulator(number(0))
-        for run in range(runs):
+    mean_0_sums = np.zeros(high - low)
+    for run in range(runs):
+        for row in range(low, high):
+            begin = row * pace
+            mean_0_sum = accumulator(number(0))
             at = begin + run * apart
             self_lane = self[at : at + length]
             for i in range(self_lane.shape[0]):
                 mean_0_sum += self_lane[i]
-        mean_0 = number(mean_0_sum / n)
+            mean_0_sums[row - low] += mean_0_sum
+    for row in range(low, high):
+        mean_0 = number(mean_0_sums[row - low] / n)
         out[row] = mean_0
 
 

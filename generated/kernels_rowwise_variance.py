@@ -465,12 +465,12 @@ def var_backward_runs(
     unbiased = number(unbiased)
     correction = number(correction)
     n = runs * length
-    for row in range(low, high):
-        begin = row * pace
-        grad_held = grad[row]
-        center_held = center[row]
-        freedom = maximum(number(n) - correction * unbiased, number(0))
-        for run in range(runs):
+    for run in range(runs):
+        for row in range(low, high):
+            begin = row * pace
+            grad_held = grad[row]
+            center_held = center[row]
+            freedom = maximum(number(n) - correction * unbiased, number(0))
             at = begin + run * apart
             self_lane = self[at : at + length]
             out_lane = out[at : at + length]
@@ -683,14 +683,14 @@ def std_backward_runs(
     unbiased = number(unbiased)
     correction = number(correction)
     n = runs * length
-    for row in range(low, high):
-        begin = row * pace
-        grad_held = grad[row]
-        result_held = result[row]
-        center_held = center[row]
-        freedom = maximum(number(n) - correction * unbiased, number(0))
-        divisor = where(result_held == number(0), number(1), result_held)
-        for run in range(runs):
+    for run in range(runs):
+        for row in range(low, high):
+            begin = row * pace
+            grad_held = grad[row]
+            result_held = result[row]
+            center_held = center[row]
+            freedom = maximum(number(n) - correction * unbiased, number(0))
+            divisor = where(result_held == number(0), number(1), result_held)
             at = begin + run * apart
             self_lane = self[at : at + length]
             out_lane = out[at : at + length]

@@ -195,3 +195,21 @@ def test_normalisation_of_images(size):
     by_channel = (flow * normal.reshape(size)).sum((0, 2, 3))
     np.testing.assert_allclose(gradients[1].numpy(), by_channel, atol=1e-10)
     np.testing.assert_allclose(gradients[2].numpy(), flow.sum((0, 2, 3)), atol=1e-10)
+
+
+def test_channels_of_images_run_by_run():
+    """Lanes whose runs lie far apart, of several strips and with sums along them."""
+    generator = np.random.default_rng(3)
+    values, flow = (generator.uniform(0.5, 1.5, (9, 6, 41, 37)) for _ in range(2))
+    mean, weight, bias = (generator.uniform(0.5, 1.5, 6) for _ in range(3))
+    x, w, b = (rd.tensor(v, requires_grad=True) for v in (values, weight, bias))
+    out = rd.nn.functional.batch_norm(x, rd.tensor(mean), rd.ones(6, dtype=rd.float64), w, b, eps=0)
+    out.backward(rd.tensor(flow))
+    normal = values - mean.reshape(6, 1, 1)
+    expected = normal * weight.reshape(6, 1, 1) + bias.reshape(6, 1, 1)
+    np.testing.assert_allclose(out.detach().numpy(), expected, rtol=1e-12)
+    np.testing.assert_allclose(x.grad.numpy(), flow * weight.reshape(6, 1, 1), rtol=1e-12)
+    np.testing.assert_allclose(w.grad.numpy(), (flow * normal).sum((0, 2, 3)), rtol=1e-11)
+    np.testing.assert_allclose(b.grad.numpy(), flow.sum((0, 2, 3)), rtol=1e-12)
+    found = rd.tensor(values).norm(2, (0, 2, 3)).numpy()
+    np.testing.assert_allclose(found, np.sqrt((values**2).sum((0, 2, 3))), rtol=1e-12)

@@ -108,15 +108,18 @@ def energy_forward_columns(self, frame, held, sums, scratch, out):
 @kernel
 def energy_forward_runs(self, runs, length, pace, apart, low, high, out):
     number = self.dtype.type
-    for row in range(low, high):
-        begin = row * pace
-        sum_0_sum = accumulator(number(0))
-        for run in range(runs):
+    sum_0_sums = np.zeros(high - low)
+    for run in range(runs):
+        for row in range(low, high):
+            begin = row * pace
+            sum_0_sum = accumulator(number(0))
             at = begin + run * apart
             self_lane = self[at : at + length]
             for i in range(self_lane.shape[0]):
                 sum_0_sum += self_lane[i] * self_lane[i]
-        sum_0 = number(sum_0_sum)
+            sum_0_sums[row - low] += sum_0_sum
+    for row in range(low, high):
+        sum_0 = number(sum_0_sums[row - low])
         out[row] = sum_0 / number(2)
 
 
@@ -170,10 +173,10 @@ def energy_backward_columns(self, grad, frame, held, sums, scratch, out):
 
 @kernel
 def energy_backward_runs(self, grad, runs, length, pace, apart, low, high, out):
-    for row in range(low, high):
-        begin = row * pace
-        grad_held = grad[row]
-        for run in range(runs):
+    for run in range(runs):
+        for row in range(low, high):
+            begin = row * pace
+            grad_held = grad[row]
             at = begin + run * apart
             self_lane = self[at : at + length]
             out_lane = out[at : at + length]
