@@ -14,6 +14,7 @@ import numpy as np
 from numba import njit, prange
 
 from ..threads import get_num_threads, threads
+from . import depthwise
 from .laying_out import grouped, lay_out, layout_of, masks_of
 from .tiles import LANES, MASKED, NARROW, VECTORS, combine, copy_row
 
@@ -255,16 +256,14 @@ def convolution(input, weight, bias, stride, padding, dilation, groups):
         out[...] = 0 if bias is None else bias.reshape(groups, -1, 1, 1)
     elif out.size:
         count, area = weight[0].size, weight[0, 0].size
-        weights = np.ascontiguousarray(weight).reshape(-1), np.arange(area), area, count
-        _correlation(
-            grouped(input, groups),
-            taps_of(kernel, padding, dilation),
-            tuple(stride),
-            (*weights, outputs // groups * count),
-            np.zeros(outputs, input.dtype) if bias is None else np.ascontiguousarray(bias),
-            out,
-            (0, 1, 0, 1, *size),
-        )
+        images, taps = grouped(input, groups), taps_of(kernel, padding, dilation)
+        numbers, stride = np.ascontiguousarray(weight).reshape(-1), tuple(stride)
+        added = np.zeros(outputs, input.dtype) if bias is None else np.ascontiguousarray(bias)
+        if depthwise.suits(outputs // groups, images.shape[2], stride):
+            depthwise.forward(images, numbers, added, out, taps, stride, kernel)
+        else:
+            weights = numbers, np.arange(area), area, count, outputs // groups * count
+            _correlation(images, taps, stride, weights, added, out, (0, 1, 0, 1, *size))
     return out.reshape(batch, outputs, *size)
 
 
@@ -275,20 +274,22 @@ def convolution_input(grad_output, weight, size, stride, padding, dilation, grou
     their own, with the taps that lead there.
     """
     batch, channels, height, width = size
-    inputs, kernel = channels // groups, weight.shape[2:]
+    inputs, outputs, kernel = channels // groups, len(weight) // groups, weight.shape[2:]
     check_gradient(grad_output, size, kernel, len(weight), stride, padding, dilation)
-    kinds = _passes(
-        (height, width), kernel, tuple(stride), (padding[0], padding[2]), tuple(dilation)
-    )
-    everywhere = sum(place[4] * place[5] for *_, place in kinds) == height * width
+    sizes = (height, width), kernel, tuple(stride), (padding[0], padding[2]), tuple(dilation)
+    direct = depthwise.suits(outputs, inputs, stride)
+    kinds = _passes(*sizes)
+    everywhere = direct or sum(place[4] * place[5] for *_, place in kinds) == height * width
     make = np.empty if everywhere and grad_output.size else np.zeros
     out = make((batch, groups, inputs, height, width), grad_output.dtype)
     if out.size == 0 or grad_output.size == 0:
         return out.reshape(tuple(size))
     images = grouped(grad_output, groups)
     numbers = np.ascontiguousarray(weight).reshape(-1)
+    if direct:
+        depthwise.backward(images, numbers, out, _residues(*sizes), kernel)
+        return out.reshape(tuple(size))
     none = np.zeros(channels, out.dtype)
-    outputs = len(weight) // groups
     area = kernel[0] * kernel[1]
     for tap_of, reads, place in kinds:
         weights = numbers, tap_of, inputs * area, area, outputs * inputs * area
@@ -299,29 +300,35 @@ def convolution_input(grad_output, weight, size, stride, padding, dilation, grou
 @lru_cache(maxsize=1024)
 def _passes(size, kernel, stride, padding, dilation):
     """(taps, rows and columns that they read, their places) for each residue of the strides."""
-    rows, columns = (
-        list(_residues(*sizes))
-        for sizes in zip(size, kernel, stride, padding, dilation, strict=True)
-    )
+    rows, columns = _residues(size, kernel, stride, padding, dilation)
     found = []
     for top, row_taps, row_reads, row_count in rows:
         for left, column_taps, column_reads, column_count in columns:
             if 0 in (row_count, column_count, len(row_taps), len(column_taps)):
                 continue
-            taps = (row_taps[:, None] * kernel[1] + column_taps).reshape(-1)
+            taps = np.array([a * kernel[1] + b for a in row_taps for b in column_taps])
             place = (top, stride[0], left, stride[1], row_count, column_count)
             found.append((taps, (row_reads, column_reads), place))
     return found
 
 
-def _residues(n, kernel, stride, padding, dilation):
-    """(first place, taps, what they read of the gradient, places) of each residue of the stride."""
-    at = np.arange(kernel) * dilation
-    for residue in range(stride):
-        first = (residue - padding) % stride
-        taps = np.flatnonzero(at % stride == residue)
-        reads = (first + padding - at[taps]) // stride
-        yield first, taps, tuple(reads.tolist()), len(range(first, n, stride))
+@lru_cache(maxsize=1024)
+def _residues(size, kernel, stride, padding, dilation):
+    """(first place, taps, what they read of the gradient, places) of each residue of the strides.
+
+    Of rows, and of columns.
+    """
+    return tuple(
+        tuple(_residue(residue, *sizes) for residue in range(sizes[2]))
+        for sizes in zip(size, kernel, stride, padding, dilation, strict=True)
+    )
+
+
+def _residue(residue, n, kernel, stride, padding, dilation):
+    first = (residue - padding) % stride
+    taps = tuple(tap for tap in range(kernel) if tap * dilation % stride == residue)
+    reads = tuple((first + padding - tap * dilation) // stride for tap in taps)
+    return first, taps, reads, len(range(first, n, stride))
 
 
 def _by_taps(input, weight, bias, size, stride, padding, dilation, groups):
