@@ -20,6 +20,8 @@ from .tiles import LANES, MASKED, NARROW, VECTORS, combine, copy_row
 
 CACHE = 1 << 19  # bytes of an image that an item reads
 LAID_OUT = 1 << 21  # the same where they are laid out: more blocks cost more than they give
+STACKED = 0.03  # as large a part of an image behind its end, in its last vector, is too much
+PRODUCTS = 256  # of a result, from which on copies of images cost less than such parts
 
 # --- sums over taps ----------------------------------------------------------------------------
 
@@ -161,18 +163,19 @@ def _rows_of_block(size, fitting, width, lanes, wanted):
 
 
 @lru_cache(maxsize=1024)
-def _plan(shape, taps, step, rows, columns, outputs, itemsize, workers):
+def _plan(shape, taps, step, rows, columns, outputs, itemsize, workers, stacked):
     """(layout, offsets, masks, (size, from channel to channel, masks of a tap, lanes, rows)).
 
-    shape: of the images. Where taps can be read from the image as it lies, masks leave out what
-    is outside of it, and there is no layout.
+    shape: of the images; stacked: how many images each of them is made of. Where taps can be read
+    from the image as it lies, masks leave out what is outside of it, and there is no layout.
     """
     batch, groups, channels, height, width = shape
     lanes, wanted = LANES[itemsize], -(-workers // max(batch * groups, 1))
     if MASKED and step == (1, 1) and columns == width:
         fitting = CACHE // (channels * width * itemsize)
         tall = _rows_of_block(rows, fitting, width, lanes, wanted)
-        masks = masks_of((height, width), taps, (rows, columns), lanes)
+        own = height // stacked, rows // stacked
+        masks = masks_of((own[0], width), taps, (own[1], columns), lanes, stacked)
         offsets = np.array([a * width + b for a in taps[0] for b in taps[1]])
         layout = 0, 0, 1, 0, np.zeros(0, np.int64), 1, width
         sizes = -1, height * width, masks.shape[1], lanes, tall
@@ -184,20 +187,42 @@ def _plan(shape, taps, step, rows, columns, outputs, itemsize, workers):
     return block.arguments, block.offsets, None, (block.size, block.apart, 0, lanes, tall)
 
 
-def _correlation(images, taps, step, weights, bias, out, place):
+def _is_stacked(images, taps, step, out):
+    """Whether to compute all images as one: many lanes would lie behind the end of each."""
+    if not MASKED or len(images) == 1 or step != (1, 1) or out.shape[3:] != images.shape[3:]:
+        return False
+    area, lanes = out.shape[3] * out.shape[4], LANES[images.itemsize]
+    products = images.shape[2] * len(taps[0]) * len(taps[1])
+    return -area % lanes > STACKED * area and products >= PRODUCTS
+
+
+def _stacked(images, taps, step, weights, bias, out):
+    """`_correlation` of images that are copied below each other, channel by channel."""
+    batch, groups, _, *size = images.shape
+    tall = np.ascontiguousarray(images.transpose(1, 2, 0, 3, 4))
+    tall = tall.reshape(1, groups, -1, batch * size[0], size[1])
+    sums = np.empty((1, groups, out.shape[2], batch * size[0], size[1]), out.dtype)
+    place = 0, 1, 0, 1, batch * size[0], size[1]
+    _correlation(tall, taps, step, weights, bias, sums, place, batch)
+    out[...] = sums.reshape(groups, -1, batch, *size).transpose(2, 0, 1, 3, 4)
+
+
+def _correlation(images, taps, step, weights, bias, out, place, stacked=1):
     """Write into `out` the sums over taps of `images` times numbers.
 
     images: (batch, group, channel, height, width); weights: (all of them flat, the place of each
     tap's, steps from channel to channel, from output to output and from group to group); bias: one
     for each output; out: (batch, group, outputs, height, width); place: first row and step, first
-    column and step, rows and columns of the results in `out`.
+    column and step, rows and columns of the results in `out`; stacked: see `_plan`.
     """
+    if stacked == 1 and _is_stacked(images, taps, step, out):
+        return _stacked(images, taps, step, weights, bias, out)
     batch, groups, channels = images.shape[:3]
     outputs, (height, width) = out.shape[2], out.shape[3:]
     top, down, left, right, rows, columns = place
     workers = 2 * get_num_threads()
     layout, offsets, masks, sizes = _plan(
-        images.shape, taps, step, rows, columns, outputs, images.itemsize, workers
+        images.shape, taps, step, rows, columns, outputs, images.itemsize, workers, stacked
     )
     blocks = -(-rows // sizes[4])
     least = -(-workers // max(batch * groups * blocks, 1))
@@ -291,10 +316,41 @@ def convolution_input(grad_output, weight, size, stride, padding, dilation, grou
         return out.reshape(tuple(size))
     none = np.zeros(channels, out.dtype)
     area = kernel[0] * kernel[1]
+    steps = inputs * area, area
+    if area > 1:  # else the weights of neighbouring inputs lie side by side as it is
+        numbers, steps = _turned(numbers, groups, outputs, inputs, area), (area, outputs * area)
     for tap_of, reads, place in kinds:
-        weights = numbers, tap_of, inputs * area, area, outputs * inputs * area
+        weights = numbers, tap_of, *steps, outputs * inputs * area
         _correlation(images, reads, (1, 1), weights, none, out, place)
     return out.reshape(tuple(size))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _turn(weights, out, outputs, inputs, area, low, high):
+    """`out[g, i, o] = weights[g, o, i]`, runs of `area` elements, for pairs of g and i."""
+    zero = weights.dtype.type(0)
+    for line in range(low, high):
+        source, target = (line // inputs * outputs * inputs + line % inputs) * area, line * outputs
+        for o in range(outputs):
+            copy_row(weights, source + o * inputs * area, out, (target + o) * area, area, zero)
+
+
+@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
+def _turn_parallel(weights, out, outputs, inputs, area, lines, shares):
+    for share in prange(shares):
+        low, high = share * lines // shares, (share + 1) * lines // shares
+        _turn(weights, out, outputs, inputs, area, low, high)
+
+
+def _turned(weights, groups, outputs, inputs, area):
+    """Weights with those of an input behind each other: far apart they share few cache lines."""
+    out, lines = np.empty_like(weights), groups * inputs
+    if weights.size >= threads.minimum:
+        shares = min(lines, 4 * get_num_threads())
+        _turn_parallel(weights, out, outputs, inputs, area, lines, shares)
+    else:
+        _turn(weights, out, outputs, inputs, area, 0, lines)
+    return out
 
 
 @lru_cache(maxsize=1024)

@@ -27,7 +27,11 @@ LANES = {4: VECTOR_BYTES // 4, 8: VECTOR_BYTES // 8}
 MASKED = _WIDE
 """Whether a load that leaves out lanes costs no more than any other."""
 
+TOGETHER = 32
+"""Channels whose rows all taps read before others: they stay in the first cache."""
+
 _INDEX = ir.IntType(64)
+_ZERO = ir.Constant(_INDEX, 0)
 
 
 class Block:
@@ -200,11 +204,16 @@ def combine(typingctx, given, numbers, to, further, last, rows, vectors):
             return block.masks(first, wide)
 
         def taps_outside():
-            with cgutils.for_range(builder, shifts[1]) as outer:
-                kept = kept_of(outer.index)
-                begin = tap(source, weight, outer.index)
-                with cgutils.for_range(builder, channels) as inner:
-                    add(*channel(*begin, inner.index), kept)
+            some = ir.Constant(_INDEX, TOGETHER)
+            with cgutils.for_range_slice(builder, _ZERO, channels, some) as (first, _):
+                left = builder.sub(channels, first)
+                few = builder.select(builder.icmp_signed("<", left, some), left, some)
+                own = channel(source, weight, first)
+                with cgutils.for_range(builder, shifts[1]) as outer:
+                    kept = kept_of(outer.index)
+                    begin = tap(*own, outer.index)
+                    with cgutils.for_range(builder, few) as inner:
+                        add(*channel(*begin, inner.index), kept)
 
         def channels_outside():
             with cgutils.for_range(builder, channels) as outer:

@@ -33,6 +33,8 @@ SIZES = {
     "padded rows": ((9, 8, 28, 28), (12, 8, 3, 3), {"padding": 1}),
     "small planes": ((20, 16, 6, 6), (10, 16, 5, 5), {"padding": 2}),
     "many channels": ((2, 70, 9, 7), (33, 70, 3, 3), {"padding": 1}),
+    "small images, stacked": ((5, 40, 7, 7), (14, 40, 3, 3), {"padding": 1}),
+    "small images in groups, stacked": ((3, 64, 3, 5), (12, 32, 5, 5), {"groups": 2, "padding": 2}),
     "stride": ((6, 4, 31, 30), (9, 4, 3, 3), {"stride": 2, "padding": 1}),
     "stride above the kernel": ((6, 4, 31, 30), (9, 4, 2, 2), {"stride": 3}),
     "dilation": ((6, 4, 31, 30), (9, 4, 3, 3), {"dilation": 3, "padding": 2}),
