@@ -20,6 +20,7 @@ from .tiles import LANES, MASKED, NARROW, VECTORS, combine, copy_row
 
 CACHE = 1 << 19  # bytes of an image that an item reads
 LAID_OUT = 1 << 21  # the same where they are laid out: more blocks cost more than they give
+NEARLY = 0.7  # as many results as an image has columns, from which on it is read as it lies
 STACKED = 0.03  # as large a part of an image behind its end, in its last vector, is too much
 PRODUCTS = 256  # of a result, from which on copies of images cost less than such parts
 
@@ -171,11 +172,11 @@ def _plan(shape, taps, step, rows, columns, outputs, itemsize, workers, stacked)
     """
     batch, groups, channels, height, width = shape
     lanes, wanted = LANES[itemsize], -(-workers // max(batch * groups, 1))
-    if MASKED and step == (1, 1) and columns == width:
+    if MASKED and step == (1, 1) and width >= columns > NEARLY * width:
         fitting = CACHE // (channels * width * itemsize)
         tall = _rows_of_block(rows, fitting, width, lanes, wanted)
         own = height // stacked, rows // stacked
-        masks = masks_of((own[0], width), taps, (own[1], columns), lanes, stacked)
+        masks = masks_of((own[0], width), taps, (own[1], width), lanes, stacked)
         offsets = np.array([a * width + b for a in taps[0] for b in taps[1]])
         layout = 0, 0, 1, 0, np.zeros(0, np.int64), 1, width
         sizes = -1, height * width, masks.shape[1], lanes, tall
