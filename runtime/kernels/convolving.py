@@ -115,6 +115,8 @@ def _convolve(images, layout, taps, masks, weights, bias, out, place, sizes, low
     ready = -1
     for item in range(low, high):
         block, part = item // parts % blocks, item % parts
+        if size < 0:  # blocks are unlike, parts alike: threads are to have as many of each
+            block, part = item % blocks, item // blocks % parts
         at = item // (parts * blocks)
         start, m_at = 0, 0
         if size < 0:
@@ -227,6 +229,8 @@ def _correlation(images, taps, step, weights, bias, out, place, stacked=1):
     )
     blocks = -(-rows // sizes[4])
     least = -(-workers // max(batch * groups * blocks, 1))
+    if masks is not None and batch * groups < workers:
+        least = max(least, get_num_threads())
     each = max(4, -(-outputs // least // 4) * 4)
     items = batch * groups * blocks * -(-outputs // each)
     numbers, places, *steps = weights
