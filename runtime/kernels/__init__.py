@@ -22,6 +22,7 @@ from . import (
     placing,
     pooling,
     scan,
+    sharing,
     sliding,
     sorting,
     tiles,
@@ -99,6 +100,7 @@ for module in (
     moving,
     pooling,
     scan,
+    sharing,
     sorting,
     triangular,
 ):

@@ -9,9 +9,10 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
 from ..threads import get_num_threads, threads
+from .sharing import share
 from .sliding import slide, slide_sums
 from .tiles import LANES
 
@@ -81,13 +82,6 @@ def _slide(x, weights, bias, out, tables, kinds, sizes, steps, phases, begin, en
                             (0,), steps, phases,
                         )  # fmt: skip
                 i += 4 if four else 1
-
-
-@njit(parallel=True, **_options)
-def _slide_parallel(x, weights, bias, out, tables, kinds, sizes, steps, phases, items, shares):
-    for share in prange(shares):
-        low, high = share * items // shares, (share + 1) * items // shares
-        _slide(x, weights, bias, out, tables, kinds, sizes, steps, phases, low, high)
 
 
 def _numbers(inside, lanes):
@@ -185,7 +179,7 @@ def _run(x, weights, bias, out, rows, columns, x_step, kernel):
         (0,) * phases,
     )  # fmt: skip
     if max(x.size, out.size) * area >= 16 * threads.minimum and items > 1:
-        _slide_parallel(*arguments, items, min(items, 8 * get_num_threads()))
+        share(_slide, arguments, items, min(items, 8 * get_num_threads()))
     else:
         _slide(*arguments, 0, items)
 
@@ -260,13 +254,6 @@ def _weigh(x, g, tables, rows, total, sizes, steps, begin, end):
                 done = 0
 
 
-@njit(parallel=True, **_options)
-def _weigh_parallel(x, g, tables, rows, total, sizes, steps, items, shares):
-    for share in prange(shares):
-        low, high = share * items // shares, (share + 1) * items // shares
-        _weigh(x, g, tables, rows, total, sizes, steps, low, high)
-
-
 @lru_cache(maxsize=1024)
 def _threes(size, output, taps, step, lanes):
     """(tables, rows, the place of each tap) for `_weigh`."""
@@ -319,7 +306,7 @@ def weight(input, grad_output, taps, stride):
     arguments = *flat, tables, rows, total, sizes, (0,) * stride[1]
     items = parts * outputs
     if grad_output.size * len(places) >= 16 * threads.minimum and items > 1:
-        _weigh_parallel(*arguments, items, min(items, 8 * get_num_threads()))
+        share(_weigh, arguments, items, min(items, 8 * get_num_threads()))
     else:
         _weigh(*arguments, 0, items)
     return total.sum(axis=0)[:, places].astype(input.dtype)

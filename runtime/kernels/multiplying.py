@@ -11,10 +11,11 @@ from functools import lru_cache
 from math import gcd, prod
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
 from ..threads import threads
-from .panels import multiply, pack, put
+from .panels import multiples, multiply, pack, put
+from .sharing import share
 from .tiles import LANES, VECTOR_BYTES, VECTORS
 
 DEPTH = 512  # terms that are added at once: what they read of both factors stays in the cache
@@ -38,6 +39,7 @@ def _block(x, start, terms, y, y_at, y_steps, out, at, lines, sizes, add, room, 
     rows, x_step, columns, lanes, step = sizes
     panel, sums = room
     depth, width = len(terms), len(wide) * lanes
+    zero = np.int64(0)  # not a type of its own, as 0 would be
     for j in range(0, columns, width):
         some = min(width, columns - j)
         given, own = panel, y_at + j * y_steps[1]
@@ -54,7 +56,8 @@ def _block(x, start, terms, y, y_at, y_steps, out, at, lines, sizes, add, room, 
         for i in range(0, rows, SUMS):
             few, own = min(SUMS, rows - i), start + i * x_step
             multiply(
-                x, own, x_step, terms, panel, lines, sums, 0, width, few, some, lanes, wide
+                x, own, x_step, terms, panel, lines, sums, zero, width, few, some, lanes, wide,
+                zero,
             )  # fmt: skip
             put(sums, width, few, some, out, at + i * step + j, step, add)
 
@@ -75,8 +78,8 @@ def _products(x, y, out, steps, sizes, wide, low, high):
         np.empty(most * width if packed else 0, x.dtype),
         np.empty(SUMS * width if ragged else 0, x.dtype),
     )
-    terms = np.arange(most) * steps[0, 2]
-    lines = np.arange(most) * (width if packed else y_steps[0])
+    terms = multiples(steps[0, 2], most)
+    lines = multiples(width if packed else y_steps[0], most)
     for item in range(low, high):
         matrix, part = item // (tall * broad), item % (tall * broad)
         top, bottom = part // broad * rows // tall, (part // broad + 1) * rows // tall
@@ -94,13 +97,6 @@ def _products(x, y, out, steps, sizes, wide, low, high):
                     x, start, terms[:deep], y, y_at, y_steps, out, at, lines[:deep], size,
                     int(k > 0), room, wide,
                 )  # fmt: skip
-
-
-@njit(**_options, parallel=True)
-def _products_parallel(x, y, out, steps, sizes, wide, items, shares):
-    for share in prange(shares):
-        low, high = share * items // shares, (share + 1) * items // shares
-        _products(x, y, out, steps, sizes, wide, low, high)
 
 
 def mm(x, y):
@@ -131,7 +127,7 @@ def _product(x, y):
     out = np.empty((*x.shape[:-1], y.shape[-1]), x.dtype)
     given = x.ravel("K"), y.ravel("K"), out.reshape(-1), steps, sizes, VECTORS
     if workers > 1:
-        _products_parallel(*given, items, workers)
+        share(_products, given, items, workers)
     else:
         _products(*given, 0, items)
     return out

@@ -67,13 +67,22 @@ def whole(width, lanes):
 
 
 @njit(**_options)
+def multiples(step, count):
+    """0, step, 2 * step and so on: where lines begin. NumPy's way costs more to compile."""
+    found = np.empty(count, np.int64)
+    for i in range(count):
+        found[i] = i * step
+    return found
+
+
+@njit(**_options)
 def pack(x, start, row, column, rows, width, lanes, panel, pitch):
     """`panel[i * pitch + j] = x[start + i * row + j * column]`; zeros up to whole vectors."""
     zero = x.dtype.type(0)
     full = width // lanes * lanes
     turned = rows // lanes * lanes if row == 1 and column != 1 else 0
     if turned:
-        lines, places = np.arange(full) * column, np.arange(turned) * pitch
+        lines, places = multiples(column, full), multiples(pitch, turned)
         for i in range(0, turned, lanes):
             for j in range(0, full, lanes):
                 turn_square(x, start + i, lines, j, panel, j, places, i)
@@ -102,15 +111,13 @@ def _strip(x, start, step, terms, panel, column, rows_at, out, at, pitch, rows, 
 
 
 @njit(**_options)
-def multiply(
-    x, start, step, terms, panel, rows_at, out, at, pitch, rows, width, lanes, wide, add=0
-):
+def multiply(x, start, step, terms, panel, rows_at, out, at, pitch, rows, width, lanes, wide, add):
     """`out[at + i * pitch + j]` = the sum over k of `x[start + i * step + terms[k]]` times
     `panel[rows_at[k] + j]`, for j up to `width` rounded up to whole vectors.
 
     add: 1 where the sum is added to what is there.
     """
-    j = 0
+    j = np.int64(0)  # a 0 would be a type of its own, and all be compiled twice
     while j < width:
         left = whole(width - j, lanes) // lanes
         if left > 3 and len(wide) > 2:
