@@ -27,11 +27,8 @@ LANES = {4: VECTOR_BYTES // 4, 8: VECTOR_BYTES // 8}
 MASKED = _WIDE
 """Whether a load that leaves out lanes costs no more than any other."""
 
-TOGETHER = 32
-"""Channels whose rows all taps read before others: they stay in the first cache."""
-
+TOGETHER = 32  # channels whose rows all taps read before others: they stay in the first cache
 _INDEX = ir.IntType(64)
-_ZERO = ir.Constant(_INDEX, 0)
 
 
 class Block:
@@ -205,10 +202,12 @@ def combine(typingctx, given, numbers, to, further, last, rows, vectors):
 
         def taps_outside():
             some = ir.Constant(_INDEX, TOGETHER)
-            with cgutils.for_range_slice(builder, _ZERO, channels, some) as (first, _):
-                left = builder.sub(channels, first)
+            with cgutils.for_range_slice(builder, ir.Constant(_INDEX, 0), channels, some) as (
+                first,
+                _,
+            ):
+                own, left = channel(source, weight, first), builder.sub(channels, first)
                 few = builder.select(builder.icmp_signed("<", left, some), left, some)
-                own = channel(source, weight, first)
                 with cgutils.for_range(builder, shifts[1]) as outer:
                     kept = kept_of(outer.index)
                     begin = tap(*own, outer.index)
@@ -301,13 +300,12 @@ def copy_row(typingctx, source, start, target, at, count, number):
         taken, _ = block.data(signature.args[2], arguments[2])
         given, taken = block.at(given, arguments[1]), block.at(taken, arguments[3])
         added = block.spread_value(arguments[5])
-        lanes = ir.Constant(_INDEX, block.lanes)
-        whole = builder.sdiv(arguments[4], lanes)
+        whole = builder.sdiv(arguments[4], ir.Constant(_INDEX, block.lanes))
         with cgutils.for_range(builder, whole) as loop:
             place = block.times(loop.index, block.lanes)
             value = builder.fadd(block.load(block.at(given, place)), added)
             block.store(value, block.at(taken, place))
-        done = builder.mul(whole, lanes)
+        done = block.times(whole, block.lanes)
         rest = builder.sub(arguments[4], done)
         with builder.if_then(builder.icmp_signed(">", rest, ir.Constant(_INDEX, 0))):
             mask = block.mask(rest)
