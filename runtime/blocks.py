@@ -118,15 +118,20 @@ def filled(n, value, dtype):
 
 def dense_copy(tensor):
     """The elements of a strided tensor in row-major order."""
-    found = layout(tensor.shape, tensor._strides, tensor.shape)
-    n = tensor.shape.numel()
-    out = empty(n, tensor.dtype.numpy)
+    return dense(tensor._data, tensor._offset, tensor.shape, tensor._strides)
+
+
+def dense(data, offset, shape, strides):
+    """The elements of a flat array that a shape and strides name, in row-major order."""
+    found = layout(shape, strides, shape)
+    n = shape.numel()
+    out = empty(n, data.dtype)
     block = max(band(found[0]), _whole_blocks([band(found[0])]))
     if n < threads.light:
         for low in range(0, n, block):
-            gather(tensor._data, tensor._offset, found[0], low, out[low : low + block])
+            gather(data, offset, found[0], low, out[low : low + block])
     else:
-        gather_blocks(tensor._data, tensor._offset, found[0], block, out)
+        gather_blocks(data, offset, found[0], block, out)
     return out
 
 

@@ -10,9 +10,11 @@ from . import (
     averaging,
     classes,
     convolving,
+    depthwise,
     dropout,
     folding,
     gathering,
+    laying_out,
     losses,
     moving,
     multiplying,
@@ -21,6 +23,7 @@ from . import (
     pooling,
     scan,
     sharing,
+    sliding,
     sorting,
     tiles,
     triangular,
@@ -105,10 +108,11 @@ for module in (
 kernel_cache.separate(accumulate, tiles)
 kernel_cache.separate(gathering, tiles)
 kernel_cache.separate(placing, folding)
-kernel_cache.separate(convolving, tiles)
+kernel_cache.separate(convolving, laying_out, tiles)
+kernel_cache.separate(depthwise, sliding, tiles)
 kernel_cache.separate(panels, tiles)
 kernel_cache.separate(multiplying, panels, tiles)
-kernel_cache.separate(weighing, convolving, tiles)
+kernel_cache.separate(weighing, laying_out, tiles)
 kernel_cache.separate(weighing_panels, panels, tiles)
 
 __all__ = [

@@ -14,12 +14,16 @@ import numpy as np
 from numba import njit
 
 from ..threads import get_num_threads, threads
+from . import depthwise
 from .laying_out import grouped, lay_out, layout_of, masks_of
 from .sharing import share
 from .tiles import LANES, MASKED, NARROW, VECTORS, combine, copy_row
 
 CACHE = 1 << 19  # bytes of an image that an item reads
 LAID_OUT = 1 << 21  # the same where they are laid out: more blocks cost more than they give
+NEARLY = 0.7  # as many results as an image has columns, from which on it is read as it lies
+STACKED = 0.03  # as large a part of an image behind its end, in its last vector, is too much
+PRODUCTS = 256  # of a result, from which on copies of images cost less than such parts
 
 # --- sums over taps ----------------------------------------------------------------------------
 
@@ -112,6 +116,8 @@ def _convolve(images, layout, taps, masks, weights, bias, out, place, sizes, low
     ready = -1
     for item in range(low, high):
         block, part = item // parts % blocks, item % parts
+        if size < 0:  # blocks are unlike, parts alike: threads are to have as many of each
+            block, part = item % blocks, item // blocks % parts
         at = item // (parts * blocks)
         start, m_at = 0, 0
         if size < 0:
@@ -152,18 +158,19 @@ def _rows_of_block(size, fitting, width, lanes, wanted):
 
 
 @lru_cache(maxsize=1024)
-def _plan(shape, taps, step, rows, columns, outputs, itemsize, workers):
+def _plan(shape, taps, step, rows, columns, outputs, itemsize, workers, stacked):
     """(layout, offsets, masks, (size, from channel to channel, masks of a tap, lanes, rows)).
 
-    shape: of the images. Where taps can be read from the image as it lies, masks leave out what
-    is outside of it, and there is no layout.
+    shape: of the images; stacked: how many images each of them is made of. Where taps can be read
+    from the image as it lies, masks leave out what is outside of it, and there is no layout.
     """
     batch, groups, channels, height, width = shape
     lanes, wanted = LANES[itemsize], -(-workers // max(batch * groups, 1))
-    if MASKED and step == (1, 1) and columns == width:
+    if MASKED and step == (1, 1) and width >= columns > NEARLY * width:
         fitting = CACHE // (channels * width * itemsize)
         tall = _rows_of_block(rows, fitting, width, lanes, wanted)
-        masks = masks_of((height, width), taps, (rows, columns), lanes)
+        own = height // stacked, rows // stacked
+        masks = masks_of((own[0], width), taps, (own[1], width), lanes, stacked)
         offsets = np.array([a * width + b for a in taps[0] for b in taps[1]])
         layout = 0, 0, 1, 0, np.zeros(0, np.int64), 1, width
         sizes = -1, height * width, masks.shape[1], lanes, tall
@@ -175,23 +182,47 @@ def _plan(shape, taps, step, rows, columns, outputs, itemsize, workers):
     return block.arguments, block.offsets, None, (block.size, block.apart, 0, lanes, tall)
 
 
-def _correlation(images, taps, step, weights, bias, out, place):
+def _is_stacked(images, taps, step, out):
+    """Whether to compute all images as one: many lanes would lie behind the end of each."""
+    if not MASKED or len(images) == 1 or step != (1, 1) or out.shape[3:] != images.shape[3:]:
+        return False
+    area, lanes = out.shape[3] * out.shape[4], LANES[images.itemsize]
+    products = images.shape[2] * len(taps[0]) * len(taps[1])
+    return -area % lanes > STACKED * area and products >= PRODUCTS
+
+
+def _stacked(images, taps, step, weights, bias, out):
+    """`_correlation` of images that are copied below each other, channel by channel."""
+    batch, groups, _, *size = images.shape
+    tall = np.ascontiguousarray(images.transpose(1, 2, 0, 3, 4))
+    tall = tall.reshape(1, groups, -1, batch * size[0], size[1])
+    sums = np.empty((1, groups, out.shape[2], batch * size[0], size[1]), out.dtype)
+    place = 0, 1, 0, 1, batch * size[0], size[1]
+    _correlation(tall, taps, step, weights, bias, sums, place, batch)
+    out[...] = sums.reshape(groups, -1, batch, *size).transpose(2, 0, 1, 3, 4)
+
+
+def _correlation(images, taps, step, weights, bias, out, place, stacked=1):
     """Write into `out` the sums over taps of `images` times numbers.
 
     images: (batch, group, channel, height, width); weights: (all of them flat, the place of each
     tap's, steps from channel to channel, from output to output and from group to group); bias: one
     for each output; out: (batch, group, outputs, height, width); place: first row and step, first
-    column and step, rows and columns of the results in `out`.
+    column and step, rows and columns of the results in `out`; stacked: see `_plan`.
     """
+    if stacked == 1 and _is_stacked(images, taps, step, out):
+        return _stacked(images, taps, step, weights, bias, out)
     batch, groups, channels = images.shape[:3]
     outputs, (height, width) = out.shape[2], out.shape[3:]
     top, down, left, right, rows, columns = place
     workers = 2 * get_num_threads()
     layout, offsets, masks, sizes = _plan(
-        images.shape, taps, step, rows, columns, outputs, images.itemsize, workers
+        images.shape, taps, step, rows, columns, outputs, images.itemsize, workers, stacked
     )
     blocks = -(-rows // sizes[4])
     least = -(-workers // max(batch * groups * blocks, 1))
+    if masks is not None and batch * groups < workers:
+        least = max(least, get_num_threads())
     each = max(4, -(-outputs // least // 4) * 4)
     items = batch * groups * blocks * -(-outputs // each)
     numbers, places, *steps = weights
@@ -247,16 +278,14 @@ def convolution(input, weight, bias, stride, padding, dilation, groups):
         out[...] = 0 if bias is None else bias.reshape(groups, -1, 1, 1)
     elif out.size:
         count, area = weight[0].size, weight[0, 0].size
-        weights = np.ascontiguousarray(weight).reshape(-1), np.arange(area), area, count
-        _correlation(
-            grouped(input, groups),
-            taps_of(kernel, padding, dilation),
-            tuple(stride),
-            (*weights, outputs // groups * count),
-            np.zeros(outputs, input.dtype) if bias is None else np.ascontiguousarray(bias),
-            out,
-            (0, 1, 0, 1, *size),
-        )
+        images, taps = grouped(input, groups), taps_of(kernel, padding, dilation)
+        numbers, stride = np.ascontiguousarray(weight).reshape(-1), tuple(stride)
+        added = np.zeros(outputs, input.dtype) if bias is None else np.ascontiguousarray(bias)
+        if depthwise.suits(outputs // groups, images.shape[2], stride):
+            depthwise.forward(images, numbers, added, out, taps, stride, kernel)
+        else:
+            weights = numbers, np.arange(area), area, count, outputs // groups * count
+            _correlation(images, taps, stride, weights, added, out, (0, 1, 0, 1, *size))
     return out.reshape(batch, outputs, *size)
 
 
@@ -267,53 +296,85 @@ def convolution_input(grad_output, weight, size, stride, padding, dilation, grou
     their own, with the taps that lead there.
     """
     batch, channels, height, width = size
-    inputs, kernel = channels // groups, weight.shape[2:]
+    inputs, outputs, kernel = channels // groups, len(weight) // groups, weight.shape[2:]
     check_gradient(grad_output, size, kernel, len(weight), stride, padding, dilation)
-    kinds = _passes(
-        (height, width), kernel, tuple(stride), (padding[0], padding[2]), tuple(dilation)
-    )
-    everywhere = sum(place[4] * place[5] for *_, place in kinds) == height * width
+    sizes = (height, width), kernel, tuple(stride), (padding[0], padding[2]), tuple(dilation)
+    direct = depthwise.suits(outputs, inputs, stride)
+    kinds = _passes(*sizes)
+    everywhere = direct or sum(place[4] * place[5] for *_, place in kinds) == height * width
     make = np.empty if everywhere and grad_output.size else np.zeros
     out = make((batch, groups, inputs, height, width), grad_output.dtype)
     if out.size == 0 or grad_output.size == 0:
         return out.reshape(tuple(size))
     images = grouped(grad_output, groups)
     numbers = np.ascontiguousarray(weight).reshape(-1)
+    if direct:
+        depthwise.backward(images, numbers, out, _residues(*sizes), kernel)
+        return out.reshape(tuple(size))
     none = np.zeros(channels, out.dtype)
-    outputs = len(weight) // groups
     area = kernel[0] * kernel[1]
+    steps = inputs * area, area
+    if area > 1:  # else the weights of neighbouring inputs lie side by side as it is
+        numbers, steps = _turned(numbers, groups, outputs, inputs, area), (area, outputs * area)
     for tap_of, reads, place in kinds:
-        weights = numbers, tap_of, inputs * area, area, outputs * inputs * area
+        weights = numbers, tap_of, *steps, outputs * inputs * area
         _correlation(images, reads, (1, 1), weights, none, out, place)
     return out.reshape(tuple(size))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _turn(weights, out, outputs, inputs, area, low, high):
+    """`out[g, i, o] = weights[g, o, i]`, runs of `area` elements, for pairs of g and i."""
+    zero = weights.dtype.type(0)
+    for line in range(low, high):
+        source, target = (line // inputs * outputs * inputs + line % inputs) * area, line * outputs
+        for o in range(outputs):
+            copy_row(weights, source + o * inputs * area, out, (target + o) * area, area, zero)
+
+
+def _turned(weights, groups, outputs, inputs, area):
+    """Weights with those of an input behind each other: far apart they share few cache lines."""
+    out, lines = np.empty_like(weights), groups * inputs
+    if weights.size >= threads.minimum:
+        given = weights, out, outputs, inputs, area
+        share(_turn, given, lines, min(lines, 4 * get_num_threads()))
+    else:
+        _turn(weights, out, outputs, inputs, area, 0, lines)
+    return out
 
 
 @lru_cache(maxsize=1024)
 def _passes(size, kernel, stride, padding, dilation):
     """(taps, rows and columns that they read, their places) for each residue of the strides."""
-    rows, columns = (
-        list(_residues(*sizes))
-        for sizes in zip(size, kernel, stride, padding, dilation, strict=True)
-    )
+    rows, columns = _residues(size, kernel, stride, padding, dilation)
     found = []
     for top, row_taps, row_reads, row_count in rows:
         for left, column_taps, column_reads, column_count in columns:
             if 0 in (row_count, column_count, len(row_taps), len(column_taps)):
                 continue
-            taps = (row_taps[:, None] * kernel[1] + column_taps).reshape(-1)
+            taps = np.array([a * kernel[1] + b for a in row_taps for b in column_taps])
             place = (top, stride[0], left, stride[1], row_count, column_count)
             found.append((taps, (row_reads, column_reads), place))
     return found
 
 
-def _residues(n, kernel, stride, padding, dilation):
-    """(first place, taps, what they read of the gradient, places) of each residue of the stride."""
-    at = np.arange(kernel) * dilation
-    for residue in range(stride):
-        first = (residue - padding) % stride
-        taps = np.flatnonzero(at % stride == residue)
-        reads = (first + padding - at[taps]) // stride
-        yield first, taps, tuple(reads.tolist()), len(range(first, n, stride))
+@lru_cache(maxsize=1024)
+def _residues(size, kernel, stride, padding, dilation):
+    """(first place, taps, what they read of the gradient, places) of each residue of the strides.
+
+    Of rows, and of columns.
+    """
+    return tuple(
+        tuple(_residue(residue, *sizes) for residue in range(sizes[2]))
+        for sizes in zip(size, kernel, stride, padding, dilation, strict=True)
+    )
+
+
+def _residue(residue, n, kernel, stride, padding, dilation):
+    first = (residue - padding) % stride
+    taps = tuple(tap for tap in range(kernel) if tap * dilation % stride == residue)
+    reads = tuple((first + padding - tap * dilation) // stride for tap in taps)
+    return first, taps, reads, len(range(first, n, stride))
 
 
 def _by_taps(input, weight, bias, size, stride, padding, dilation, groups):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .indexing import add_along
+from .indexing import add_along, take_along
 
 _UNSIGNED = {np.dtype(np.int64): np.dtype(np.uint64), np.dtype(np.int32): np.dtype(np.uint32)}
 
@@ -25,7 +25,11 @@ def embedding_rows(weight, indices, padding_idx, scale_grad_by_freq):
     # what is below 0 is large without a sign
     if _checked(indices).size and indices.view(_UNSIGNED[indices.dtype]).max() >= len(weight):
         raise IndexError("index out of range in self")
-    return weight.take(indices, 0)
+    return take_along(weight, 0, _flat(indices), indices.shape)
+
+
+def _flat(indices):
+    return np.ascontiguousarray(indices, np.int64).reshape(-1)
 
 
 def _shares(indices, padding_idx, scale_grad_by_freq, dtype):
@@ -43,7 +47,7 @@ def embedding_dense_backward(grad_output, indices, num_weights, padding_idx, sca
     shares = _shares(_checked(indices), padding_idx, scale_grad_by_freq, grad_output.dtype)
     given = grad_output if shares is None else grad_output * shares[..., None]
     out = np.zeros((num_weights, grad_output.shape[-1]), grad_output.dtype)
-    add_along(out, 0, np.ascontiguousarray(indices, np.int64).reshape(-1), given)
+    add_along(out, 0, _flat(indices), given)
     return out
 
 

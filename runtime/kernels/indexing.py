@@ -205,7 +205,7 @@ def add_along(result, dim, index, source):
     moving.add_slices(dense, np.ascontiguousarray(index), result.reshape(-1), outer, sizes)
 
 
-def _take_along(array, dim, index, named):
+def take_along(array, dim, index, named):
     """The slices that a flat index names along `dim`, which becomes dimensions of sizes `named`."""
     before, after = array.shape[:dim], array.shape[dim + 1 :]
     out = np.empty((*before, *named, *after), array.dtype)
@@ -225,7 +225,7 @@ def index_select(self, dim, index):
     dim, index = _vector(index, self.shape, dim, IndexError)
     if self.ndim == 0:
         return np.array(self)
-    return _take_along(self, dim, np.ascontiguousarray(index), index.shape)
+    return take_along(self, dim, np.ascontiguousarray(index), index.shape)
 
 
 def selected_back(self, dim, index, size):
@@ -267,7 +267,7 @@ def _named(index, n, dim):
 
 
 def index_along(self, dim, index):
-    return _take_along(self, dim, _named(index, self.shape[dim], dim), index.shape)
+    return take_along(self, dim, _named(index, self.shape[dim], dim), index.shape)
 
 
 def indexed_along_back(self, dim, index, size):

@@ -126,13 +126,15 @@ def grouped(array, groups):
 
 
 @lru_cache(maxsize=1024)
-def masks_of(size, taps, output, lanes):
-    """Which lanes of a run over an image's own rows are inside of it, tap by tap.
+def masks_of(size, taps, output, lanes, images=1):
+    """Which lanes of a run over images' own rows are inside of them, tap by tap.
 
-    size: of the image, as wide as the output. A bit for each lane, a number for each vector.
+    size: of an image, as wide as the output; images: how many lie one below the other, of which
+    each has as many rows as its output. A bit for each lane, a number for each vector.
     """
-    places = np.arange(-(-output[0] * output[1] // lanes) * lanes)
+    places = np.arange(-(-images * output[0] * output[1] // lanes) * lanes)
     row, column = places // output[1], places % output[1]
+    row = np.where(row < images * output[0], row % output[0], output[0])
     inside = [
         (row < output[0])
         & (row + a >= 0) & (row + a < size[0])

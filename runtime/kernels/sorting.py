@@ -11,10 +11,14 @@ from functools import lru_cache
 import numpy as np
 from numba import njit, prange, uint64
 
-from ..geometry import normalize_dim
+from ..blocks import dense
+from ..geometry import Size, normalize_dim
 from ..threads import get_num_threads, threads
 
-FEW = 64  # up to so many are selected without sorting the whole lane
+FEW = 64  # up to so many are selected by insertion
+PART = 8  # and up to this part of a lane without sorting all of it
+RUN = 32  # keys that are passed over at once where none is small enough
+SMALL = 1 << 14  # elements that NumPy may as well bring into order
 
 
 @njit(cache=True, nogil=True)
@@ -126,28 +130,78 @@ def _sort_parallel(keys, out, parts):
 
 
 @njit(cache=True, nogil=True)
+def _none_below(keys, first, limit):
+    """Whether none of the next RUN keys is below a limit."""
+    least = limit
+    for i in range(RUN):
+        key = keys[uint64(first) + uint64(i)]
+        least = key if key < least else least
+    return least == limit
+
+
+@njit(cache=True, nogil=True)
 def _select(keys, out, low, high):
     """For each row the places of its smallest keys, in rising order: as many as `out` has."""
-    k = out.shape[1]
+    n, k = keys.shape[1], out.shape[1]
     best = np.empty_like(keys[0, :k])
     for row in range(low, high):
-        places = out[row]
+        lane, places = keys[row], out[row]
         found = 0
-        for i in range(keys.shape[1]):
-            key = keys[row, i]
-            if found == k:
-                if key >= best[k - 1]:
+        for first in range(0, n, RUN):
+            if found == k and first + RUN <= n and _none_below(lane, first, best[k - 1]):
+                continue
+            for i in range(first, min(first + RUN, n)):
+                key = lane[i]
+                if found == k:
+                    if key >= best[k - 1]:
+                        continue
+                    at = k - 1
+                else:
+                    at = found
+                    found += 1
+                while at > 0 and best[at - 1] > key:
+                    best[at] = best[at - 1]
+                    places[at] = places[at - 1]
+                    at -= 1
+                best[at] = key
+                places[at] = i
+
+
+@njit(cache=True, nogil=True)
+def _select_many(keys, out, low, high):
+    """The same for more keys: those below the limit wait until they are worth sorting."""
+    n, k = keys.shape[1], out.shape[1]
+    most = k + max(k, 1024)
+    held, other_keys = np.empty(most, keys.dtype), np.empty(most, keys.dtype)
+    places, other_places = np.empty(most, np.int64), np.empty(most, np.int64)
+    counts = np.empty((keys.itemsize, 256), np.int64)
+    for row in range(low, high):
+        lane = keys[row]
+        limit, full = lane[0], False
+        count = 0
+        for first in range(0, n, RUN):
+            if full and first + RUN <= n and _none_below(lane, first, limit):
+                continue
+            for i in range(first, min(first + RUN, n)):
+                if full and lane[i] >= limit:
                     continue
-                at = k - 1
-            else:
-                at = found
-                found += 1
-            while at > 0 and best[at - 1] > key:
-                best[at] = best[at - 1]
-                places[at] = places[at - 1]
-                at -= 1
-            best[at] = key
-            places[at] = i
+                held[count], places[count] = lane[i], i
+                count += 1
+                if count == most:
+                    _radix(held, places, other_keys, other_places, counts)
+                    count, full = k, True
+                    for j in range(k):
+                        held[j] = lane[places[j]]
+                    limit = held[k - 1]
+        _radix(held[:count], places[:count], other_keys, other_places[:count], counts)
+        out[row] = places[:k]
+
+
+@njit(cache=True, nogil=True, parallel=True)
+def _select_many_parallel(keys, out, parts):
+    n = keys.shape[0]
+    for part in prange(parts):
+        _select_many(keys, out, part * n // parts, (part + 1) * n // parts)
 
 
 @njit(cache=True, nogil=True, parallel=True)
@@ -168,9 +222,18 @@ def _run(serial, parallel, keys, out):
 
 def _lanes(array, dim):
     """The elements with `dim` last (and the last in its place), as a dense matrix."""
-    moved = array.swapaxes(dim, -1)
+    moved = _swapped(array, dim)
     *others, n = moved.shape
-    return np.ascontiguousarray(moved).reshape(math.prod(others), n)
+    return moved.reshape(math.prod(others), n)
+
+
+def _swapped(array, dim):
+    """A dense array whose dimension `dim` has changed places with the last."""
+    moved = array.swapaxes(dim, -1)
+    if array.size < SMALL or moved.flags.c_contiguous or not array.flags.c_contiguous:
+        return np.ascontiguousarray(moved)
+    strides = tuple(step // array.itemsize for step in moved.strides)
+    return dense(array.reshape(-1), 0, Size(moved.shape), strides).reshape(moved.shape)
 
 
 def _placed(lanes, shape, dim):
@@ -179,7 +242,7 @@ def _placed(lanes, shape, dim):
         return lanes.reshape(*shape[:-1], lanes.shape[1])
     others = list(shape)
     others[dim] = others[-1]
-    return np.ascontiguousarray(lanes.reshape(*others[:-1], lanes.shape[1]).swapaxes(dim, -1))
+    return _swapped(lanes.reshape(*others[:-1], lanes.shape[1]), dim)
 
 
 @njit(cache=True, nogil=True)
@@ -224,9 +287,10 @@ def topk(self, k, dim, largest, sorted):
         return np.array(self), np.zeros((), np.int64)
     lanes = _lanes(self, dim)
     keys = _keys(lanes, largest)
-    if 0 < k <= FEW:
+    if 0 < k <= max(FEW, keys.shape[1] // PART):
+        pair = (_select, _select_parallel) if k <= FEW else (_select_many, _select_many_parallel)
         places = np.empty((keys.shape[0], k), np.int64)
-        _run(_select, _select_parallel, keys, places)
+        _run(*pair, keys, places)
     else:
         places = np.empty(keys.shape, np.int64)
         _run(_sort, _sort_parallel, keys, places)

@@ -27,6 +27,7 @@ LANES = {4: VECTOR_BYTES // 4, 8: VECTOR_BYTES // 8}
 MASKED = _WIDE
 """Whether a load that leaves out lanes costs no more than any other."""
 
+TOGETHER = 32  # channels whose rows all taps read before others: they stay in the first cache
 _INDEX = ir.IntType(64)
 
 
@@ -200,11 +201,18 @@ def combine(typingctx, given, numbers, to, further, last, rows, vectors):
             return block.masks(first, wide)
 
         def taps_outside():
-            with cgutils.for_range(builder, shifts[1]) as outer:
-                kept = kept_of(outer.index)
-                begin = tap(source, weight, outer.index)
-                with cgutils.for_range(builder, channels) as inner:
-                    add(*channel(*begin, inner.index), kept)
+            some = ir.Constant(_INDEX, TOGETHER)
+            with cgutils.for_range_slice(builder, ir.Constant(_INDEX, 0), channels, some) as (
+                first,
+                _,
+            ):
+                own, left = channel(source, weight, first), builder.sub(channels, first)
+                few = builder.select(builder.icmp_signed("<", left, some), left, some)
+                with cgutils.for_range(builder, shifts[1]) as outer:
+                    kept = kept_of(outer.index)
+                    begin = tap(*own, outer.index)
+                    with cgutils.for_range(builder, few) as inner:
+                        add(*channel(*begin, inner.index), kept)
 
         def channels_outside():
             with cgutils.for_range(builder, channels) as outer:
@@ -292,13 +300,12 @@ def copy_row(typingctx, source, start, target, at, count, number):
         taken, _ = block.data(signature.args[2], arguments[2])
         given, taken = block.at(given, arguments[1]), block.at(taken, arguments[3])
         added = block.spread_value(arguments[5])
-        lanes = ir.Constant(_INDEX, block.lanes)
-        whole = builder.sdiv(arguments[4], lanes)
+        whole = builder.sdiv(arguments[4], ir.Constant(_INDEX, block.lanes))
         with cgutils.for_range(builder, whole) as loop:
             place = block.times(loop.index, block.lanes)
             value = builder.fadd(block.load(block.at(given, place)), added)
             block.store(value, block.at(taken, place))
-        done = builder.mul(whole, lanes)
+        done = block.times(whole, block.lanes)
         rest = builder.sub(arguments[4], done)
         with builder.if_then(builder.icmp_signed(">", rest, ir.Constant(_INDEX, 0))):
             mask = block.mask(rest)

@@ -9,6 +9,7 @@ import numpy as np
 from numba import njit
 
 from ..threads import get_num_threads, threads
+from . import depthwise
 from .convolving import check_gradient, taps_of
 from .laying_out import grouped, lay_out, layout_of
 from .sharing import share
@@ -93,6 +94,9 @@ def convolution_weight(grad_output, input, size, stride, padding, dilation, grou
         return np.zeros(size, input.dtype)
     taps = taps_of(size[2:], padding, dilation)
     lanes = LANES[images.itemsize]
+    if depthwise.suits(outputs, channels, stride):
+        planes = (array.reshape(batch, -1, *array.shape[3:]) for array in (images, grads))
+        return depthwise.weight(*planes, taps, tuple(stride)).reshape(size)
     if VECTOR_BYTES == 64 and outputs >= 2 * lanes and channels >= CHANNELS:
         return weigh(images, grads, taps, tuple(stride)).reshape(size)
     layout = layout_of(channels, taps, tuple(stride), grads.shape[3:], outputs)

@@ -49,6 +49,18 @@ def test_many_lanes_on_several_threads_sort_as_on_one():
         assert (one.indices == other.indices).all()
 
 
+@pytest.mark.parametrize("n, k", [(700, 64), (2000, 70), (30000, 65), (30000, 3750)])
+def test_topk_takes_the_first_of_equal_elements_of_any_order(n, k):
+    x = np.random.default_rng(0).normal(size=(2, n)).astype(np.float32)
+    few = np.random.default_rng(0).integers(0, 5, (2, n)).astype(np.float32)
+    for rows in (x, few, np.sort(x, 1), np.sort(x, 1)[:, ::-1].copy()):
+        wanted = np.argsort(rows, 1, kind="stable")[:, :k]
+        last = rd.from_numpy(rows).topk(k, 1, largest=False).indices
+        np.testing.assert_array_equal(last.numpy(), wanted)
+        first = rd.from_numpy(np.ascontiguousarray(rows.T)).topk(k, 0, largest=False).indices
+        np.testing.assert_array_equal(first.numpy().T, wanted)
+
+
 def test_sort_names_its_results():
     result = rd.tensor([2.0, 1.0]).sort()
     assert repr(result) == (

@@ -68,6 +68,21 @@ def _convolutions() -> list[Case]:
             [(8, 64, 28, 28), (64, 1, 3, 3)],
             conv2d(padding=1, groups=64),
         ),
+        Case(
+            "conv2d 32x512x7x7, depthwise",
+            [(32, 512, 7, 7), (512, 1, 3, 3)],
+            conv2d(padding=1, groups=512),
+        ),
+        Case(
+            "conv2d 8x96x56x56, depthwise, stride 2",
+            [(8, 96, 56, 56), (96, 1, 3, 3)],
+            conv2d(padding=1, stride=2, groups=96),
+        ),
+        Case(
+            "conv2d 16x128x14x14 to 128", [(16, 128, 14, 14), (128, 128, 3, 3)], conv2d(padding=1)
+        ),
+        Case("conv2d 8x512x7x7 to 512", [(8, 512, 7, 7), (512, 512, 3, 3)], conv2d(padding=1)),
+        Case("conv2d 8x256x14x14 to 1024, 1x1", [(8, 256, 14, 14), (1024, 256, 1, 1)], conv2d()),
         Case("conv1d 16x32x256 to 64", [(16, 32, 256), (64, 32, 3)], _functional("conv1d")),
     ]
 
@@ -129,6 +144,7 @@ def _indexing() -> list[Case]:
         indexed("scatter_add(0), 64x1024", [tall, (64, 1024)], _scatter_add(0), across),
         Case("sort(1), 256x1024", [flat], lambda lib, a: _sorted(a, 1)),
         Case("sort(0), 1024x256", [(1024, 256)], lambda lib, a: _sorted(a, 0)),
+        Case("topk(100), 1000000", [(1000000,)], lambda lib, a: a.topk(100)[0]),
         Case("topk(10, 1), 256x1024", [flat], lambda lib, a: a.topk(10, 1)[0]),
         Case("cat(1), two of 256x1024", [flat, flat], lambda lib, a, b: lib.cat([a, b], 1)),
         Case("stack, two of 256x1024", [flat, flat], lambda lib, a, b: lib.stack([a, b])),
