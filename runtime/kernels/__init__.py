@@ -27,6 +27,7 @@ from . import (
     sorting,
     tiles,
     triangular,
+    turning,
     weighing,
     weighing_panels,
 )
@@ -106,14 +107,14 @@ for module in (
 ):
     kernel_cache.separate(module)
 kernel_cache.separate(accumulate, tiles)
-kernel_cache.separate(gathering, tiles)
+kernel_cache.separate(gathering, tiles, turning)
 kernel_cache.separate(placing, folding)
 kernel_cache.separate(convolving, laying_out, tiles)
 kernel_cache.separate(depthwise, sliding, tiles)
-kernel_cache.separate(panels, tiles)
-kernel_cache.separate(multiplying, panels, tiles)
+kernel_cache.separate(panels, tiles, turning)
+kernel_cache.separate(multiplying, panels, tiles, turning)
 kernel_cache.separate(weighing, laying_out, tiles)
-kernel_cache.separate(weighing_panels, panels, tiles)
+kernel_cache.separate(weighing_panels, panels, tiles, turning)
 
 __all__ = [
     "adaptive_avg_pool2d",

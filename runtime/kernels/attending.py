@@ -14,7 +14,7 @@ from numba import njit
 
 from .. import kernel_cache
 from ..namespace import pointwise
-from . import panels, tiles
+from . import panels, tiles, turning
 from .panels import multiples, multiply, pack, put, whole
 
 KEYS = 256  # of a tile; with as many vectors of queries its scores stay in the second cache
@@ -32,7 +32,7 @@ def ready():
         descriptors = pointwise["exp"], pointwise["log"]
         (exponentials, _), (logarithms, _) = (d.found(d.forward) for d in descriptors)
         generated = (sys.modules[k.py_func.__module__] for k in (exponentials, logarithms))
-        kernel_cache.separate(sys.modules[__name__], panels, tiles, *generated)
+        kernel_cache.separate(sys.modules[__name__], panels, tiles, turning, *generated)
 
 
 @njit(**_options)

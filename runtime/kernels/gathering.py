@@ -15,7 +15,7 @@ import numpy as np
 from numba import njit, prange
 from numba.extending import overload
 
-from . import tiles
+from . import tiles, turning
 
 BAND = 16  # so many neighbours in memory are worth being turned together
 WIDE = 64  # as many at once, so that whole lines of the cache are read
@@ -54,7 +54,7 @@ def turn(source, start, lines, i, target, at, places, j):
 @overload(turn, jit_options={"forceinline": True})
 def _turn_overload(source, start, lines, i, target, at, places, j):
     if source.dtype == target.dtype and _bytes(source.dtype) in tiles.LANES:
-        return lambda source, start, lines, i, target, at, places, j: tiles.turn_square(
+        return lambda source, start, lines, i, target, at, places, j: turning.turn_square(
             source, start, lines, i, target, at, places, j
         )
     return _turn_plainly
@@ -101,9 +101,9 @@ def _zipped_overload(laid, start, lines, dense, at, back, count, n):
 @njit(**_options)
 def _zip(laid, start, lines, dense, at, back, vectors):
     if back is None:
-        tiles.zip_lines(laid, start, lines, dense, at, vectors)
+        turning.zip_lines(laid, start, lines, dense, at, vectors)
     else:
-        tiles.unzip_lines(dense, at, laid, start, lines, vectors)
+        turning.unzip_lines(dense, at, laid, start, lines, vectors)
 
 
 def gather(source, offset, layout, low, out):

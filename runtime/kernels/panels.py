@@ -12,7 +12,8 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic, register_jitable
 
-from .tiles import Block, copy_row, turn_square
+from .tiles import Block, copy_row
+from .turning import turn_square
 
 _options = {"cache": True, "nogil": True, "error_model": "numpy"}
 
