@@ -21,6 +21,7 @@ from . import (
     pooling,
     scan,
     sorting,
+    taking,
     tiles,
     triangular,
     weighing,
@@ -105,7 +106,7 @@ kernel_cache.separate(gathering, tiles)
 kernel_cache.separate(placing, folding)
 kernel_cache.separate(convolving, tiles)
 kernel_cache.separate(panels, tiles)
-kernel_cache.separate(multiplying, panels, tiles)
+kernel_cache.separate(multiplying, panels, taking, tiles)
 kernel_cache.separate(weighing, convolving, tiles)
 kernel_cache.separate(weighing_panels, panels, tiles)
 
