@@ -14,8 +14,9 @@ from numba import njit, prange
 
 from .. import kernel_cache
 from ..namespace import kernels
-from . import panels, tiles
+from . import panels, taking, tiles
 from .panels import multiply, pack, put, whole
+from .taking import take
 
 KEYS = 256  # of a tile; with as many vectors of queries its scores stay in the second cache
 TERMS = 16  # that are added up before float64 takes over
@@ -31,7 +32,7 @@ def ready():
     if exponentials is None:
         exponentials, logarithms = kernels.exp, kernels.log
         generated = (sys.modules[k.py_func.__module__] for k in (exponentials, logarithms))
-        kernel_cache.separate(sys.modules[__name__], panels, tiles, *generated)
+        kernel_cache.separate(sys.modules[__name__], panels, taking, tiles, *generated)
 
 
 @njit(**_options)
@@ -88,8 +89,10 @@ def _turned(x, start, steps, features, count, lanes, out):
 
 
 @njit(**_options)
-def attend(q, k, v, out, levels, starts, steps, sizes, scale, causal, wide, low, high):
-    """Items from `low` to `high - 1`: each is one block of queries of a head.
+def attend(
+    q, k, v, out, levels, starts, steps, sizes, scale, causal, wide, items, taken, share
+):  # fmt: skip
+    """Items that `take` gives: each is one block of queries of a head.
 
     starts: where each head's matrix of q, k, v and out begins; steps: from row to row and from
     column to column of each; sizes: (queries, keys, features, values, lanes, blocks of a head).
@@ -102,7 +105,8 @@ def attend(q, k, v, out, levels, starts, steps, sizes, scale, causal, wide, low,
     part, total = np.empty(block * pitch, q.dtype), np.empty(block * pitch, q.dtype)
     features_of_k, rows_of_tile = np.arange(features) * steps[1, 1], np.arange(most) * pitch
     hidden = q.dtype.type(-np.inf if scale >= 0 else np.inf)
-    for item in range(low, high):
+    item = take(taken, share, items)
+    while item < items:
         head, first = item // blocks, item % blocks * block
         count = min(block, queries - first)
         width = whole(count, lanes)
@@ -134,6 +138,7 @@ def attend(q, k, v, out, levels, starts, steps, sizes, scale, causal, wide, low,
         tops += _inverses(sums, factors)
         levels[head * queries + first :][:count] = tops[:count]
         _copy_rows(total, factors, count, pitch, values, out, starts[3, head], first, steps[3])
+        item = take(taken, share, items)
 
 
 @njit(**_options)
@@ -168,10 +173,11 @@ def _copy_rows(rows, factors, count, pitch, size, out, at, first, steps):
 
 
 @njit(**_options, parallel=True)
-def attend_parallel(q, k, v, out, levels, starts, steps, sizes, scale, causal, wide, items, shares):
-    for share in prange(shares):
-        low, high = share * items // shares, (share + 1) * items // shares
-        attend(q, k, v, out, levels, starts, steps, sizes, scale, causal, wide, low, high)
+def attend_parallel(q, k, v, out, levels, starts, steps, sizes, scale, causal, wide, items, taken):
+    for share in prange(len(taken)):
+        attend(
+            q, k, v, out, levels, starts, steps, sizes, scale, causal, wide, items, taken, share
+        )  # fmt: skip
 
 
 # --- gradients -----------------------------------------------------------------------------------
@@ -208,9 +214,9 @@ def _means(rows, pitch, attended, at, steps, count, values, out):
 @njit(**_options)
 def spread(
     q, k, v, g, attended, levels, flow_q, flow_k, flow_v, starts, steps, sizes, scale, causal, wide,
-    low, high,
+    items, taken, share,
 ):  # fmt: skip
-    """Items from `low` to `high - 1`: each is every `parts`-th block of queries of a head.
+    """Items that `take` gives: each is every `parts`-th block of queries of a head.
 
     starts and steps: as in `attend`, of the first eight arrays but the levels; sizes: the last
     says how many parts there are, each of which has gradients of keys and values of its own.
@@ -228,7 +234,8 @@ def spread(
     hidden = q.dtype.type(-np.inf if scale >= 0 else np.inf)
     found = np.empty(max(most, block) * max(q_pitch, v_pitch), q.dtype)
     numbers, longest = np.arange(block), np.arange(max(most, features, values))
-    for item in range(low, high):
+    item = take(taken, share, items)
+    while item < items:
         head, part = item // parts, item % parts
         for key in range(0, sources, KEYS):
             keys = min(KEYS, sources - key)
@@ -280,16 +287,16 @@ def spread(
                 )  # fmt: skip
                 at = starts[5, head] + first * steps[5, 0]
                 put(found, q_pitch, count, features, flow_q, at, steps[5, 0], 1)
+        item = take(taken, share, items)
 
 
 @njit(**_options, parallel=True)
 def spread_parallel(
     q, k, v, g, attended, levels, flow_q, flow_k, flow_v, starts, steps, sizes, scale, causal, wide,
-    items, shares,
+    items, taken,
 ):  # fmt: skip
-    for share in prange(shares):
-        low, high = share * items // shares, (share + 1) * items // shares
+    for share in prange(len(taken)):
         spread(
             q, k, v, g, attended, levels, flow_q, flow_k, flow_v, starts, steps, sizes, scale,
-            causal, wide, low, high,
+            causal, wide, items, taken, share,
         )  # fmt: skip

@@ -64,10 +64,12 @@ def attention_backward(flow, query, key, value, attended, levels, causal, scale)
 
 
 def _run(alone, shared, given, items, work):
-    if items > 1 and work >= 16 * threads.minimum:
-        shared(*given, items, min(items, 4 * get_num_threads()))
-    else:
-        alone(*given, 0, items)
+    shares = get_num_threads() if work >= 16 * threads.minimum else 1
+    taken = np.zeros(min(items, shares), np.int64)
+    if len(taken) > 1:
+        shared(*given, items, taken)
+    elif items:
+        alone(*given, items, taken, 0)
 
 
 def _like(array, shape):
