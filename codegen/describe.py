@@ -107,28 +107,29 @@ def _kernel_line(kernel: Kernel, key: str) -> list[str]:
 
 def _forms(kernel: Kernel) -> list[str]:
     """The serial and the parallel kernel; of a rowwise one those of columns and runs, or None."""
-    name = f"kernels.{kernel.name}"
-    found = [name, f"{name}_parallel"]
+    name = kernel.name
+    found = [literal(name), literal(f"{name}_parallel")]
     if isinstance(kernel.lane, Lane):
         columns = kernel.lane.columns
         found = found if kernel.body else ["None", "None"]
         found.append(_columns(f"{name}_columns", columns) if columns else "None")
-        found.append(f"{name}_runs" if kernel.lane.runs else "None")
+        found.append(literal(f"{name}_runs") if kernel.lane.runs else "None")
     return found
 
 
 def _columns(kernel: str, columns: Columns) -> str:
     split = tuple(phase.split for phase in columns.phases)
     counts = columns.held, columns.ends, columns.sums, columns.scratch
-    return listed("Columns(", [kernel, repr(split), *map(str, counts)], ")")
+    return listed("Columns(", [literal(kernel), repr(split), *map(str, counts)], ")")
 
 
 def _pointwise_lines(op: Operator) -> list[str]:
     assert op.full
-    lines = [f"masks={_text(op.masks)},"]
+    lines = ["kernels=kernels,", f"masks={_text(op.masks)},"]
     kernel = op.full.forward
     lines += _kernel_line(kernel, "forward")
-    lines.append(f"rows=kernels.{kernel.name}_rows," if kernel.rows else "rows=None,")
+    rows = f"{kernel.name}_rows" if kernel.rows else None
+    lines.append(f"rows={literal(rows)},")
     if op.integer_errors:
         lines.append(f"check_integers=_{op.entry.name}_check,")
     return lines + _backward_lines(op.full.backward)
@@ -156,6 +157,7 @@ def _rowwise_lines(op: Operator) -> list[str]:
     plan = op.lane
     assert isinstance(plan, LanePlan)
     return [
+        "kernels=kernels,",
         f"over={literal(plan.over)},",
         f"lane_outputs={literal(plan.lane_outputs)},",
         f"lane_parameters={_text(plan.lane_parameters)},",

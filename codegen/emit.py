@@ -90,6 +90,7 @@ DOOR = (
     "Columns",
     "GeometryNode",
     "GuardedPointwise",
+    "Kernels",
     "Pointwise",
     "PointwiseNode",
     "Rowwise",
@@ -98,11 +99,14 @@ DOOR = (
     "TensorNode",
     "View",
     "ViewNode",
+    "apart",
     "array_function",
     "arrays",
     "attempt",
     "bool_dtype",
     "bool_numpy",
+    "changed",
+    "check",
     "dispatch",
     "empty",
     "expired",
@@ -140,12 +144,14 @@ DOOR = (
 def _with_imports(body: str, module: Module) -> str:
     tree = ast.parse(lay_out(body))
     used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    if "kernels" in used:
+        used.add("Kernels")
     wanted = [name for name in DOOR if name in used]
     lines = f"from rederive.door import {', '.join(wanted)}"
     if len(lines) > 100:
         lines = listed("from rederive.door import (", wanted, ")")
     if "kernels" in used:
-        lines += f"\n\nfrom . import kernels_{module.name} as kernels"
+        lines += f'\n\nkernels = Kernels("kernels_{module.name}", globals())'
     head, _, rest = body.partition("IMPORTS")
     rest = rest.lstrip("\n")
     # As ruff has it: two blank lines before a definition, one before anything else.
@@ -246,9 +252,9 @@ FILTERS = {
     "docstring": function_text.docstring,
     "fast_forms": fast_path.fast_forms,
     "fast_lines": fast_path.function_lines,
-    "has_inplace": function_text.has_inplace,
     "has_out": function_text.has_out,
     "inplace_call": function_text.inplace_call,
+    "inplace_lines": fast_path.inplace_lines,
     "interface_lines": describe.interface_lines,
     "jvp_unpack_lines": function_text.jvp_unpack_lines,
     "label": describe.label,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from .kernel_text import light
 from .layout import condition, disjunction, listed
 from .model import Argument
-from .plans import Backward, Form, Kernel, Operator, Saved
+from .plans import Backward, Form, InPlace, Kernel, Operator, Saved
 from .printer import literal
 
 UNPACKED = 84
@@ -92,6 +92,45 @@ def function_lines(op: Operator) -> list[str]:
     return lines
 
 
+def inplace_lines(op: Operator) -> list[str]:
+    """Body of the in-place form up to the general path, which records what is to be recorded."""
+    if not op.inplace or not fits(op):
+        return []
+    first = variable(op.operands[0].name)
+    outer = [f"type({first}) is Tensor", "not modes.active", f"{first}._flat is not None"]
+    branches = [(_inplace_tests(op, form), form) for form in op.inplace]
+    if not any("dtype" in test for tests, _ in branches for test in tests):
+        ((tests, form),) = branches
+        return [condition([*outer, *tests]), *_in(_inplace_done(op, form, first))]
+    lines = [condition(outer), f"    dtype = {first}.dtype"]
+    for tests, form in branches:
+        lines += _in([condition(tests), *_in(_inplace_done(op, form, first))])
+    return lines
+
+
+def _inplace_tests(op: Operator, form: InPlace) -> list[str]:
+    """What the kernel of an in-place form needs, the cheapest first."""
+    floating = op.rule in ("float", "floating") or form.scalar or numbers(op) or op.integer_errors
+    tests = ["dtype.is_floating_point"] if floating else []
+    if op.rule == "number" and not floating:
+        tests.append("dtype is not bool_dtype")
+    first, *others = [variable(a.name) for a in op.operands if a.name != form.scalar]
+    if form.scalar:
+        name = variable(form.scalar)
+        tests.append(f"(type({name}) is float or type({name}) is int)")
+    for other in others:
+        kind = "bool_dtype" if other in op.masks else "dtype"
+        tests += [f"type({other}) is Tensor", f"{other}.dtype is {kind}"]
+        tests += [f"{first}.shape == {other}.shape", f"apart({first}, {other})"]
+    asked = [first, f"({', '.join(others)}{',' * (len(others) == 1)})"] if others else [first]
+    return [*tests, f"not check({', '.join(asked)})"]
+
+
+def _inplace_done(op: Operator, form: InPlace, first: str) -> list[str]:
+    arguments = _arguments(op, form.scalar, form.kernel, "{}._flat")
+    return [*_run(form.kernel, arguments, f"len({first}._flat)"), f"return changed({first})"]
+
+
 def _tensor_branch(op: Operator, operands: list[str], reference: str, floating: bool) -> list[str]:
     first, *others = operands
     lines = [f"dtype = {reference}.dtype"]
@@ -154,14 +193,7 @@ def _form_lines(op: Operator, form: Form, given: str = "") -> list[str]:
     first = given or tensors[0]
     dtype = "bool_numpy" if op.rule == "bool" else f"{_typed(op, form)}.dtype"
     lines = [f"n = len(flat_{first})", f"out = empty(n, {dtype})"]
-    floats = [p.name for p in numbers(op)]
-    arguments = []
-    for name in form.forward.arguments:
-        if name in floats or name == form.scalar:
-            arguments.append(f"float({variable(name)})")
-        else:
-            arguments.append(f"flat_{variable(name)}")
-    lines += _run(form.forward, [*arguments, "out"])
+    lines += _run(form.forward, [*_arguments(op, form.scalar, form.forward), "out"])
     lines += [
         "result = new(Tensor)",
         "result._data = result._flat = out",
@@ -176,6 +208,13 @@ def _form_lines(op: Operator, form: Form, given: str = "") -> list[str]:
     if not op.node or not differentiable or op.rule == "bool":
         return [*lines, "result._requires_grad = False", "result._grad_fn = None", "return result"]
     return [*lines, *_record(op, form, differentiable), "return result"]
+
+
+def _arguments(op: Operator, scalar: str, kernel: Kernel, flat: str = "flat_{}") -> list[str]:
+    """What a kernel is called with in straight lines; flat: how an operand's array is called."""
+    floats = {scalar, *(p.name for p in numbers(op))}
+    forms = ["float({})" if name in floats else flat for name in kernel.arguments]
+    return [f.format(variable(name)) for f, name in zip(forms, kernel.arguments, strict=True)]
 
 
 def _keeps_result(op: Operator, form: Form) -> bool:

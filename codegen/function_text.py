@@ -103,11 +103,6 @@ def base(op: Operator) -> str:
     return {"pointwise": "PointwiseNode", "rowwise": "RowwiseNode"}.get(family, "TensorNode")
 
 
-def has_inplace(op: Operator) -> bool:
-    """Whether the operator gets a form that writes into its first argument."""
-    return bool(op.forms) if op.entry.inplace is None else op.entry.inplace
-
-
 def argument_lines(op: Operator) -> list[str]:
     """What comes first in a function: varargs in one tuple, `inplace=True` handed on."""
     return _spread_lines(op) + _inplace_argument(op)
@@ -134,11 +129,23 @@ def inplace_call(op: Operator) -> str:
     name = literal(op.entry.signature.name)
     if op.entry.family == "view":
         return f"inplace_view({name}, {op.entry.name}, {arguments(op)})"
-    # whether gradients read the input, which is overwritten
-    reads = op.entry.family in COMPOSED or any(
-        s.kind == "input" and s.source == op.operands[0].name for s in op.saved
-    )
-    return f"inplace({name}, {op.entry.name}, {reads}, {arguments(op)})"
+    return f"inplace({name}, {op.entry.name}, {_readers(op)}, {arguments(op)})"
+
+
+def _readers(op: Operator) -> tuple[int, ...]:
+    """Positions of the arguments whose gradients may read the first one, which is overwritten."""
+    inputs = [i for i, a in enumerate(op.arguments) if a.is_tensor]
+    if op.entry.family in COMPOSED:
+        return tuple(inputs)
+    named = {a.name: i for i, a in enumerate(op.arguments)}
+    first = op.operands[0].name
+    readers = {
+        named[op.differentiable[i]]
+        for s in op.saved
+        if s.kind == "input" and s.source == first
+        for i in s.needed_by
+    }
+    return tuple(sorted(readers))
 
 
 def has_out(op: Operator) -> bool:

@@ -9,7 +9,7 @@ from .array_text import ArrayPrinter, fits, offered
 from .derive import derive
 from .expressions import count, names, simplify, substitute, transform, walk
 from .kernel_text import used_lets
-from .lower_pointwise import Context, dtype_rule, lower_forms, masks
+from .lower_pointwise import Context, dtype_rule, lower_forms, lower_inplace, masks
 from .lower_rowwise import RowLowering
 from .model import COMPOSED, Call, Entry, Expr, Formula, Index, Name, Specification
 from .plans import Code, Gradient, Kernel, Operator, Saved
@@ -132,6 +132,8 @@ class _Lowering:
         for form in (*forms, full):
             for kernel in (form.forward, *(b.kernel for b in form.backward if b.kernel)):
                 kernels.setdefault(kernel.name, kernel)
+        inplace = lower_inplace(self.entry, self.context)
+        kernels.update({form.kernel.name: form.kernel for form in inplace})
         for kernel in alone.values():
             kernels.setdefault(kernel.name, replace(kernel, parallel=False))
         return replace(
@@ -144,6 +146,7 @@ class _Lowering:
             ),
             forms=forms,
             full=full,
+            inplace=inplace,
             kernels=tuple(kernels.values()),
         )
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 from .expressions import names, simplify, substitute, walk
 from .kernel_text import KernelPrinter, inline, used_lets
 from .model import Argument, Binary, Call, Constant, Entry, Expr, Formula, Name, Unary
-from .plans import Backward, Form, Kernel, Saved
+from .plans import Backward, Form, InPlace, Kernel, Saved
 from .scalars import Scalar
 
 COMPARISONS = {"==", "!=", "<", "<=", ">", ">=", "and", "or"}
@@ -130,6 +130,18 @@ def lower_forms(
     return tuple(forms), full, alone if len(full.forward.inputs) == 2 else {}
 
 
+def lower_inplace(entry: Entry, context: Context) -> tuple[InPlace, ...]:
+    """The in-place forms, with all parameters; none where the result may be of another dtype."""
+    first, *others = entry.signature.tensors
+    fits = len(entry.results) == 1 and dtype_rule(entry, context) != "bool"
+    if not fits or not entry.has_inplace or first.name in masks(entry):
+        return ()
+    lowering = _Lowering(entry, context, (), {})
+    scalars = ["", *(a.name for a in others if a.or_scalar)]
+    found = [InPlace(scalar, lowering.inplace(scalar)) for scalar in scalars]
+    return tuple(form for form in found if form.kernel.inputs[:1] == (first.name,))
+
+
 def scalar_operands(entry: Entry) -> list[Argument]:
     """Operands for which a kernel with a Python scalar in their place is worth having."""
     tensors = entry.signature.tensors
@@ -176,15 +188,21 @@ class _Lowering:
     # --- forward -----------------------------------------------------------------------
 
     def forward(self, scalar: str) -> Kernel:
-        outs = _output_names(self.outputs)
+        return self._forward("forward", scalar, _output_names(self.outputs))
+
+    def inplace(self, scalar: str) -> Kernel:
+        """The forward kernel whose result replaces the first operand."""
+        return replace(self._forward("inplace", scalar, self.tensors[:1]), outputs=())
+
+    def _forward(self, kind: str, scalar: str, outs: Sequence[str]) -> Kernel:
         arrays = [name for name in self.tensors if name != scalar]
         results = [self._fold(f.tree) for _, f in self.entry.results]
-        comments = [f"{self.entry.signature.name}:"]
+        comments = [f"{self.entry.signature.name}{'_' if kind == 'inplace' else ''}:"]
         comments += [f"  {name} = {f.text}" for name, f in self.entry.let]
         comments += [f"  {f.text}" for _, f in self.entry.results]
         ending = f"_scalar_{scalar}" if scalar else ""
         return self._kernel(
-            f"{self.entry.name}_forward{self.suffix}{ending}",
+            f"{self.entry.name}_{kind}{self.suffix}{ending}",
             comments,
             results,
             dict(zip(self.outputs, outs, strict=True)),

@@ -227,7 +227,7 @@ class Entry:
     dtype: str = ""  # "", promote, float, bool, same, index: how outputs get their dtype
     integer_errors: tuple[tuple[str, Formula], ...] = ()  # pointwise: message -> condition
     absent: tuple[tuple[str, float], ...] = ()  # optional tensor -> the constant it stands for
-    inplace: bool | None = None  # whether there is `name_`; None: as pointwise operators have it
+    inplace: bool | None = None  # whether there is `name_`; None: if pointwise and public
     out: bool = True  # the function of a namespace takes `out`, unless it is a view
     exact: bool = False  # which must have the dtype of the result
     shapes: tuple[tuple[str, tuple[str, ...]], ...] = ()  # tensor -> a letter a dimension
@@ -244,6 +244,13 @@ class Entry:
         """Unique internal name: `max_dim` for `max.dim`."""
         s = self.signature
         return f"{s.name}_{s.overload}" if s.overload else s.name
+
+    @property
+    def has_inplace(self) -> bool:
+        """Whether there is `name_`, which writes into the first argument."""
+        if self.inplace is None:
+            return self.family == "pointwise" and "internal" not in self.namespace
+        return self.inplace
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,11 @@ class Kernel:
     def arguments(self) -> tuple[str, ...]:
         return (*self.inputs, *self.scalars)
 
+    @property
+    def along(self) -> str:
+        """An array that is written; without outputs it is the first one that is read."""
+        return (*self.outputs, *self.inputs)[0]
+
 
 @dataclass(frozen=True)
 class Saved:
@@ -57,6 +62,14 @@ class Form:
     backward: tuple[Backward, ...]
     saved: tuple[Saved, ...]
     folded: bool  # parameters at their defaults are folded into the kernels
+
+
+@dataclass(frozen=True)
+class InPlace:
+    """One way to call the in-place form of a pointwise operator, where no graph is recorded."""
+
+    scalar: str  # the operand that is a Python scalar, or ""
+    kernel: Kernel
 
 
 @dataclass(frozen=True)
@@ -100,6 +113,7 @@ class Operator:
     undefined: tuple[int, ...] = ()  # outputs whose gradient formulas take None
     forms: tuple[Form, ...] = ()  # pointwise
     full: Form | None = None  # pointwise, with parameters kept
+    inplace: tuple[InPlace, ...] = ()  # pointwise
     integer_errors: tuple[tuple[str, str], ...] = ()  # pointwise: condition text, message
     kernels: tuple[Kernel, ...] = ()
     lane: object = None  # rowwise

@@ -53,11 +53,14 @@ def function_lines(op: Operator) -> list[str]:
     if plan.over == "normalized_shape":
         tests.append(f"isinstance({over}, tuple)")
     else:
-        tests.append(f"({over} is None or type({over}) is int)")
+        default = next(a.default for a in op.parameters if a.name == plan.over)
+        every = f" or (type({over}) is tuple and not {over})" if default == () else ""
+        tests.append(f"({over} is None or type({over}) is int{every})")
     tests += [f"{variable(a.name)} is None" for a in op.parameters if a.type == "Dtype"]
     for a in _given(op):
         v = variable(a.name)
-        tests.append(f"(type({v}) is float or type({v}) is int)")
+        number = f"(type({v}) is float or type({v}) is int)"
+        tests.append(f"type({v}) is bool" if a.type == "bool" else number)
     for a in others:
         v = variable(a.name)
         one = f"type({v}) is Tensor"
@@ -77,7 +80,7 @@ def function_lines(op: Operator) -> list[str]:
         )
     lines.append(listed("    sizes = (", keys, ")"))
     lines.append(f"    general = {op.constant}.straight.get(sizes)")
-    tests = ["general is not None", f"flat_{x} is not None", "general.n < threads.light"]
+    tests = ["general is not None", f"flat_{x} is not None", "general.n < threads.rows"]
     for a in others:
         v = variable(a.name)
         tests.append(
@@ -234,7 +237,7 @@ def apply_lines(op: Operator) -> list[str]:
     lines += [
         f"out = empty({size}, grad.dtype)",
         f"run = kernels.{kernel.name}",
-        "if general.n >= threads.light:",
+        "if general.n >= threads.rows:",
         f"    run = kernels.{kernel.name}_parallel",
         *call("run", [*arguments, "general.rows", "general.count", "out"]),
     ]

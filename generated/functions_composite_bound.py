@@ -26,7 +26,7 @@ def clamp(input, min=None, max=None):
 
 def clamp_(input, min=None, max=None):
     """In-place form of `clamp`."""
-    return inplace("clamp", clamp, True, input, min, max)
+    return inplace("clamp", clamp, (0, 1, 2), input, min, max)
 
 
 def clamp_out(input, min=None, max=None, *, out=None):

@@ -29,7 +29,7 @@ def div_mode(input, other, *, rounding_mode=None):
 
 def div_mode_(input, other, *, rounding_mode=None):
     """In-place form of `div`."""
-    return inplace("div", div_mode, True, input, other, rounding_mode)
+    return inplace("div", div_mode, (0, 1), input, other, rounding_mode)
 
 
 def div_mode_out(input, other, *, rounding_mode=None, out=None):

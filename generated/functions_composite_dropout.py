@@ -28,7 +28,7 @@ def dropout(input, p=0.5, training=True, inplace=False):
 
 def dropout_(input, p=0.5, training=True):
     """In-place form of `dropout`."""
-    return inplace("dropout", dropout, True, input, p, training)
+    return inplace("dropout", dropout, (0,), input, p, training)
 
 
 def dropout_train(input, p, train):
@@ -47,7 +47,7 @@ def dropout_train(input, p, train):
 
 def dropout_train_(input, p, train):
     """In-place form of `dropout`."""
-    return inplace("dropout", dropout_train, True, input, p, train)
+    return inplace("dropout", dropout_train, (0,), input, p, train)
 
 
 def dropout_train_out(input, p, train, *, out=None):

@@ -29,7 +29,7 @@ def scatter_add(input, dim, index, src):
 
 def scatter_add_(input, dim, index, src):
     """In-place form of `scatter_add`."""
-    return inplace("scatter_add", scatter_add, True, input, dim, index, src)
+    return inplace("scatter_add", scatter_add, (0, 2, 3), input, dim, index, src)
 
 
 def scatter_add_out(input, dim, index, src, *, out=None):
@@ -68,7 +68,7 @@ def scatter(input, dim, index, src, *, reduce=None):
 
 def scatter_(input, dim, index, src, *, reduce=None):
     """In-place form of `scatter`."""
-    return inplace("scatter", scatter, True, input, dim, index, src, reduce)
+    return inplace("scatter", scatter, (0, 2, 3), input, dim, index, src, reduce)
 
 
 def scatter_out(input, dim, index, src, *, reduce=None, out=None):
@@ -99,7 +99,7 @@ def scatter_value(input, dim, index, value, *, reduce=None):
 
 def scatter_value_(input, dim, index, value, *, reduce=None):
     """In-place form of `scatter`."""
-    return inplace("scatter", scatter_value, True, input, dim, index, value, reduce)
+    return inplace("scatter", scatter_value, (0, 2), input, dim, index, value, reduce)
 
 
 def scatter_value_out(input, dim, index, value, *, reduce=None, out=None):

@@ -523,7 +523,7 @@ def index_add(input, dim, index, source):
 
 def index_add_(input, dim, index, source):
     """In-place form of `index_add`."""
-    return inplace("index_add", index_add, False, input, dim, index, source)
+    return inplace("index_add", index_add, (), input, dim, index, source)
 
 
 def index_add_out(input, dim, index, source, *, out=None):

@@ -661,7 +661,7 @@ def addmm(input, mat1, mat2, *, beta=1, alpha=1):
 
 def addmm_(input, mat1, mat2, *, beta=1, alpha=1):
     """In-place form of `addmm`."""
-    return inplace("addmm", addmm, False, input, mat1, mat2, beta, alpha)
+    return inplace("addmm", addmm, (), input, mat1, mat2, beta, alpha)
 
 
 def addmm_out(input, mat1, mat2, *, beta=1, alpha=1, out=None):

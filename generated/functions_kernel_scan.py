@@ -108,7 +108,7 @@ def cumsum(input, dim, *, dtype=None):
 
 def cumsum_(input, dim, *, dtype=None):
     """In-place form of `cumsum`."""
-    return inplace("cumsum", cumsum, False, input, dim, dtype)
+    return inplace("cumsum", cumsum, (), input, dim, dtype)
 
 
 def cumsum_out(input, dim, *, dtype=None, out=None):
@@ -260,7 +260,7 @@ def cumprod(input, dim, *, dtype=None):
 
 def cumprod_(input, dim, *, dtype=None):
     """In-place form of `cumprod`."""
-    return inplace("cumprod", cumprod, True, input, dim, dtype)
+    return inplace("cumprod", cumprod, (0,), input, dim, dtype)
 
 
 def cumprod_out(input, dim, *, dtype=None, out=None):

@@ -109,7 +109,7 @@ def tril(input, diagonal=0):
 
 def tril_(input, diagonal=0):
     """In-place form of `tril`."""
-    return inplace("tril", tril, False, input, diagonal)
+    return inplace("tril", tril, (), input, diagonal)
 
 
 def tril_out(input, diagonal=0, *, out=None):
@@ -202,7 +202,7 @@ def triu(input, diagonal=0):
 
 def triu_(input, diagonal=0):
     """In-place form of `triu`."""
-    return inplace("triu", triu, False, input, diagonal)
+    return inplace("triu", triu, (), input, diagonal)
 
 
 def triu_out(input, diagonal=0, *, out=None):

@@ -38,7 +38,7 @@ def bitwise_and(input, other):
 
 def bitwise_and_(input, other):
     """In-place form of `bitwise_and`."""
-    return inplace("bitwise_and", bitwise_and, False, input, other)
+    return inplace("bitwise_and", bitwise_and, (), input, other)
 
 
 def bitwise_and_out(input, other, *, out=None):
@@ -71,7 +71,7 @@ def bitwise_or(input, other):
 
 def bitwise_or_(input, other):
     """In-place form of `bitwise_or`."""
-    return inplace("bitwise_or", bitwise_or, False, input, other)
+    return inplace("bitwise_or", bitwise_or, (), input, other)
 
 
 def bitwise_or_out(input, other, *, out=None):
@@ -104,7 +104,7 @@ def bitwise_xor(input, other):
 
 def bitwise_xor_(input, other):
     """In-place form of `bitwise_xor`."""
-    return inplace("bitwise_xor", bitwise_xor, False, input, other)
+    return inplace("bitwise_xor", bitwise_xor, (), input, other)
 
 
 def bitwise_xor_out(input, other, *, out=None):
@@ -145,7 +145,7 @@ def bitwise_not(input):
 
 def bitwise_not_(input):
     """In-place form of `bitwise_not`."""
-    return inplace("bitwise_not", bitwise_not, False, input)
+    return inplace("bitwise_not", bitwise_not, (), input)
 
 
 def bitwise_not_out(input, *, out=None):

@@ -420,6 +420,23 @@ def sigmoid_backward_parallel(grad, result, out):
         sigmoid_backward(grad[low:high], result[low:high], out[low:high])
 
 
+# sigmoid_:
+#     sigmoid(self)
+@kernel
+def sigmoid_inplace(self):
+    for i in range(self.shape[0]):
+        self[i] = sigmoid(self[i])
+
+
+@parallel_kernel
+def sigmoid_inplace_parallel(self):
+    n = self.shape[0]
+    for part in prange((n + CHUNK - 1) // CHUNK):
+        low = part * CHUNK
+        high = low + CHUNK if low + CHUNK < n else n
+        sigmoid_inplace(self[low:high])
+
+
 # relu:
 #     maximum(self, 0)
 @kernel
@@ -481,6 +498,24 @@ def relu_backward_parallel(grad, result, out):
         low = part * CHUNK
         high = low + CHUNK if low + CHUNK < n else n
         relu_backward(grad[low:high], result[low:high], out[low:high])
+
+
+# relu_:
+#     maximum(self, 0)
+@kernel
+def relu_inplace(self):
+    number = self.dtype.type
+    for i in range(self.shape[0]):
+        self[i] = maximum(self[i], number(0))
+
+
+@parallel_kernel
+def relu_inplace_parallel(self):
+    n = self.shape[0]
+    for part in prange((n + CHUNK - 1) // CHUNK):
+        low = part * CHUNK
+        high = low + CHUNK if low + CHUNK < n else n
+        relu_inplace(self[low:high])
 
 
 # leaky_relu:
@@ -550,6 +585,26 @@ def leaky_relu_backward_parallel(grad, self, negative_slope, out):
         leaky_relu_backward(grad[low:high], self[low:high], negative_slope, out[low:high])
 
 
+# leaky_relu_:
+#     where(self > 0, self, self * negative_slope)
+@kernel
+def leaky_relu_inplace(self, negative_slope):
+    number = self.dtype.type
+    negative_slope = number(negative_slope)
+    for i in range(self.shape[0]):
+        self_part_0 = self[i] * negative_slope
+        self[i] = where(self[i] > number(0), self[i], self_part_0)
+
+
+@parallel_kernel
+def leaky_relu_inplace_parallel(self, negative_slope):
+    n = self.shape[0]
+    for part in prange((n + CHUNK - 1) // CHUNK):
+        low = part * CHUNK
+        high = low + CHUNK if low + CHUNK < n else n
+        leaky_relu_inplace(self[low:high], negative_slope)
+
+
 # silu:
 #     self * sigmoid(self)
 @kernel
@@ -612,3 +667,20 @@ def silu_backward_parallel(grad, self, out):
         low = part * CHUNK
         high = low + CHUNK if low + CHUNK < n else n
         silu_backward(grad[low:high], self[low:high], out[low:high])
+
+
+# silu_:
+#     self * sigmoid(self)
+@kernel
+def silu_inplace(self):
+    for i in range(self.shape[0]):
+        self[i] = self[i] * sigmoid(self[i])
+
+
+@parallel_kernel
+def silu_inplace_parallel(self):
+    n = self.shape[0]
+    for part in prange((n + CHUNK - 1) // CHUNK):
+        low = part * CHUNK
+        high = low + CHUNK if low + CHUNK < n else n
+        silu_inplace(self[low:high])

@@ -190,6 +190,45 @@ def add_backward_other_general_parallel(grad, alpha, out):
         add_backward_other_general(grad[low:high], alpha, out[low:high])
 
 
+# add_:
+#     self + alpha * other
+@kernel
+def add_inplace(self, other, alpha):
+    number = self.dtype.type
+    alpha = number(alpha)
+    for i in range(self.shape[0]):
+        self[i] = self[i] + alpha * other[i]
+
+
+@parallel_kernel
+def add_inplace_parallel(self, other, alpha):
+    n = self.shape[0]
+    for part in prange((n + CHUNK - 1) // CHUNK):
+        low = part * CHUNK
+        high = low + CHUNK if low + CHUNK < n else n
+        add_inplace(self[low:high], other[low:high], alpha)
+
+
+# add_:
+#     self + alpha * other
+@kernel
+def add_inplace_scalar_other(self, other, alpha):
+    number = self.dtype.type
+    other = number(other)
+    alpha = number(alpha)
+    for i in range(self.shape[0]):
+        self[i] = self[i] + alpha * other
+
+
+@parallel_kernel
+def add_inplace_scalar_other_parallel(self, other, alpha):
+    n = self.shape[0]
+    for part in prange((n + CHUNK - 1) // CHUNK):
+        low = part * CHUNK
+        high = low + CHUNK if low + CHUNK < n else n
+        add_inplace_scalar_other(self[low:high], other, alpha)
+
+
 # add:
 #     self + alpha * other
 @kernel
@@ -399,6 +438,45 @@ def sub_backward_other_general_parallel(grad, alpha, out):
         sub_backward_other_general(grad[low:high], alpha, out[low:high])
 
 
+# sub_:
+#     self - alpha * other
+@kernel
+def sub_inplace(self, other, alpha):
+    number = self.dtype.type
+    alpha = number(alpha)
+    for i in range(self.shape[0]):
+        self[i] = self[i] - alpha * other[i]
+
+
+@parallel_kernel
+def sub_inplace_parallel(self, other, alpha):
+    n = self.shape[0]
+    for part in prange((n + CHUNK - 1) // CHUNK):
+        low = part * CHUNK
+        high = low + CHUNK if low + CHUNK < n else n
+        sub_inplace(self[low:high], other[low:high], alpha)
+
+
+# sub_:
+#     self - alpha * other
+@kernel
+def sub_inplace_scalar_other(self, other, alpha):
+    number = self.dtype.type
+    other = number(other)
+    alpha = number(alpha)
+    for i in range(self.shape[0]):
+        self[i] = self[i] - alpha * other
+
+
+@parallel_kernel
+def sub_inplace_scalar_other_parallel(self, other, alpha):
+    n = self.shape[0]
+    for part in prange((n + CHUNK - 1) // CHUNK):
+        low = part * CHUNK
+        high = low + CHUNK if low + CHUNK < n else n
+        sub_inplace_scalar_other(self[low:high], other, alpha)
+
+
 # sub:
 #     self - alpha * other
 @kernel
@@ -480,3 +558,20 @@ def neg_backward_parallel(grad, out):
         low = part * CHUNK
         high = low + CHUNK if low + CHUNK < n else n
         neg_backward(grad[low:high], out[low:high])
+
+
+# neg_:
+#     -self
+@kernel
+def neg_inplace(self):
+    for i in range(self.shape[0]):
+        self[i] = -self[i]
+
+
+@parallel_kernel
+def neg_inplace_parallel(self):
+    n = self.shape[0]
+    for part in prange((n + CHUNK - 1) // CHUNK):
+        low = part * CHUNK
+        high = low + CHUNK if low + CHUNK < n else n
+        neg_inplace(self[low:high])

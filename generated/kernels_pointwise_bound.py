@@ -250,6 +250,42 @@ def clamp_min_backward_self_scalar_min_parallel(grad, self, min, out):
         clamp_min_backward_self_scalar_min(grad[low:high], self[low:high], min, out[low:high])
 
 
+# clamp_min_:
+#     maximum(self, min)
+@kernel
+def clamp_min_inplace(self, min):
+    for i in range(self.shape[0]):
+        self[i] = maximum(self[i], min[i])
+
+
+@parallel_kernel
+def clamp_min_inplace_parallel(self, min):
+    n = self.shape[0]
+    for part in prange((n + CHUNK - 1) // CHUNK):
+        low = part * CHUNK
+        high = low + CHUNK if low + CHUNK < n else n
+        clamp_min_inplace(self[low:high], min[low:high])
+
+
+# clamp_min_:
+#     maximum(self, min)
+@kernel
+def clamp_min_inplace_scalar_min(self, min):
+    number = self.dtype.type
+    min = number(min)
+    for i in range(self.shape[0]):
+        self[i] = maximum(self[i], min)
+
+
+@parallel_kernel
+def clamp_min_inplace_scalar_min_parallel(self, min):
+    n = self.shape[0]
+    for part in prange((n + CHUNK - 1) // CHUNK):
+        low = part * CHUNK
+        high = low + CHUNK if low + CHUNK < n else n
+        clamp_min_inplace_scalar_min(self[low:high], min)
+
+
 # clamp_max:
 #     minimum(self, max)
 @kernel
@@ -410,3 +446,39 @@ def clamp_max_backward_self_scalar_max_parallel(grad, self, max, out):
         low = part * CHUNK
         high = low + CHUNK if low + CHUNK < n else n
         clamp_max_backward_self_scalar_max(grad[low:high], self[low:high], max, out[low:high])
+
+
+# clamp_max_:
+#     minimum(self, max)
+@kernel
+def clamp_max_inplace(self, max):
+    for i in range(self.shape[0]):
+        self[i] = minimum(self[i], max[i])
+
+
+@parallel_kernel
+def clamp_max_inplace_parallel(self, max):
+    n = self.shape[0]
+    for part in prange((n + CHUNK - 1) // CHUNK):
+        low = part * CHUNK
+        high = low + CHUNK if low + CHUNK < n else n
+        clamp_max_inplace(self[low:high], max[low:high])
+
+
+# clamp_max_:
+#     minimum(self, max)
+@kernel
+def clamp_max_inplace_scalar_max(self, max):
+    number = self.dtype.type
+    max = number(max)
+    for i in range(self.shape[0]):
+        self[i] = minimum(self[i], max)
+
+
+@parallel_kernel
+def clamp_max_inplace_scalar_max_parallel(self, max):
+    n = self.shape[0]
+    for part in prange((n + CHUNK - 1) // CHUNK):
+        low = part * CHUNK
+        high = low + CHUNK if low + CHUNK < n else n
+        clamp_max_inplace_scalar_max(self[low:high], max)

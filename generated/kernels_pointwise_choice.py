@@ -317,3 +317,39 @@ def masked_fill_backward_value_parallel(grad, mask, out):
         low = part * CHUNK
         high = low + CHUNK if low + CHUNK < n else n
         masked_fill_backward_value(grad[low:high], mask[low:high], out[low:high])
+
+
+# masked_fill_:
+#     where(mask, value, self)
+@kernel
+def masked_fill_inplace(self, mask, value):
+    for i in range(self.shape[0]):
+        self[i] = where(mask[i], value[i], self[i])
+
+
+@parallel_kernel
+def masked_fill_inplace_parallel(self, mask, value):
+    n = self.shape[0]
+    for part in prange((n + CHUNK - 1) // CHUNK):
+        low = part * CHUNK
+        high = low + CHUNK if low + CHUNK < n else n
+        masked_fill_inplace(self[low:high], mask[low:high], value[low:high])
+
+
+# masked_fill_:
+#     where(mask, value, self)
+@kernel
+def masked_fill_inplace_scalar_value(self, mask, value):
+    number = self.dtype.type
+    value = number(value)
+    for i in range(self.shape[0]):
+        self[i] = where(mask[i], value, self[i])
+
+
+@parallel_kernel
+def masked_fill_inplace_scalar_value_parallel(self, mask, value):
+    n = self.shape[0]
+    for part in prange((n + CHUNK - 1) // CHUNK):
+        low = part * CHUNK
+        high = low + CHUNK if low + CHUNK < n else n
+        masked_fill_inplace_scalar_value(self[low:high], mask[low:high], value)

@@ -295,6 +295,42 @@ def div_backward_self_scalar_other_parallel(grad, other, out):
         div_backward_self_scalar_other(grad[low:high], other, out[low:high])
 
 
+# div_:
+#     self / other
+@kernel
+def div_inplace(self, other):
+    for i in range(self.shape[0]):
+        self[i] = self[i] / other[i]
+
+
+@parallel_kernel
+def div_inplace_parallel(self, other):
+    n = self.shape[0]
+    for part in prange((n + CHUNK - 1) // CHUNK):
+        low = part * CHUNK
+        high = low + CHUNK if low + CHUNK < n else n
+        div_inplace(self[low:high], other[low:high])
+
+
+# div_:
+#     self / other
+@kernel
+def div_inplace_scalar_other(self, other):
+    number = self.dtype.type
+    other = number(other)
+    for i in range(self.shape[0]):
+        self[i] = self[i] / other
+
+
+@parallel_kernel
+def div_inplace_scalar_other_parallel(self, other):
+    n = self.shape[0]
+    for part in prange((n + CHUNK - 1) // CHUNK):
+        low = part * CHUNK
+        high = low + CHUNK if low + CHUNK < n else n
+        div_inplace_scalar_other(self[low:high], other)
+
+
 # tied_quotient:
 #     tied = abs(gap) <= near and abs(self) <= noise
 #     divisor = where(tied, 1, gap)

@@ -486,6 +486,23 @@ def exp_backward_parallel(grad, result, out):
         exp_backward(grad[low:high], result[low:high], out[low:high])
 
 
+# exp_:
+#     exp(self)
+@kernel
+def exp_inplace(self):
+    for i in range(self.shape[0]):
+        self[i] = exp(self[i])
+
+
+@parallel_kernel
+def exp_inplace_parallel(self):
+    n = self.shape[0]
+    for part in prange((n + CHUNK - 1) // CHUNK):
+        low = part * CHUNK
+        high = low + CHUNK if low + CHUNK < n else n
+        exp_inplace(self[low:high])
+
+
 # exp2:
 #     exp2(self)
 @kernel
@@ -548,6 +565,23 @@ def exp2_backward_parallel(grad, result, out):
         exp2_backward(grad[low:high], result[low:high], out[low:high])
 
 
+# exp2_:
+#     exp2(self)
+@kernel
+def exp2_inplace(self):
+    for i in range(self.shape[0]):
+        self[i] = exp2(self[i])
+
+
+@parallel_kernel
+def exp2_inplace_parallel(self):
+    n = self.shape[0]
+    for part in prange((n + CHUNK - 1) // CHUNK):
+        low = part * CHUNK
+        high = low + CHUNK if low + CHUNK < n else n
+        exp2_inplace(self[low:high])
+
+
 # expm1:
 #     expm1(self)
 @kernel
@@ -608,3 +642,20 @@ def expm1_backward_parallel(grad, result, out):
         low = part * CHUNK
         high = low + CHUNK if low + CHUNK < n else n
         expm1_backward(grad[low:high], result[low:high], out[low:high])
+
+
+# expm1_:
+#     expm1(self)
+@kernel
+def expm1_inplace(self):
+    for i in range(self.shape[0]):
+        self[i] = expm1(self[i])
+
+
+@parallel_kernel
+def expm1_inplace_parallel(self):
+    n = self.shape[0]
+    for part in prange((n + CHUNK - 1) // CHUNK):
+        low = part * CHUNK
+        high = low + CHUNK if low + CHUNK < n else n
+        expm1_inplace(self[low:high])

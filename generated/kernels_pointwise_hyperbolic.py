@@ -585,6 +585,23 @@ def tanh_backward_parallel(grad, result, out):
         tanh_backward(grad[low:high], result[low:high], out[low:high])
 
 
+# tanh_:
+#     tanh(self)
+@kernel
+def tanh_inplace(self):
+    for i in range(self.shape[0]):
+        self[i] = tanh(self[i])
+
+
+@parallel_kernel
+def tanh_inplace_parallel(self):
+    n = self.shape[0]
+    for part in prange((n + CHUNK - 1) // CHUNK):
+        low = part * CHUNK
+        high = low + CHUNK if low + CHUNK < n else n
+        tanh_inplace(self[low:high])
+
+
 # erf:
 #     erf(self)
 @kernel
@@ -646,3 +663,20 @@ def erf_backward_parallel(grad, self, out):
         low = part * CHUNK
         high = low + CHUNK if low + CHUNK < n else n
         erf_backward(grad[low:high], self[low:high], out[low:high])
+
+
+# erf_:
+#     erf(self)
+@kernel
+def erf_inplace(self):
+    for i in range(self.shape[0]):
+        self[i] = erf(self[i])
+
+
+@parallel_kernel
+def erf_inplace_parallel(self):
+    n = self.shape[0]
+    for part in prange((n + CHUNK - 1) // CHUNK):
+        low = part * CHUNK
+        high = low + CHUNK if low + CHUNK < n else n
+        erf_inplace(self[low:high])

@@ -475,6 +475,23 @@ def log_backward_parallel(grad, self, out):
         log_backward(grad[low:high], self[low:high], out[low:high])
 
 
+# log_:
+#     log(self)
+@kernel
+def log_inplace(self):
+    for i in range(self.shape[0]):
+        self[i] = log(self[i])
+
+
+@parallel_kernel
+def log_inplace_parallel(self):
+    n = self.shape[0]
+    for part in prange((n + CHUNK - 1) // CHUNK):
+        low = part * CHUNK
+        high = low + CHUNK if low + CHUNK < n else n
+        log_inplace(self[low:high])
+
+
 # log1p:
 #     log1p(self)
 @kernel
@@ -537,6 +554,23 @@ def log1p_backward_parallel(grad, self, out):
         log1p_backward(grad[low:high], self[low:high], out[low:high])
 
 
+# log1p_:
+#     log1p(self)
+@kernel
+def log1p_inplace(self):
+    for i in range(self.shape[0]):
+        self[i] = log1p(self[i])
+
+
+@parallel_kernel
+def log1p_inplace_parallel(self):
+    n = self.shape[0]
+    for part in prange((n + CHUNK - 1) // CHUNK):
+        low = part * CHUNK
+        high = low + CHUNK if low + CHUNK < n else n
+        log1p_inplace(self[low:high])
+
+
 # log2:
 #     log2(self)
 @kernel
@@ -597,3 +631,20 @@ def log2_backward_parallel(grad, self, out):
         low = part * CHUNK
         high = low + CHUNK if low + CHUNK < n else n
         log2_backward(grad[low:high], self[low:high], out[low:high])
+
+
+# log2_:
+#     log2(self)
+@kernel
+def log2_inplace(self):
+    for i in range(self.shape[0]):
+        self[i] = log2(self[i])
+
+
+@parallel_kernel
+def log2_inplace_parallel(self):
+    n = self.shape[0]
+    for part in prange((n + CHUNK - 1) // CHUNK):
+        low = part * CHUNK
+        high = low + CHUNK if low + CHUNK < n else n
+        log2_inplace(self[low:high])

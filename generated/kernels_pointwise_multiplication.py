@@ -258,6 +258,42 @@ def mul_backward_self_scalar_other_parallel(grad, other, out):
         mul_backward_self_scalar_other(grad[low:high], other, out[low:high])
 
 
+# mul_:
+#     self * other
+@kernel
+def mul_inplace(self, other):
+    for i in range(self.shape[0]):
+        self[i] = self[i] * other[i]
+
+
+@parallel_kernel
+def mul_inplace_parallel(self, other):
+    n = self.shape[0]
+    for part in prange((n + CHUNK - 1) // CHUNK):
+        low = part * CHUNK
+        high = low + CHUNK if low + CHUNK < n else n
+        mul_inplace(self[low:high], other[low:high])
+
+
+# mul_:
+#     self * other
+@kernel
+def mul_inplace_scalar_other(self, other):
+    number = self.dtype.type
+    other = number(other)
+    for i in range(self.shape[0]):
+        self[i] = self[i] * other
+
+
+@parallel_kernel
+def mul_inplace_scalar_other_parallel(self, other):
+    n = self.shape[0]
+    for part in prange((n + CHUNK - 1) // CHUNK):
+        low = part * CHUNK
+        high = low + CHUNK if low + CHUNK < n else n
+        mul_inplace_scalar_other(self[low:high], other)
+
+
 # square:
 #     square(self)
 @kernel
@@ -318,6 +354,23 @@ def square_backward_parallel(grad, self, out):
         low = part * CHUNK
         high = low + CHUNK if low + CHUNK < n else n
         square_backward(grad[low:high], self[low:high], out[low:high])
+
+
+# square_:
+#     square(self)
+@kernel
+def square_inplace(self):
+    for i in range(self.shape[0]):
+        self[i] = square(self[i])
+
+
+@parallel_kernel
+def square_inplace_parallel(self):
+    n = self.shape[0]
+    for part in prange((n + CHUNK - 1) // CHUNK):
+        low = part * CHUNK
+        high = low + CHUNK if low + CHUNK < n else n
+        square_inplace(self[low:high])
 
 
 # reciprocal:
@@ -382,229 +435,19 @@ def reciprocal_backward_parallel(grad, result, out):
         reciprocal_backward(grad[low:high], result[low:high], out[low:high])
 
 
-# addcmul:
-#     self + value * tensor1 * tensor2
+# reciprocal_:
+#     1 / self
 @kernel
-def addcmul_forward(self, tensor1, tensor2, out):
-    for i in range(out.shape[0]):
-        out[i] = self[i] + tensor1[i] * tensor2[i]
-
-
-@parallel_kernel
-def addcmul_forward_parallel(self, tensor1, tensor2, out):
-    n = out.shape[0]
-    for part in prange((n + CHUNK - 1) // CHUNK):
-        low = part * CHUNK
-        high = low + CHUNK if low + CHUNK < n else n
-        addcmul_forward(self[low:high], tensor1[low:high], tensor2[low:high], out[low:high])
-
-
-# addcmul, gradient of tensor1, tensor2:
-#     grad * value * tensor2
-#     grad * value * tensor1
-@kernel
-def addcmul_backward(grad, tensor1, tensor2, out_tensor1, out_tensor2):
-    for i in range(out_tensor1.shape[0]):
-        out_tensor1[i] = grad[i] * tensor2[i]
-        out_tensor2[i] = grad[i] * tensor1[i]
-
-
-@parallel_kernel
-def addcmul_backward_parallel(grad, tensor1, tensor2, out_tensor1, out_tensor2):
-    n = out_tensor1.shape[0]
-    for part in prange((n + CHUNK - 1) // CHUNK):
-        low = part * CHUNK
-        high = low + CHUNK if low + CHUNK < n else n
-        addcmul_backward(
-            grad[low:high],
-            tensor1[low:high],
-            tensor2[low:high],
-            out_tensor1[low:high],
-            out_tensor2[low:high],
-        )
-
-
-# addcmul, gradient of tensor1:
-#     grad * value * tensor2
-@kernel
-def addcmul_backward_tensor1(grad, tensor2, out):
-    for i in range(out.shape[0]):
-        out[i] = grad[i] * tensor2[i]
-
-
-@parallel_kernel
-def addcmul_backward_tensor1_parallel(grad, tensor2, out):
-    n = out.shape[0]
-    for part in prange((n + CHUNK - 1) // CHUNK):
-        low = part * CHUNK
-        high = low + CHUNK if low + CHUNK < n else n
-        addcmul_backward_tensor1(grad[low:high], tensor2[low:high], out[low:high])
-
-
-# addcmul, gradient of tensor2:
-#     grad * value * tensor1
-@kernel
-def addcmul_backward_tensor2(grad, tensor1, out):
-    for i in range(out.shape[0]):
-        out[i] = grad[i] * tensor1[i]
-
-
-@parallel_kernel
-def addcmul_backward_tensor2_parallel(grad, tensor1, out):
-    n = out.shape[0]
-    for part in prange((n + CHUNK - 1) // CHUNK):
-        low = part * CHUNK
-        high = low + CHUNK if low + CHUNK < n else n
-        addcmul_backward_tensor2(grad[low:high], tensor1[low:high], out[low:high])
-
-
-# addcmul:
-#     self + value * tensor1 * tensor2
-@kernel
-def addcmul_forward_general(self, tensor1, tensor2, value, out):
+def reciprocal_inplace(self):
     number = self.dtype.type
-    value = number(value)
-    for i in range(out.shape[0]):
-        out[i] = self[i] + value * tensor1[i] * tensor2[i]
+    for i in range(self.shape[0]):
+        self[i] = number(1) / self[i]
 
 
 @parallel_kernel
-def addcmul_forward_general_parallel(self, tensor1, tensor2, value, out):
-    n = out.shape[0]
+def reciprocal_inplace_parallel(self):
+    n = self.shape[0]
     for part in prange((n + CHUNK - 1) // CHUNK):
         low = part * CHUNK
         high = low + CHUNK if low + CHUNK < n else n
-        addcmul_forward_general(
-            self[low:high],
-            tensor1[low:high],
-            tensor2[low:high],
-            value,
-            out[low:high],
-        )
-
-
-@kernel
-def addcmul_forward_general_rows(layouts, offsets, low, high, self, tensor1, tensor2, value, out):
-    size = layouts[0, 3]
-    step_self = layouts[0, 7]
-    spare_self = np.empty(0 if step_self == 1 else SPAN, self.dtype)
-    held_self = -1
-    step_tensor1 = layouts[1, 7]
-    spare_tensor1 = np.empty(0 if step_tensor1 == 1 else SPAN, tensor1.dtype)
-    held_tensor1 = -1
-    step_tensor2 = layouts[2, 7]
-    spare_tensor2 = np.empty(0 if step_tensor2 == 1 else SPAN, tensor2.dtype)
-    held_tensor2 = -1
-    begin_part = low
-    while begin_part < high:
-        row, column = divmod(begin_part, size)
-        end_part = least(begin_part + size - column, begin_part + SPAN, high)
-        i1, i2 = divmod(row, layouts[0, 2])
-        i0, i1 = divmod(i1, layouts[0, 1])
-        start = offsets[0] + i0 * layouts[0, 4] + i1 * layouts[0, 5]
-        start += i2 * layouts[0, 6] + column * step_self
-        if step_self == 1:
-            part_self = self[start : start + end_part - begin_part]
-        else:
-            part_self = spare_self[: end_part - begin_part]
-            if step_self != 0:
-                bring(self, start, step_self, part_self)
-            elif start != held_self:
-                bring(self, start, 0, spare_self[: least(size, SPAN)])
-            held_self = start
-        start = offsets[1] + i0 * layouts[1, 4] + i1 * layouts[1, 5]
-        start += i2 * layouts[1, 6] + column * step_tensor1
-        if step_tensor1 == 1:
-            part_tensor1 = tensor1[start : start + end_part - begin_part]
-        else:
-            part_tensor1 = spare_tensor1[: end_part - begin_part]
-            if step_tensor1 != 0:
-                bring(tensor1, start, step_tensor1, part_tensor1)
-            elif start != held_tensor1:
-                bring(tensor1, start, 0, spare_tensor1[: least(size, SPAN)])
-            held_tensor1 = start
-        start = offsets[2] + i0 * layouts[2, 4] + i1 * layouts[2, 5]
-        start += i2 * layouts[2, 6] + column * step_tensor2
-        if step_tensor2 == 1:
-            part_tensor2 = tensor2[start : start + end_part - begin_part]
-        else:
-            part_tensor2 = spare_tensor2[: end_part - begin_part]
-            if step_tensor2 != 0:
-                bring(tensor2, start, step_tensor2, part_tensor2)
-            elif start != held_tensor2:
-                bring(tensor2, start, 0, spare_tensor2[: least(size, SPAN)])
-            held_tensor2 = start
-        addcmul_forward_general(
-            part_self,
-            part_tensor1,
-            part_tensor2,
-            value,
-            out[begin_part:end_part],
-        )
-        begin_part = end_part
-
-
-# addcmul, gradient of tensor1, tensor2:
-#     grad * value * tensor2
-#     grad * value * tensor1
-@kernel
-def addcmul_backward_general(grad, tensor1, tensor2, value, out_tensor1, out_tensor2):
-    number = grad.dtype.type
-    value = number(value)
-    for i in range(out_tensor1.shape[0]):
-        out_tensor1[i] = grad[i] * value * tensor2[i]
-        out_tensor2[i] = grad[i] * value * tensor1[i]
-
-
-@parallel_kernel
-def addcmul_backward_general_parallel(grad, tensor1, tensor2, value, out_tensor1, out_tensor2):
-    n = out_tensor1.shape[0]
-    for part in prange((n + CHUNK - 1) // CHUNK):
-        low = part * CHUNK
-        high = low + CHUNK if low + CHUNK < n else n
-        addcmul_backward_general(
-            grad[low:high],
-            tensor1[low:high],
-            tensor2[low:high],
-            value,
-            out_tensor1[low:high],
-            out_tensor2[low:high],
-        )
-
-
-# addcmul, gradient of tensor1:
-#     grad * value * tensor2
-@kernel
-def addcmul_backward_tensor1_general(grad, tensor2, value, out):
-    number = grad.dtype.type
-    value = number(value)
-    for i in range(out.shape[0]):
-        out[i] = grad[i] * value * tensor2[i]
-
-
-@parallel_kernel
-def addcmul_backward_tensor1_general_parallel(grad, tensor2, value, out):
-    n = out.shape[0]
-    for part in prange((n + CHUNK - 1) // CHUNK):
-        low = part * CHUNK
-        high = low + CHUNK if low + CHUNK < n else n
-        addcmul_backward_tensor1_general(grad[low:high], tensor2[low:high], value, out[low:high])
-
-
-# addcmul, gradient of tensor2:
-#     grad * value * tensor1
-@kernel
-def addcmul_backward_tensor2_general(grad, tensor1, value, out):
-    number = grad.dtype.type
-    value = number(value)
-    for i in range(out.shape[0]):
-        out[i] = grad[i] * value * tensor1[i]
-
-
-@parallel_kernel
-def addcmul_backward_tensor2_general_parallel(grad, tensor1, value, out):
-    n = out.shape[0]
-    for part in prange((n + CHUNK - 1) // CHUNK):
-        low = part * CHUNK
-        high = low + CHUNK if low + CHUNK < n else n
-        addcmul_backward_tensor2_general(grad[low:high], tensor1[low:high], value, out[low:high])
+        reciprocal_inplace(self[low:high])

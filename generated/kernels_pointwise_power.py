@@ -823,3 +823,39 @@ def pow_backward_self_scalar_exponent_parallel(grad, self, exponent, out):
         low = part * CHUNK
         high = low + CHUNK if low + CHUNK < n else n
         pow_backward_self_scalar_exponent(grad[low:high], self[low:high], exponent, out[low:high])
+
+
+# pow_:
+#     self ** exponent
+@kernel
+def pow_inplace(self, exponent):
+    for i in range(self.shape[0]):
+        self[i] = pow(self[i], exponent[i])
+
+
+@parallel_kernel
+def pow_inplace_parallel(self, exponent):
+    n = self.shape[0]
+    for part in prange((n + CHUNK - 1) // CHUNK):
+        low = part * CHUNK
+        high = low + CHUNK if low + CHUNK < n else n
+        pow_inplace(self[low:high], exponent[low:high])
+
+
+# pow_:
+#     self ** exponent
+@kernel
+def pow_inplace_scalar_exponent(self, exponent):
+    number = self.dtype.type
+    exponent = number(exponent)
+    for i in range(self.shape[0]):
+        self[i] = pow(self[i], exponent)
+
+
+@parallel_kernel
+def pow_inplace_scalar_exponent_parallel(self, exponent):
+    n = self.shape[0]
+    for part in prange((n + CHUNK - 1) // CHUNK):
+        low = part * CHUNK
+        high = low + CHUNK if low + CHUNK < n else n
+        pow_inplace_scalar_exponent(self[low:high], exponent)

@@ -192,6 +192,23 @@ def sqrt_backward_parallel(grad, result, out):
         sqrt_backward(grad[low:high], result[low:high], out[low:high])
 
 
+# sqrt_:
+#     sqrt(self)
+@kernel
+def sqrt_inplace(self):
+    for i in range(self.shape[0]):
+        self[i] = sqrt(self[i])
+
+
+@parallel_kernel
+def sqrt_inplace_parallel(self):
+    n = self.shape[0]
+    for part in prange((n + CHUNK - 1) // CHUNK):
+        low = part * CHUNK
+        high = low + CHUNK if low + CHUNK < n else n
+        sqrt_inplace(self[low:high])
+
+
 # rsqrt:
 #     rsqrt(self)
 @kernel
@@ -252,3 +269,20 @@ def rsqrt_backward_parallel(grad, result, out):
         low = part * CHUNK
         high = low + CHUNK if low + CHUNK < n else n
         rsqrt_backward(grad[low:high], result[low:high], out[low:high])
+
+
+# rsqrt_:
+#     rsqrt(self)
+@kernel
+def rsqrt_inplace(self):
+    for i in range(self.shape[0]):
+        self[i] = rsqrt(self[i])
+
+
+@parallel_kernel
+def rsqrt_inplace_parallel(self):
+    n = self.shape[0]
+    for part in prange((n + CHUNK - 1) // CHUNK):
+        low = part * CHUNK
+        high = low + CHUNK if low + CHUNK < n else n
+        rsqrt_inplace(self[low:high])

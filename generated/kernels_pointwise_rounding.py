@@ -194,6 +194,23 @@ def floor_backward_parallel(out):
         floor_backward(out[low:high])
 
 
+# floor_:
+#     floor(self)
+@kernel
+def floor_inplace(self):
+    for i in range(self.shape[0]):
+        self[i] = floor(self[i])
+
+
+@parallel_kernel
+def floor_inplace_parallel(self):
+    n = self.shape[0]
+    for part in prange((n + CHUNK - 1) // CHUNK):
+        low = part * CHUNK
+        high = low + CHUNK if low + CHUNK < n else n
+        floor_inplace(self[low:high])
+
+
 # ceil:
 #     ceil(self)
 @kernel
@@ -254,6 +271,23 @@ def ceil_backward_parallel(out):
         low = part * CHUNK
         high = low + CHUNK if low + CHUNK < n else n
         ceil_backward(out[low:high])
+
+
+# ceil_:
+#     ceil(self)
+@kernel
+def ceil_inplace(self):
+    for i in range(self.shape[0]):
+        self[i] = ceil(self[i])
+
+
+@parallel_kernel
+def ceil_inplace_parallel(self):
+    n = self.shape[0]
+    for part in prange((n + CHUNK - 1) // CHUNK):
+        low = part * CHUNK
+        high = low + CHUNK if low + CHUNK < n else n
+        ceil_inplace(self[low:high])
 
 
 # round:
@@ -318,6 +352,23 @@ def round_backward_parallel(out):
         round_backward(out[low:high])
 
 
+# round_:
+#     round(self)
+@kernel
+def round_inplace(self):
+    for i in range(self.shape[0]):
+        self[i] = round(self[i])
+
+
+@parallel_kernel
+def round_inplace_parallel(self):
+    n = self.shape[0]
+    for part in prange((n + CHUNK - 1) // CHUNK):
+        low = part * CHUNK
+        high = low + CHUNK if low + CHUNK < n else n
+        round_inplace(self[low:high])
+
+
 # trunc:
 #     trunc(self)
 @kernel
@@ -378,3 +429,20 @@ def trunc_backward_parallel(out):
         low = part * CHUNK
         high = low + CHUNK if low + CHUNK < n else n
         trunc_backward(out[low:high])
+
+
+# trunc_:
+#     trunc(self)
+@kernel
+def trunc_inplace(self):
+    for i in range(self.shape[0]):
+        self[i] = trunc(self[i])
+
+
+@parallel_kernel
+def trunc_inplace_parallel(self):
+    n = self.shape[0]
+    for part in prange((n + CHUNK - 1) // CHUNK):
+        low = part * CHUNK
+        high = low + CHUNK if low + CHUNK < n else n
+        trunc_inplace(self[low:high])

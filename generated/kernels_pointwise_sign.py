@@ -165,6 +165,23 @@ def abs_backward_parallel(grad, self, out):
         abs_backward(grad[low:high], self[low:high], out[low:high])
 
 
+# abs_:
+#     abs(self)
+@kernel
+def abs_inplace(self):
+    for i in range(self.shape[0]):
+        self[i] = abs(self[i])
+
+
+@parallel_kernel
+def abs_inplace_parallel(self):
+    n = self.shape[0]
+    for part in prange((n + CHUNK - 1) // CHUNK):
+        low = part * CHUNK
+        high = low + CHUNK if low + CHUNK < n else n
+        abs_inplace(self[low:high])
+
+
 # sign:
 #     sign(self)
 @kernel
@@ -225,3 +242,20 @@ def sign_backward_parallel(out):
         low = part * CHUNK
         high = low + CHUNK if low + CHUNK < n else n
         sign_backward(out[low:high])
+
+
+# sign_:
+#     sign(self)
+@kernel
+def sign_inplace(self):
+    for i in range(self.shape[0]):
+        self[i] = sign(self[i])
+
+
+@parallel_kernel
+def sign_inplace_parallel(self):
+    n = self.shape[0]
+    for part in prange((n + CHUNK - 1) // CHUNK):
+        low = part * CHUNK
+        high = low + CHUNK if low + CHUNK < n else n
+        sign_inplace(self[low:high])

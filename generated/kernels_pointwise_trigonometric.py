@@ -494,6 +494,23 @@ def sin_backward_parallel(grad, self, out):
         sin_backward(grad[low:high], self[low:high], out[low:high])
 
 
+# sin_:
+#     sin(self)
+@kernel
+def sin_inplace(self):
+    for i in range(self.shape[0]):
+        self[i] = sin(self[i])
+
+
+@parallel_kernel
+def sin_inplace_parallel(self):
+    n = self.shape[0]
+    for part in prange((n + CHUNK - 1) // CHUNK):
+        low = part * CHUNK
+        high = low + CHUNK if low + CHUNK < n else n
+        sin_inplace(self[low:high])
+
+
 # cos:
 #     cos(self)
 @kernel
@@ -553,3 +570,20 @@ def cos_backward_parallel(grad, self, out):
         low = part * CHUNK
         high = low + CHUNK if low + CHUNK < n else n
         cos_backward(grad[low:high], self[low:high], out[low:high])
+
+
+# cos_:
+#     cos(self)
+@kernel
+def cos_inplace(self):
+    for i in range(self.shape[0]):
+        self[i] = cos(self[i])
+
+
+@parallel_kernel
+def cos_inplace_parallel(self):
+    n = self.shape[0]
+    for part in prange((n + CHUNK - 1) // CHUNK):
+        low = part * CHUNK
+        high = low + CHUNK if low + CHUNK < n else n
+        cos_inplace(self[low:high])

@@ -542,6 +542,42 @@ def floor_divide_backward_self_scalar_other_parallel(out):
         floor_divide_backward_self_scalar_other(out[low:high])
 
 
+# floor_divide_:
+#     self // other
+@kernel
+def floor_divide_inplace(self, other):
+    for i in range(self.shape[0]):
+        self[i] = floor_divide(self[i], other[i])
+
+
+@parallel_kernel
+def floor_divide_inplace_parallel(self, other):
+    n = self.shape[0]
+    for part in prange((n + CHUNK - 1) // CHUNK):
+        low = part * CHUNK
+        high = low + CHUNK if low + CHUNK < n else n
+        floor_divide_inplace(self[low:high], other[low:high])
+
+
+# floor_divide_:
+#     self // other
+@kernel
+def floor_divide_inplace_scalar_other(self, other):
+    number = self.dtype.type
+    other = number(other)
+    for i in range(self.shape[0]):
+        self[i] = floor_divide(self[i], other)
+
+
+@parallel_kernel
+def floor_divide_inplace_scalar_other_parallel(self, other):
+    n = self.shape[0]
+    for part in prange((n + CHUNK - 1) // CHUNK):
+        low = part * CHUNK
+        high = low + CHUNK if low + CHUNK < n else n
+        floor_divide_inplace_scalar_other(self[low:high], other)
+
+
 # trunc_divide:
 #     trunc(self / other)
 @kernel
@@ -882,3 +918,39 @@ def fmod_forward_scalar_other_parallel(self, other, out):
         low = part * CHUNK
         high = low + CHUNK if low + CHUNK < n else n
         fmod_forward_scalar_other(self[low:high], other, out[low:high])
+
+
+# fmod_:
+#     fmod(self, other)
+@kernel
+def fmod_inplace(self, other):
+    for i in range(self.shape[0]):
+        self[i] = fmod(self[i], other[i])
+
+
+@parallel_kernel
+def fmod_inplace_parallel(self, other):
+    n = self.shape[0]
+    for part in prange((n + CHUNK - 1) // CHUNK):
+        low = part * CHUNK
+        high = low + CHUNK if low + CHUNK < n else n
+        fmod_inplace(self[low:high], other[low:high])
+
+
+# fmod_:
+#     fmod(self, other)
+@kernel
+def fmod_inplace_scalar_other(self, other):
+    number = self.dtype.type
+    other = number(other)
+    for i in range(self.shape[0]):
+        self[i] = fmod(self[i], other)
+
+
+@parallel_kernel
+def fmod_inplace_scalar_other_parallel(self, other):
+    n = self.shape[0]
+    for part in prange((n + CHUNK - 1) // CHUNK):
+        low = part * CHUNK
+        high = low + CHUNK if low + CHUNK < n else n
+        fmod_inplace_scalar_other(self[low:high], other)

@@ -39,10 +39,10 @@ def tensor_of(gradient, shape):
     return gradient
 
 
-def accumulate_array(leaf, gradient, owned):
+def accumulate_array(leaf, gradient, owned, others):
     """Add a dense flat array to `leaf.grad`, without a graph: what most backward passes end in.
 
-    owned: nobody else holds the array.
+    owned: nobody else holds the array. others: the gradients of leaves that come next, by leaf.
     """
     flat = leaf._flat
     if gradient.dtype is not leaf.dtype.numpy or flat is None or len(flat) != len(gradient):
@@ -54,7 +54,7 @@ def accumulate_array(leaf, gradient, owned):
         except AttributeError:
             present = None
         if present is None:
-            if not owned or not _sole_array(gradient.base):
+            if not owned or not (_sole_array(gradient.base) or _apart(gradient, others)):
                 gradient = copy_of(gradient)
             leaf._grad = from_flat(gradient, leaf.shape, leaf.dtype)
         else:
@@ -132,6 +132,34 @@ def _sole_array(base):
         return False
     # the view, the variable of this function, and that of nobody else
     return getrefcount(base) == _references_of_an_argument
+
+
+def _apart(gradient, others):
+    """Whether the leaves share out the array that owns the memory, which nobody else sees.
+
+    As the gradients of what was stacked: each leaf may keep its part and change it. Were some
+    elements nobody's, the part would keep them alive. What was found is noted in `others`.
+    """
+    base = gradient.base
+    if type(base) is not ndarray or base.base is not None or not base.flags.writeable:
+        return False
+    key = ~id(base)  # negative, which no leaf's hash is
+    if key in others:
+        return True
+    parts = [g for g in others.values() if type(g) is ndarray and g.base is base]
+    parts.append(gradient)
+    # each holds the base; this function's variable and the call of `getrefcount` do, too
+    if getrefcount(base) != len(parts) + ALONE:
+        return False
+    end, places = base.ctypes.data, sorted((g.ctypes.data, g.nbytes) for g in parts)
+    for start, size in places:
+        if start != end:
+            return False
+        end += size
+    if end != base.ctypes.data + base.nbytes:
+        return False
+    others[key] = None
+    return True
 
 
 def _count(value):

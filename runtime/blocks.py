@@ -10,9 +10,8 @@ from __future__ import annotations
 import numpy as np
 
 from .geometry import Size, contiguous_strides
-from .kernels.accumulate import stream
-from .kernels.folding import fold
-from .kernels.gathering import gather
+from .kernels.folding import fold, fold_strip, fold_strips
+from .kernels.gathering import gather, gather_blocks
 from .plan import band, folding, layout
 from .strips import share_out
 from .threads import threads
@@ -123,13 +122,11 @@ def dense_copy(tensor):
     n = tensor.shape.numel()
     out = empty(n, tensor.dtype.numpy)
     block = max(band(found[0]), _whole_blocks([band(found[0])]))
-
-    def work(piece):
-        low = piece * block
-        part = out[low : low + block]
-        gather(tensor._data, tensor._offset, found[0], low, part)
-
-    share_out(work, -(-n // block))
+    if n < threads.light:
+        for low in range(0, n, block):
+            gather(tensor._data, tensor._offset, found[0], low, out[low : low + block])
+    else:
+        gather_blocks(tensor._data, tensor._offset, found[0], block, out)
     return out
 
 
@@ -144,20 +141,13 @@ def sum_to(tensor, shape, divisor=1, copy=None):
     each = max(BLOCK, -(-count // STRIPS), 4 * size)
     strips = max(1, -(-count // each))
     sums = np.zeros((strips, size))
-    step = each
-    if copy is not None:  # what is copied is still in the cache when it is added; by four rows
-        step = _whole_blocks([4 * int(strides[len(strides) // 2 - 1])])
-
-    def work(strip):
-        end = min((strip + 1) * each, count)
-        for low in range(strip * each, end, step):
-            high = min(low + step, end)
-            if copy is not None:
-                stream(tensor._flat[low:high], copy[low:high])
-            fold(tensor._data, tensor._offset, strides, target, low, high - low, sums[strip])
-
-    if count:
-        share_out(work, strips, alone=count < ALONE)
+    step = _whole_blocks([4 * max(int(strides[len(strides) // 2 - 1]), 1)])  # by four rows
+    given = tensor._data, tensor._offset, strides, target
+    if count < max(ALONE, threads.light):
+        for strip, low in enumerate(range(0, count, each)):
+            fold_strip(*given, low, min(low + each, count), copy, step, sums[strip])
+    else:
+        fold_strips(*given, each, count, copy, step, sums)
     sums = sums.sum(0) if strips > 1 else sums[0]
     return (sums if divisor == 1 else sums / divisor).astype(tensor.dtype.numpy)
 

@@ -16,20 +16,26 @@ empty = np.empty
 
 
 class Columns:
-    """A kernel over columns, and what it needs beside its arguments.
+    """A kernel over columns, by its name, and what it needs beside its arguments.
 
     split: for each phase of the work, whether it goes over the places of the lanes; the others
     compute a few numbers for each column. held, ends, sums, scratch: how many numbers of each
     column, extremes and sums of a strip, and lanes in between it wants memory for.
     """
 
-    def __init__(self, kernel, split, held, ends, sums, scratch):
-        self.kernel = kernel
+    def __init__(self, name, split, held, ends, sums, scratch):
+        self.name = name
+        self.kernel = None
         self.split = split
         self.held = held
         self.ends = ends
         self.sums = sums
         self.scratch = scratch
+
+    def found(self, kernels):
+        """This, its kernel looked up among those of a module."""
+        self.kernel = getattr(kernels, self.name)
+        return self
 
     def run(self, lanes, given, outs):
         """Read the arrays `given` and write `outs`: dense, with some lanes side by side."""

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from numpy import empty
+
 from . import dtypes
 from .device import device as device_type
+from .kernels.accumulate import copy_into
 from .memory_format import row_major
-from .tensor import Tensor
+from .modes import modes
+from .namespace import ops
+from .tensor import Tensor, from_flat
 
 
 def to(self, *args, dtype=None, device=None, non_blocking=False, copy=False, memory_format=None):
@@ -29,11 +34,14 @@ def to(self, *args, dtype=None, device=None, non_blocking=False, copy=False, mem
             )
     if device is not None and str(device) != "cpu":
         raise RuntimeError(f"to: device is {device}; rederive computes on the cpu")
-    from . import operators as ops
-
     row_major(memory_format)
     if dtype is None or dtype is self.dtype:
         return ops.clone(self) if copy else self
+    flat = self._flat
+    if flat is not None and not (modes.active or (self._requires_grad and modes.grad)):
+        out = empty(len(flat), dtype.numpy)
+        copy_into(out, flat)
+        return from_flat(out, self.shape, dtype)
     # integers have no gradients
     return ops.to(self if dtype.is_floating_point else self.detach(), dtype)
 

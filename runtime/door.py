@@ -20,7 +20,8 @@ from .declared import declared
 from .dispatch import dispatch, profiled, profiling
 from .geometry import contiguous_strides as strides
 from .graph import freed, next_sequence
-from .inplace import inplace, inplace_view
+from .inplace import apart, changed, check, inplace, inplace_view
+from .kernel_modules import Kernels
 from .modes import modes
 from .namespace import arrays, ops
 from .operator import return_type, spread, total
@@ -44,6 +45,7 @@ __all__ = [
     "Columns",
     "GeometryNode",
     "GuardedPointwise",
+    "Kernels",
     "Pointwise",
     "PointwiseNode",
     "Rowwise",
@@ -52,11 +54,14 @@ __all__ = [
     "TensorNode",
     "View",
     "ViewNode",
+    "apart",
     "array_function",
     "arrays",
     "attempt",
     "bool_dtype",
     "bool_numpy",
+    "changed",
+    "check",
     "declared",
     "dispatch",
     "empty",

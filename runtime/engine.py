@@ -114,7 +114,7 @@ def _straight(roots, gradients, retain_graph):
         if extra is None and type(gradient) is ndarray and leaf._requires_grad:
             # asked before the call: an argument that waits for it is a reference too
             owned = getrefcount(gradient) == ALONE
-            accumulate_array(leaf, gradient, owned)
+            accumulate_array(leaf, gradient, owned, leaves)
         else:
             if extra is not None and extra.hooks:
                 gradient = call_hooks(extra.hooks, tensor_of(gradient, leaf.shape))

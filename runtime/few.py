@@ -88,7 +88,7 @@ class Few:
     def __init__(self, op, plan, sources):
         self.op = op
         self.plan = plan
-        self.kernel = op.forward
+        self.kernel = plan.kernel
         self.n = plan.n
         self.shape = plan.shape
         self.strides = contiguous_strides(plan.shape)
@@ -246,7 +246,8 @@ class Record(Direct):
         spreads = {item[1]: item[3] for item in call.sources}
         self.steps, self.passed = [], []
         for part in parts:
-            kernel, _, names, computed = op.backward[part] or (None, None, (), ())
+            *kernels, names, computed = op.backward[part] or (None, None, (), ())
+            kernel, _ = op.found(kernels)
             if kernel is not None:
                 reads = [_read(op, spreads, args, name) for name in names]
                 self.steps.append((kernel, reads, computed))

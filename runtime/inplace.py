@@ -5,11 +5,10 @@ What every operation in place shares is here: the errors before it, and the hist
 
 from __future__ import annotations
 
-import numpy as np
-
 from . import dtypes, inference
 from .dispatch import profiled, profiling
 from .graph import begin, retain_grad
+from .kernels.accumulate import copy_into, dense_copy
 from .modes import modes
 from .operator import General, new, shell
 from .operator_nodes import TensorNode
@@ -23,13 +22,14 @@ _OVERLAP = (
 )
 
 
-def inplace(name, function, reads, target, *args):
+def inplace(name, function, readers, target, *args):
     """Compute `function(target, *args)` into `target` and rewrite its history.
 
-    reads: the gradients read the target's old values, so a graph gets a copy of them.
+    readers: positions among the arguments of those whose gradients read the target's old values,
+    so that a graph gets a copy of them.
     """
     if profiling.on:
-        given = name, function, reads, target, *args
+        given = name, function, readers, target, *args
         if row := profiled(f"{name}_", inplace, given, shown=(target, *args)):
             return row[0]
     if not isinstance(target, Tensor):
@@ -38,7 +38,9 @@ def inplace(name, function, reads, target, *args):
     if target._flat is None:
         check_overlap(target)
     positional, keywords = _split(function, args)
-    source = history_source(target, reads) if recorded or modes.dual_level >= 0 else target
+    source = target
+    if recorded or modes.dual_level >= 0:
+        source = history_source(target, _old_values_read(readers, target, *args))
     result = function(source, *positional, **keywords)
     check_result(result, target.shape, target.dtype)
     write(target, result)
@@ -125,6 +127,25 @@ def check_castable(dtype, wanted):
         raise RuntimeError(f"result type {dtype} can't be cast to the desired output type {wanted}")
 
 
+def apart(target, other):
+    """Whether a dense tensor may be read while another of as many elements is written.
+
+    Not if they overlap in part; an element that is read where it is written does no harm.
+    """
+    read, written = other._flat, target._flat
+    if read is None:
+        return False
+    owner = read.base
+    return owner is None or owner is not written.base or read.ctypes.data == written.ctypes.data
+
+
+def _old_values_read(readers, *args):
+    """Whether the gradient of an argument at one of these places will be asked for."""
+    if modes.dual_level >= 0:
+        return bool(readers)
+    return any(isinstance(args[i], Tensor) and args[i]._requires_grad for i in readers)
+
+
 def _split(function, args):
     code = function.__code__
     n = code.co_argcount - 1
@@ -149,7 +170,7 @@ def history_source(target, reads=False):
     else:
         return target
     if reads:
-        copy = from_flat(np.array(target._nd(), order="C").reshape(-1), target.shape, target.dtype)
+        copy = from_flat(dense_copy(target._nd()).reshape(-1), target.shape, target.dtype)
         source._data = source._flat = copy._flat
         source._counter, source._strides, source._offset = copy._counter, copy._strides, 0
     return source
@@ -161,10 +182,16 @@ def history_source(target, reads=False):
 def write(target, result):
     """Write the values of `result` into `target`, which counts a version more."""
     if target._flat is not None and result._flat is not None:
-        np.copyto(target._flat, result._flat, casting="unsafe")
+        copy_into(target._flat, result._flat)
     else:
         target._nd()[...] = result._nd()
     bump(target)
+
+
+def changed(target):
+    """`target`, whose memory was written to."""
+    bump(target)
+    return target
 
 
 def bump(target):

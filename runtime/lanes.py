@@ -126,7 +126,7 @@ class Lanes:
             self._run_runs(kernels, sources, outs)
             return
         if self.last:
-            kernel = kernels[self.rows * self.count >= threads.light]
+            kernel = kernels[self.rows * self.count >= threads.rows]
             given = [v._dense() if role == LANE else v for role, v in sources]
             kernel(*given, self.rows, self.count, *[out for _, out in outs])
             return

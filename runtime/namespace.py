@@ -4,8 +4,8 @@ from types import SimpleNamespace
 
 ops = SimpleNamespace()
 
-kernels = SimpleNamespace()
-"""The flat forward kernels of the pointwise operators, for hand-written kernels."""
+pointwise = {}
+"""The descriptors of the pointwise operators, whose kernels hand-written ones may call."""
 
 arrays = SimpleNamespace()
 """The same on arrays, of those that need nothing else."""

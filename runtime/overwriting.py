@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import numbers
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from . import dtypes, inplace
 from .dispatch import profiled, profiling
 from .geometry import broadcast_shapes
+from .kernels.accumulate import copy_into, fill
 from .modes import modes
 from .tensor import Tensor
 
@@ -17,6 +19,16 @@ def copy_(self, src, non_blocking=False):
     """Write the elements of `src`, broadcast and converted, into this tensor; the graph follows."""
     if profiling.on and profiled("copy_", copy_, (self, src)):
         return self
+    if (
+        type(src) is Tensor
+        and self.shape == src.shape
+        and self._flat is not None
+        and inplace.apart(self, src)
+        and not modes.active
+        and not inplace.check(self, (src,))
+    ):
+        copy_into(self._flat, src._flat)
+        return inplace.changed(self)
     if not isinstance(src, Tensor):
         raise TypeError(f"copy_(): argument 'other' must be Tensor, not {type(src).__name__}")
     if broadcast_shapes(self.shape, src.shape) != self.shape:
@@ -64,6 +76,9 @@ def zero_(self):
     if profiling.on and profiled("zero_", zero_, (self,)):
         return self
     recorded = inplace.check(self)
+    if type(self) is Tensor and self._flat is not None and not (recorded or modes.active):
+        fill(self._flat, 0)
+        return inplace.changed(self)
     overwrite(self, 0)
     if recorded:
         inplace.rebase(self, value_history("zero", self))
@@ -75,10 +90,13 @@ def overwrite(target, value, source=None):
 
     source: the tensor that the values come from, whose tangent the target then has.
     """
-    if isinstance(value, float) and not target.dtype.is_floating_point:
-        value = value != 0 if target.dtype is dtypes.bool else int(value)
     try:
-        np.copyto(target._nd(), value, casting="unsafe")
+        if isinstance(value, float):
+            value = _fitted(value, target.dtype)
+        if target._flat is None or isinstance(value, np.ndarray):
+            np.copyto(target._nd(), value, casting="unsafe")
+        else:
+            fill(target._flat, value)
     except OverflowError:
         raise RuntimeError(
             f"value cannot be converted to type {target.dtype.name} without overflow"
@@ -88,6 +106,17 @@ def overwrite(target, value, source=None):
         from .forward_inplace import move
 
         move(target, source)
+
+
+def _fitted(value, dtype):
+    """A number as one of the dtype; OverflowError if it is too large."""
+    if dtype is dtypes.bool:
+        return value != 0
+    if not dtype.is_floating_point:
+        return int(value)
+    if abs(value) > float(np.finfo(dtype.numpy).max) and not math.isinf(value):
+        raise OverflowError
+    return value
 
 
 def value_history(name, target, value=None):

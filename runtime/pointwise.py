@@ -43,9 +43,13 @@ class Plan:
     layout of a strided operand).
     """
 
-    __slots__ = ("few", "groups", "kind", "kinds", "n", "rows", "shape", "sources")
+    __slots__ = (
+        *("few", "groups", "kernel", "kind", "kinds", "n", "parallel", "rows"),
+        *("shape", "sources"),
+    )
 
-    def __init__(self, kind, kinds, shape, sources):
+    def __init__(self, kernels, kind, kinds, shape, sources):
+        self.kernel, self.parallel = kernels
         self.kind = kind
         self.kinds = kinds
         self.shape = shape
@@ -57,17 +61,25 @@ class Plan:
 
 
 class Pointwise(Operator):
-    """A pointwise operator: flat kernels, to which any other operands are brought by blocks."""
+    """A pointwise operator: flat kernels, to which any other operands are brought by blocks.
 
-    def __init__(self, *, forward, rows, backward, masks, **common):
+    It has the names of its kernels, which are looked up in `kernels` when they are needed.
+    """
+
+    def __init__(self, *, kernels, forward, rows, backward, masks, **common):
         super().__init__(**common)
+        self.kernels = kernels
         self.rows = rows
-        self.forward, self.forward_parallel, self.forward_arguments = forward
+        *self.forward, self.forward_arguments = forward
         self.backward = backward
         self.masks = masks
         self.plans = {}
         self.groups = {}  # of nodes whose operands are all dense and of one shape
         self.inputs = range(len(self.differentiable))
+
+    def found(self, names):
+        """The kernels of some names, None where there is none."""
+        return [name and getattr(self.kernels, name) for name in names]
 
     def call(self, *args):
         """Compute on any operands and record the node."""
@@ -114,9 +126,9 @@ class Pointwise(Operator):
             else:
                 given.append(self._given(plan, what, position, value))
         if n <= BLOCK and n < threads.minimum:
-            self.forward(*given, *outs)
+            plan.kernel(*given, *outs)
         else:
-            run(self.forward, self.forward_parallel, given, outs, n)
+            run(plan.kernel, plan.parallel, given, outs, n)
 
     def _run_rows(self, plan, args, outs):
         tensors, numbers = [], []
@@ -125,7 +137,8 @@ class Pointwise(Operator):
             if what not in (FLAT, LAID):
                 value = self._operand(self.arguments[position], value, plan.kind)
             (numbers if what == PARAMETER else tensors).append(value)
-        run_rows(self.rows, plan.rows, tensors, numbers, outs, plan.n)
+        kernel = getattr(self.kernels, self.rows)
+        run_rows(kernel, plan.rows, tensors, numbers, outs, plan.n)
 
     def _plan(self, args):
         kind, result_kind = self._kinds(args)
@@ -134,7 +147,8 @@ class Pointwise(Operator):
         shapes = [args[p].shape for p in self.tensor_positions if isinstance(args[p], Tensor)]
         shape = broadcast_shapes(*shapes)
         sources = [self._source(name, args, kind, shape) for name in self.forward_arguments]
-        plan = Plan(kind, [result_kind] * len(self.outputs), shape, sources)
+        kernels = self.found(self.forward)
+        plan = Plan(kernels, kind, [result_kind] * len(self.outputs), shape, sources)
         if plan.n > BLOCK and any(what in (LAID, CONVERTED, NUMBER) for what, _, _ in sources):
             plan.rows = rows(tuple(self._geometries(plan, args)), shape)
         return plan
@@ -293,8 +307,8 @@ class Group:
     __slots__ = ("first", "kernel", "outs", "parallel", "passed", "reads")
 
     def __init__(self, op, wanted, shape, general):
-        found = op.backward[wanted]
-        self.kernel, self.parallel, names, computed = found or (None, None, (), ())
+        *kernels, names, computed = op.backward[wanted] or (None, None, (), ())
+        self.kernel, self.parallel = op.found(kernels)
         self.reads = []
         for name in names:
             place = -1 if name == "grad" else op.places[name]

@@ -8,10 +8,10 @@ from types import FunctionType
 
 import numpy as np
 
-from . import dtypes, kernel_cache
+from . import dtypes
 from .arrays import ArrayOperator, View
 from .dispatch import dispatch
-from .namespace import arrays, kernels, ops
+from .namespace import arrays, ops, pointwise
 from .pointwise import Pointwise
 from .tensor import Tensor, from_array
 
@@ -61,8 +61,6 @@ def register(package, interface, modules):
     interfaces[package["__name__"]] = interface
     own = {}
     for module in modules:
-        if hasattr(module, "kernels"):
-            kernel_cache.separate(module.kernels)
         for name, function in vars(module).items():
             operator = getattr(function, "__code__", None)
             if operator is None or name.startswith("_") or name.endswith("_jvp"):
@@ -75,8 +73,8 @@ def register(package, interface, modules):
                     descriptor = getattr(module, constant, None)
                     if isinstance(descriptor, ArrayOperator | View):
                         _offer_on_arrays(name, descriptor.on_arrays)
-                    elif isinstance(descriptor, Pointwise) and not hasattr(kernels, name):
-                        setattr(kernels, name, descriptor.forward)
+                    elif isinstance(descriptor, Pointwise):
+                        pointwise.setdefault(name, descriptor)
     writing = {name: own.pop(f"{name}_out", None) for name, *_ in interface}
     for name, *_ in interface:
         functions[name] = own[name]
@@ -243,9 +241,12 @@ def _declining(function):
     """
     code = function.__code__
     module = function.__globals__
-    names = _operator_names.setdefault(
-        module["__name__"], {**module, "dispatch": _dispatch_operands}
-    )
+    names = _operator_names.get(module["__name__"])
+    if names is None:
+        names = {**module, "dispatch": _dispatch_operands}
+        _operator_names[module["__name__"]] = names
+        if "kernels" in names:
+            names["kernels"].homes.append(names)
     ends = {name for name in code.co_names if names.get(name) is not module.get(name)}
     if not ends or "queries" in code.co_names:
         return _guarded(function)

@@ -72,6 +72,7 @@ class Rowwise(Operator):
     def __init__(
         self,
         *,
+        kernels,
         over,
         lane_outputs,
         lane_parameters,
@@ -99,8 +100,10 @@ class Rowwise(Operator):
         self.rules = rules
         self.total = total
         self.even = even
+        self.kernels = kernels
         *self.forward, self.forward_arguments = forward
         self.backward = backward
+        self.forms = {}  # the kernels, by the inputs that want a gradient; None: the forward ones
         self.roles = {item[0]: self._role(*item) for item in self.saved}
         self.known = {}
         self.straight = {}  # what straight-line calls look up: shapes and dtypes -> their DenseRows
@@ -156,7 +159,7 @@ class Rowwise(Operator):
                 roles = [LANE if lane else ROW for lane in self.lane_outputs]
                 targets = [*zip(roles, outs, strict=True)]
                 targets += [(ROW, row) for row in rows.values()]
-                lanes.run(self.forward, sources, targets)
+                lanes.run(self.forms.get(None) or self.find_forms(), sources, targets)
             else:
                 for name in self.forward_arguments:  # a parameter may not fit the empty lanes
                     self._source(name, args, lanes, first.dtype)
@@ -165,6 +168,16 @@ class Rowwise(Operator):
         if self.needs_graph(args):
             self.record(args, results, rows, lanes)
         return results[0] if self.result_type is None else self.result_type(results)
+
+    def find_forms(self, wanted=None):
+        """Look up the kernels that are named: serial, parallel, columns, runs; None for some."""
+        serial, parallel, columns, runs = (
+            self.forward if wanted is None else self.backward[wanted][:4]
+        )
+        found = [name and getattr(self.kernels, name) for name in (serial, parallel, runs)]
+        found.insert(2, columns and columns.found(self.kernels))
+        self.forms[wanted] = found
+        return found
 
     def _remember(self, args, lanes):
         """Let calls like this one go straight from now on, if lanes lie dense and all fits."""
@@ -383,10 +396,10 @@ def backward(node, grad):
             rows = grad._dense() if isinstance(grad, Tensor) else grad
             gradients[group[0]] = spread(rows, lanes)
             continue
-        *kernels, names, computed = found
+        *_, names, computed = found
         sources = [_source_of(node, name, grad, kind) for name in names]
         outs = [_gradient(op, i, lanes, kind) for i in computed]
-        lanes.run(kernels, sources, outs)
+        lanes.run(op.forms.get(group) or op.find_forms(group), sources, outs)
         for i, (role, out) in zip(computed, outs, strict=True):
             if role == ROW and op.even[i]:
                 gradients[i] = spread(out, lanes)

@@ -14,7 +14,8 @@ from .blas import set_blas_threads
 from .idling import nesting, unless_set
 
 MINIMUM = 32768
-LIGHT = 262144
+ROWS = 262144
+LIGHT = 786432
 
 # omp starts a kernel in 1.5 us and may be called from several threads; workqueue may not.
 numba.config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]
@@ -36,13 +37,14 @@ def _layer_is_safe():
 class Threads:
     """`minimum`: from so many elements on a kernel runs on several threads.
 
-    `light`: the same for kernels that do little but read and write. On as many elements as
-    `minimum` they take 5 us; to wake another thread takes 5 to 50.
+    `rows`: the same for kernels that work along rows. `light`: for those that do little but read
+    and write. To wake another thread takes 5 to 100 us; the latter take 5 on as many elements as
+    `minimum`, and 40 on as many as `rows`.
     `possible`: whether that may happen in this process at all.
     `wanted`: how many threads there may be.
     """
 
-    __slots__ = ("_busy", "_lock", "light", "minimum", "possible", "wanted")
+    __slots__ = ("_busy", "_lock", "light", "minimum", "possible", "rows", "wanted")
 
     def __init__(self):
         self.possible = numba.config.NUMBA_NUM_THREADS > 1 and _layer_is_safe()
@@ -57,6 +59,7 @@ class Threads:
     def _decide(self):
         alone = self._busy or self.wanted == 1
         self.minimum = sys.maxsize if alone else MINIMUM
+        self.rows = sys.maxsize if alone else ROWS
         self.light = sys.maxsize if alone else LIGHT
 
     def __enter__(self):

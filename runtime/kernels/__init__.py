@@ -20,6 +20,7 @@ from . import (
     placing,
     pooling,
     scan,
+    sharing,
     sorting,
     taking,
     tiles,
@@ -97,6 +98,7 @@ for module in (
     moving,
     pooling,
     scan,
+    sharing,
     sorting,
     triangular,
 ):

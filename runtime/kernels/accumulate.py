@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit, prange
 
+from ..quiet import quietly
 from ..strips import share_out
 from ..threads import threads
 from . import tiles
@@ -76,22 +77,55 @@ def copy_runs(source, out, given, taken, width, runs):
     _copy_runs_parallel(source, out, given, taken, width, width * runs)
 
 
+def convert(target, source):
+    """Copy an array into another of its shape, which may be of another dtype."""
+    np.copyto(target, source, casting="unsafe")
+
+
+def copy_into(target, source):
+    """Copy a dense flat array into another of as many elements, which may be of another dtype."""
+    size = source.nbytes
+    if len(source) < threads.light:
+        quietly(convert, target, source)
+    elif source.dtype == target.dtype:
+        copy_runs(source.view(np.uint8), target.view(np.uint8), (0, size), (0, size), size, 1)
+    else:
+
+        def work(strip):
+            part = slice(strip * STRIP, (strip + 1) * STRIP)
+            quietly(convert, target[part], source[part])
+
+        share_out(work, -(-len(source) // STRIP))
+
+
+@njit(parallel=True, **_options)
+def _fill_parallel(target, value):
+    n = target.shape[0]
+    for part in prange((n + CHUNK - 1) // CHUNK):
+        span = target[part * CHUNK : min((part + 1) * CHUNK, n)]
+        for i in range(span.shape[0]):
+            span[i] = value[0]
+
+
+def fill(target, value):
+    """Write one number everywhere in a dense flat array."""
+    if len(target) < threads.light:
+        target.fill(value)
+        return
+    # as whole numbers of the same size, so that one kernel serves several dtypes
+    kind = f"u{target.itemsize}"
+    _fill_parallel(target.view(kind), np.full(1, value, target.dtype).view(kind))
+
+
 def copy_of(source):
     """A dense flat array in memory of its own."""
     if len(source) < threads.light:
         return source.copy()
     out = np.empty_like(source)
     if source.nbytes < STREAMED:
-        size = source.nbytes
-        copy_runs(source.view(np.uint8), out.view(np.uint8), (0, size), (0, size), size, 1)
+        copy_into(out, source)
     else:
-        share_out(
-            lambda strip: stream(
-                source[strip * STRIP : (strip + 1) * STRIP],
-                out[strip * STRIP : (strip + 1) * STRIP],
-            ),
-            -(-len(source) // STRIP),
-        )
+        _stream_parallel(source, out)
     return out
 
 
@@ -128,6 +162,15 @@ def stream(source, target):
     tiles.stream_vectors(source, skip, target, skip, target.shape[0] - skip - rest)
     for i in range(target.shape[0] - rest, target.shape[0]):
         target[i] = source[i]
+
+
+@njit(parallel=True, **_options)
+def _stream_parallel(source, target):
+    n = target.shape[0]
+    for strip in prange((n + STRIP - 1) // STRIP):
+        low = strip * STRIP
+        high = min(low + STRIP, n)
+        stream(source[low:high], target[low:high])
 
 
 @njit(**_options)

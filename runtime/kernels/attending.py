@@ -10,13 +10,12 @@ from __future__ import annotations
 import sys
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
 from .. import kernel_cache
-from ..namespace import kernels
-from . import panels, taking, tiles
-from .panels import multiply, pack, put, whole
-from .taking import take
+from ..namespace import pointwise
+from . import panels, tiles
+from .panels import multiples, multiply, pack, put, whole
 
 KEYS = 256  # of a tile; with as many vectors of queries its scores stay in the second cache
 TERMS = 16  # that are added up before float64 takes over
@@ -30,9 +29,10 @@ def ready():
     """Find the generated kernels that those below call; before their first call."""
     global exponentials, logarithms
     if exponentials is None:
-        exponentials, logarithms = kernels.exp, kernels.log
+        descriptors = pointwise["exp"], pointwise["log"]
+        (exponentials, _), (logarithms, _) = (d.found(d.forward) for d in descriptors)
         generated = (sys.modules[k.py_func.__module__] for k in (exponentials, logarithms))
-        kernel_cache.separate(sys.modules[__name__], panels, taking, tiles, *generated)
+        kernel_cache.separate(sys.modules[__name__], panels, tiles, *generated)
 
 
 @njit(**_options)
@@ -43,7 +43,10 @@ def _hide(scores, width, first, key, keys, hidden):
         scores[t * width : t * width + last] = hidden
 
 
-# Indices are unsigned, so that none is tried as one from the end, and loops become vectors.
+# Indices are unsigned, so that none is tried as one from the end, and loops become vectors. To
+# Numba a written number has a type of its own, for which it compiles what it is given to anew; one
+# made with np.int64 has not. Elements are assigned one by one, since NumPy's way would bring along
+# what makes up its error messages.
 
 
 @njit(**_options)
@@ -57,7 +60,10 @@ def _raise_tops(scores, width, keys, scale, tops, factors):
         for i in range(width):
             value = scores[at + i] * scale
             tops[i] = tops[i] if value <= tops[i] else value
-    exponentials(factors - tops, factors)
+    falls = np.empty(width, factors.dtype)
+    for i in range(width):
+        falls[i] = factors[i] - tops[i]
+    exponentials(falls, factors)
     for t in range(keys):
         at = t * width
         for i in range(width):
@@ -89,10 +95,8 @@ def _turned(x, start, steps, features, count, lanes, out):
 
 
 @njit(**_options)
-def attend(
-    q, k, v, out, levels, starts, steps, sizes, scale, causal, wide, items, taken, share
-):  # fmt: skip
-    """Items that `take` gives: each is one block of queries of a head.
+def attend(q, k, v, out, levels, starts, steps, sizes, scale, causal, wide, low, high):
+    """Items from `low` to `high - 1`: each is one block of queries of a head.
 
     starts: where each head's matrix of q, k, v and out begins; steps: from row to row and from
     column to column of each; sizes: (queries, keys, features, values, lanes, blocks of a head).
@@ -103,24 +107,25 @@ def attend(
     tile = np.empty(most * pitch, q.dtype)
     scores, weights = np.empty(most * block, q.dtype), np.empty(most * block, q.dtype)
     part, total = np.empty(block * pitch, q.dtype), np.empty(block * pitch, q.dtype)
-    features_of_k, rows_of_tile = np.arange(features) * steps[1, 1], np.arange(most) * pitch
+    features_of_k, rows_of_tile = multiples(steps[1, 1], features), multiples(pitch, most)
     hidden = q.dtype.type(-np.inf if scale >= 0 else np.inf)
-    item = take(taken, share, items)
-    while item < items:
+    zero, one = np.int64(0), np.int64(1)
+    for item in range(low, high):
         head, first = item // blocks, item % blocks * block
         count = min(block, queries - first)
         width = whole(count, lanes)
         _turned(q, starts[0, head] + first * steps[0, 0], steps[0], features, count, lanes, own)
-        lines, rows_of_own = np.arange(most) * width, np.arange(features) * width
-        tops, factors = np.full(width, -np.inf, q.dtype), np.empty(width, q.dtype)
+        lines, rows_of_own = multiples(width, most), multiples(width, features)
+        tops, factors = np.empty(width, q.dtype), np.empty(width, q.dtype)
         sums = np.zeros(width)
+        tops[:] = -np.inf
         seen = min(sources, first + count) if causal else sources
         for key in range(0, seen, KEYS):
             keys = min(KEYS, seen - key)
             at = starts[1, head] + key * steps[1, 0]
             multiply(
-                k, at, steps[1, 0], features_of_k, own, rows_of_own, scores, 0, width, keys, width,
-                lanes, wide,
+                k, at, steps[1, 0], features_of_k, own, rows_of_own, scores, zero, width, keys,
+                width, lanes, wide, zero,
             )  # fmt: skip
             if causal:
                 _hide(scores, width, first, key, keys, hidden)
@@ -130,25 +135,28 @@ def attend(
             at = starts[2, head] + key * steps[2, 0]
             pack(v, at, steps[2, 0], steps[2, 1], keys, values, lanes, tile, pitch)
             multiply(
-                weights, 0, 1, lines[:keys], tile, rows_of_tile[:keys], part if key else total, 0,
-                pitch, count, values, lanes, wide,
+                weights, zero, one, lines[:keys], tile, rows_of_tile[:keys], part if key else total,
+                zero, pitch, count, values, lanes, wide, zero,
             )  # fmt: skip
             if key:
                 _add_rows(total, part, factors, count, pitch)
-        tops += _inverses(sums, factors)
-        levels[head * queries + first :][:count] = tops[:count]
+        _invert(sums, factors, tops)
+        for i in range(count):
+            levels[head * queries + first + i] = tops[i]
         _copy_rows(total, factors, count, pitch, values, out, starts[3, head], first, steps[3])
-        item = take(taken, share, items)
 
 
 @njit(**_options)
-def _inverses(sums, factors):
-    """Divide 1 by each sum; their logarithms."""
-    found = np.empty_like(factors)
-    logarithms(sums.astype(factors.dtype), found)
-    for i in range(sums.shape[0]):
+def _invert(sums, factors, tops):
+    """Divide 1 by each sum, and add its logarithm to the largest score."""
+    size = sums.shape[0]
+    rounded, found = np.empty(size, factors.dtype), np.empty(size, factors.dtype)
+    for i in range(size):
+        rounded[i] = sums[i]
+    logarithms(rounded, found)
+    for i in range(size):
         factors[i] = 1 / sums[i]
-    return found
+        tops[i] += found[i]
 
 
 @njit(**_options)
@@ -170,14 +178,6 @@ def _copy_rows(rows, factors, count, pitch, size, out, at, first, steps):
         factor, source, target = factors[i], i * pitch, at + i * step
         for j in range(size):
             out[target + j] = rows[source + j] * factor
-
-
-@njit(**_options, parallel=True)
-def attend_parallel(q, k, v, out, levels, starts, steps, sizes, scale, causal, wide, items, taken):
-    for share in prange(len(taken)):
-        attend(
-            q, k, v, out, levels, starts, steps, sizes, scale, causal, wide, items, taken, share
-        )  # fmt: skip
 
 
 # --- gradients -----------------------------------------------------------------------------------
@@ -214,9 +214,9 @@ def _means(rows, pitch, attended, at, steps, count, values, out):
 @njit(**_options)
 def spread(
     q, k, v, g, attended, levels, flow_q, flow_k, flow_v, starts, steps, sizes, scale, causal, wide,
-    items, taken, share,
+    low, high,
 ):  # fmt: skip
-    """Items that `take` gives: each is every `parts`-th block of queries of a head.
+    """Items from `low` to `high - 1`: each is every `parts`-th block of queries of a head.
 
     starts and steps: as in `attend`, of the first eight arrays but the levels; sizes: the last
     says how many parts there are, each of which has gradients of keys and values of its own.
@@ -233,9 +233,11 @@ def spread(
     slopes = np.empty(most * block, q.dtype)
     hidden = q.dtype.type(-np.inf if scale >= 0 else np.inf)
     found = np.empty(max(most, block) * max(q_pitch, v_pitch), q.dtype)
-    numbers, longest = np.arange(block), np.arange(max(most, features, values))
-    item = take(taken, share, items)
-    while item < items:
+    zero, one = np.int64(0), np.int64(1)
+    numbers, longest = multiples(one, block), max(most, features, values)
+    features_of_k, values_of_v = multiples(steps[1, 1], features), multiples(steps[2, 1], values)
+    rows_of_q, rows_of_v = multiples(q_pitch, max(block, most)), multiples(v_pitch, block)
+    for item in range(low, high):
         head, part = item // parts, item % parts
         for key in range(0, sources, KEYS):
             keys = min(KEYS, sources - key)
@@ -254,49 +256,37 @@ def spread(
                 pack(q, q_at, steps[0, 0], steps[0, 1], count, features, lanes, q_rows, q_pitch)
                 pack(g, g_at, steps[3, 0], steps[3, 1], count, values, lanes, g_rows, v_pitch)
                 level, mean = np.zeros(width, q.dtype), np.zeros(width, q.dtype)
-                level[:count] = levels[head * queries + first :][:count]
+                for i in range(count):
+                    level[i] = levels[head * queries + first + i]
                 at = starts[4, head] + first * steps[4, 0]
                 _means(g_rows, v_pitch, attended, at, steps[4], count, values, mean)
-                lines = longest * width
+                lines = multiples(width, longest)
                 multiply(
-                    k, k_at, steps[1, 0], longest[:features] * steps[1, 1], q_turned,
-                    lines[:features], scores, 0, width, keys, width, lanes, wide,
+                    k, k_at, steps[1, 0], features_of_k, q_turned, lines[:features], scores, zero,
+                    width, keys, width, lanes, wide, zero,
                 )  # fmt: skip
                 multiply(
-                    v, v_at, steps[2, 0], longest[:values] * steps[2, 1], g_turned,
-                    lines[:values], slopes, 0, width, keys, width, lanes, wide,
+                    v, v_at, steps[2, 0], values_of_v, g_turned, lines[:values], slopes, zero,
+                    width, keys, width, lanes, wide, zero,
                 )  # fmt: skip
                 if causal:
                     _hide(scores, width, first, key, keys, hidden)
                 _slopes(scores, weights, slopes, width, keys, scale, level, mean)
                 multiply(
-                    weights, 0, width, numbers[:count], g_rows, numbers[:count] * v_pitch, found, 0,
-                    v_pitch, keys, values, lanes, wide,
+                    weights, zero, width, numbers[:count], g_rows, rows_of_v[:count], found, zero,
+                    v_pitch, keys, values, lanes, wide, zero,
                 )  # fmt: skip
                 at = starts[7, own] + key * steps[7, 0]
-                put(found, v_pitch, keys, values, flow_v, at, steps[7, 0], 1)
+                put(found, v_pitch, keys, values, flow_v, at, steps[7, 0], one)
                 multiply(
-                    slopes, 0, width, numbers[:count], q_rows, numbers[:count] * q_pitch, found, 0,
-                    q_pitch, keys, features, lanes, wide,
+                    slopes, zero, width, numbers[:count], q_rows, rows_of_q[:count], found, zero,
+                    q_pitch, keys, features, lanes, wide, zero,
                 )  # fmt: skip
                 at = starts[6, own] + key * steps[6, 0]
-                put(found, q_pitch, keys, features, flow_k, at, steps[6, 0], 1)
+                put(found, q_pitch, keys, features, flow_k, at, steps[6, 0], one)
                 multiply(
-                    slopes, 0, 1, lines[:keys], tile, longest[:keys] * q_pitch, found, 0,
-                    q_pitch, count, features, lanes, wide,
+                    slopes, zero, one, lines[:keys], tile, rows_of_q[:keys], found, zero, q_pitch,
+                    count, features, lanes, wide, zero,
                 )  # fmt: skip
                 at = starts[5, head] + first * steps[5, 0]
-                put(found, q_pitch, count, features, flow_q, at, steps[5, 0], 1)
-        item = take(taken, share, items)
-
-
-@njit(**_options, parallel=True)
-def spread_parallel(
-    q, k, v, g, attended, levels, flow_q, flow_k, flow_v, starts, steps, sizes, scale, causal, wide,
-    items, taken,
-):  # fmt: skip
-    for share in prange(len(taken)):
-        spread(
-            q, k, v, g, attended, levels, flow_q, flow_k, flow_v, starts, steps, sizes, scale,
-            causal, wide, items, taken, share,
-        )  # fmt: skip
+                put(found, q_pitch, count, features, flow_q, at, steps[5, 0], one)

@@ -9,6 +9,7 @@ import numpy as np
 from ..geometry import contiguous_strides, storage_span
 from ..threads import get_num_threads, threads
 from . import attending
+from .sharing import share
 from .tiles import LANES, VECTORS
 
 LEAST = 4  # items that the gradients of few heads are made of, with sums of their own
@@ -31,7 +32,7 @@ def blocked_attention(query, key, value, causal, scale):
     work = heads * queries * sources * (features + values)
     number = query.dtype.type(scale)
     given = *flat, levels.reshape(-1), starts, steps, sizes, number, causal, VECTORS
-    _run(attending.attend, attending.attend_parallel, given, heads * blocks, work)
+    _run(attending.attend, given, heads * blocks, work)
     return result, levels
 
 
@@ -59,17 +60,15 @@ def attention_backward(flow, query, key, value, attended, levels, causal, scale)
     work = heads * queries * sources * (3 * features + 2 * values)
     flat.insert(5, np.ascontiguousarray(levels).reshape(-1))
     given = *flat, starts, steps, sizes, query.dtype.type(scale), causal, VECTORS
-    _run(attending.spread, attending.spread_parallel, given, heads * parts, work)
+    _run(attending.spread, given, heads * parts, work)
     return flows[0], *(f if parts == 1 else f.sum(0) for f in flows[1:])
 
 
-def _run(alone, shared, given, items, work):
-    shares = get_num_threads() if work >= 16 * threads.minimum else 1
-    taken = np.zeros(min(items, shares), np.int64)
-    if len(taken) > 1:
-        shared(*given, items, taken)
-    elif items:
-        alone(*given, items, taken, 0)
+def _run(kernel, given, items, work):
+    if items > 1 and work >= 16 * threads.minimum:
+        share(kernel, given, items, min(items, 4 * get_num_threads()))
+    else:
+        kernel(*given, 0, items)
 
 
 def _like(array, shape):

@@ -7,7 +7,7 @@ by: the product of a number for the row and one for the column.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
 from .pooling import dense_planes, run_planes
 from .windows import Pooling, remembered
@@ -50,22 +50,6 @@ def _share(given, out, rows, columns, row_counts, column_counts, low, high):
                     target[w] += line[w]
 
 
-@njit(cache=True, nogil=True, parallel=True)
-def _mean_parallel(planes, out, rows, columns, row_counts, column_counts, parts):
-    n = planes.shape[0]
-    for part in prange(parts):
-        low, high = part * n // parts, (part + 1) * n // parts
-        _mean(planes, out, rows, columns, row_counts, column_counts, low, high)
-
-
-@njit(cache=True, nogil=True, parallel=True)
-def _share_parallel(given, out, rows, columns, row_counts, column_counts, parts):
-    n = given.shape[0]
-    for part in prange(parts):
-        low, high = part * n // parts, (part + 1) * n // parts
-        _share(given, out, rows, columns, row_counts, column_counts, low, high)
-
-
 def _averaged(input, rows, columns, row_counts, column_counts):
     """Means over windows; integers are rounded towards zero."""
     kind = input.dtype if input.dtype.kind == "f" else np.dtype(np.float64)
@@ -78,7 +62,7 @@ def _averaged(input, rows, columns, row_counts, column_counts):
             planes = planes.reshape(len(planes), 1, planes.shape[1] * planes.shape[2])
     out = np.empty((len(planes), len(rows), len(columns)), kind)
     counts = row_counts.astype(kind), column_counts.astype(kind)
-    run_planes(_mean, _mean_parallel, planes.size, len(planes), planes, out, rows, columns, *counts)
+    run_planes(_mean, planes.size, len(planes), planes, out, rows, columns, *counts)
     return out.reshape(*input.shape[:-2], *out.shape[1:]).astype(input.dtype, copy=False)
 
 
@@ -87,7 +71,7 @@ def _shared(grad, size, rows, columns, row_counts, column_counts):
     given = dense_planes(grad)
     out = np.zeros((len(given), *size[-2:]), grad.dtype)
     counts = row_counts.astype(grad.dtype), column_counts.astype(grad.dtype)
-    run_planes(_share, _share_parallel, out.size, len(given), given, out, rows, columns, *counts)
+    run_planes(_share, out.size, len(given), given, out, rows, columns, *counts)
     return out.reshape(size)
 
 

@@ -11,10 +11,11 @@ from functools import lru_cache
 from math import gcd
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
 from ..threads import get_num_threads, threads
 from .laying_out import grouped, lay_out, layout_of, masks_of
+from .sharing import share
 from .tiles import LANES, MASKED, NARROW, VECTORS, combine, copy_row
 
 CACHE = 1 << 19  # bytes of an image that an item reads
@@ -46,7 +47,7 @@ def _line(given, numbers, to, count, run, lanes):
     wides = (vectors - narrows * narrow) // wide
     if vectors < narrows * narrow:
         wides, narrows = vectors // wide, 0
-    v = 0
+    v = np.int64(0)  # a 0 would be a type of its own, and all be compiled twice
     while v < vectors:
         further, rest = (v * lanes, v), run - v * lanes
         if wides > 0:
@@ -119,7 +120,7 @@ def _convolve(images, layout, taps, masks, weights, bias, out, place, sizes, low
         elif ready != item // parts:
             ready = item // parts
             image, begin = images[at // groups, at % groups], top + block * tall * step
-            lay_out(image, source, 0, begin, rows, step, plane, columns, stride, pitch)
+            lay_out(image, source, np.int64(0), begin, rows, step, plane, columns, stride, pitch)
         count = min(tall, height - block * tall)
         run = (count - 1) * pitch + width
         channel, last = part * each, min(part * each + each, outputs)
@@ -137,15 +138,6 @@ def _convolve(images, layout, taps, masks, weights, bias, out, place, sizes, low
                     of_rows = down, right, count, width
                     _deliver(sums, m * padded, pitch, out, goal + m * apart, of_rows)
             channel += many
-
-
-@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
-def _convolve_parallel(
-    images, layout, taps, masks, weights, bias, out, place, sizes, items, shares
-):
-    for share in prange(shares):
-        low, high = share * items // shares, (share + 1) * items // shares
-        _convolve(images, layout, taps, masks, weights, bias, out, place, sizes, low, high)
 
 
 def _rows_of_block(size, fitting, width, lanes, wanted):
@@ -216,7 +208,7 @@ def _correlation(images, taps, step, weights, bias, out, place):
     )
     work = batch * groups * rows * columns * channels * len(offsets) * outputs
     if work >= 16 * threads.minimum and items > 1:
-        _convolve_parallel(*given, items, min(items, 4 * get_num_threads()))
+        share(_convolve, given, items, min(items, 4 * get_num_threads()))
     else:
         _convolve(*given, 0, items)
 

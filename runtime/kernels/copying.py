@@ -9,7 +9,7 @@ import numpy as np
 from ..geometry import normalize_dim
 from ..memory_format import row_major
 from ..threads import threads
-from .accumulate import dense_copy, join
+from .accumulate import copy_into, dense_copy, join
 
 RUN = 256  # elements in a row on average, from which on copying runs pays
 
@@ -20,7 +20,11 @@ def copy(self, memory_format=None):
 
 
 def cast(self, dtype):
-    return np.ascontiguousarray(self.astype(dtype)).reshape(self.shape)
+    if not self.flags.c_contiguous:
+        return self.astype(dtype, order="C")
+    out = np.empty(self.shape, dtype)
+    copy_into(out.reshape(-1), self.reshape(-1))
+    return out
 
 
 def new_zeros(self, size):

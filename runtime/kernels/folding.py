@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+from numba import njit, prange
+
+from .accumulate import stream
 
 _options = {"cache": True, "nogil": True, "error_model": "numpy"}
 
@@ -69,3 +71,27 @@ def fold(values, offset, strides, layout, low, count, totals):
                 totals[goal + k * step] += values[start + k * own]
         row, i = row + 1, 0
         at += many
+
+
+@njit(**_options)
+def fold_strip(values, offset, strides, layout, low, high, copy, step, totals):
+    """`fold` from number `low` to `high - 1`; dense ones are copied to `copy` if that is given.
+
+    What is copied is in the cache when it is added: `step` elements at a time.
+    """
+    if copy is None:
+        fold(values, offset, strides, layout, low, high - low, totals)
+        return
+    for begin in range(low, high, step):
+        end = min(begin + step, high)
+        stream(values[offset + begin : offset + end], copy[begin:end])
+        fold(values, offset, strides, layout, begin, end - begin, totals)
+
+
+@njit(parallel=True, **_options)
+def fold_strips(values, offset, strides, layout, each, count, copy, step, totals):
+    """`fold_strip` for strips of `each` elements, by several threads, to totals of their own."""
+    for strip in prange(totals.shape[0]):
+        low = strip * each
+        high = min(low + each, count)
+        fold_strip(values, offset, strides, layout, low, high, copy, step, totals[strip])

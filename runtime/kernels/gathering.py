@@ -12,7 +12,7 @@ the row (along it), and those whose neighbours are neighbours in memory (across 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+from numba import njit, prange
 from numba.extending import overload
 
 from . import tiles
@@ -111,6 +111,11 @@ def gather(source, offset, layout, low, out):
     _move(source, offset, layout, low, out, None)
 
 
+def gather_blocks(source, offset, layout, block, out):
+    """`gather` from the first element on, by several threads that take blocks."""
+    _gather_parallel(source, offset, layout, block, out)
+
+
 def scatter(values, target, offset, layout, low):
     """`values` written to where a layout of `target` has them, from number `low` on."""
     _move(target, offset, layout, low, values, 0)
@@ -124,11 +129,12 @@ def scatter(values, target, offset, layout, low):
 def _move(laid, offset, layout, low, dense, back):
     lines, places = np.empty(LONG, np.int64), np.empty(WIDE, np.int64)
     lines[0] = places[0] = 0
-    at, end = 0, dense.shape[0]
+    # numbers written down would be types of their own, and what they are given to compiled twice
+    at, end = np.int64(0), dense.shape[0]
     while at < end:
         box, start = _box(layout, low + at, end - at)
         start += offset
-        a, along, b, across = _ways(box, lines, places, side_of(laid))
+        a, along, b, across = _ways(box, lines, places, np.int64(side_of(laid)))
         more = True
         while more:
             n = min(box[a, JUMP], box[a, MANY] - box[a, PLACE]) * along
@@ -145,6 +151,13 @@ def _move(laid, offset, layout, low, dense, back):
                     _weave(laid, start, lines, n, dense, at, step, pitch, count, back)
             more, start, at = _next(box, start, at)
         at += box[0, MANY] * box[0, PITCH]
+
+
+@njit(parallel=True, **_options)
+def _gather_parallel(source, offset, layout, block, out):
+    for piece in prange((out.shape[0] + block - 1) // block):
+        low = piece * block
+        _move(source, offset, layout, low, out[low : min(low + block, out.shape[0])], None)
 
 
 @njit(**_options)

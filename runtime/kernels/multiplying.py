@@ -11,11 +11,12 @@ from functools import lru_cache
 from math import gcd, prod
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
 from ..threads import threads
 from .accumulate import add_to_rows
-from .panels import multiply_onto, pack, put
+from .panels import multiples, multiply_onto, pack, put
+from .sharing import share
 from .taking import take
 from .tiles import LANES, VECTOR_BYTES, VECTORS
 
@@ -41,19 +42,20 @@ def _tile(x, start, terms, panel, lines, out, at, base, base_at, sizes, add, sum
     vector reaches beyond the result.
     """
     rows, x_step, step, base_step, columns, lanes = sizes
-    width, whole = len(wide) * lanes, columns % lanes == 0
+    width, whole, zero = len(wide) * lanes, columns % lanes == 0, np.int64(0)
+    more = min(add, 1)
     for i in range(0, rows, rows if whole else SUMS):
         few, own, to = min(rows if whole else SUMS, rows - i), start + i * x_step, at + i * step
-        target, place, pitch = (out, to, step) if whole else (sums, 0, width)
+        target, place, pitch = (out, to, step) if whole else (sums, zero, width)
         from_base = base_at + i * base_step
         multiply_onto(
             x, own, x_step, terms, panel, lines, target, place, pitch, few, columns, lanes, wide,
-            base, from_base, base_step, min(add, 1) if whole else 0,
+            base, from_base, base_step, more if whole else zero,
         )  # fmt: skip
         if not whole:
             if add == 2:
-                put(base[from_base:], base_step, few, columns, out, to, step, 0)
-            put(sums, width, few, columns, out, to, step, min(add, 1))
+                put(base[from_base:], base_step, few, columns, out, to, step, zero)
+            put(sums, width, few, columns, out, to, step, more)
 
 
 @njit(**_options)
@@ -69,17 +71,16 @@ def _place(item, sizes, width):
     matrix, part = part // (tall * broad), part % (tall * broad)
     chunk, group = chunk + part // broad * chunks, group + part % broad * groups // broad
     low, high = 4 * (chunk * quads // all_chunks), 4 * ((chunk + 1) * quads // all_chunks)
-    return (
-        matrix,
-        group,
-        low,
-        min(high, rows) if group < (part % broad + 1) * groups // broad else 0,
-    )
+    if group >= (part % broad + 1) * groups // broad:
+        high = low
+    return matrix, group, low, min(high, rows)
 
 
 @njit(**_options)
-def _products(x, y, base, out, steps, sizes, wide, items, taken, share):
+def _products(x, y, base, out, steps, sizes, wide, items, taken, low, high):
     """Items that `take` gives: each is a panel of columns, for some of the rows of a product.
+
+    They begin with those of the thread `low`, of which there is one.
 
     steps: from matrix to matrix, row to row and column to column of x, y, out and base; sizes:
     (rows, terms, columns, lanes, parts of the rows, parts of the columns, items that a panel of a
@@ -92,13 +93,14 @@ def _products(x, y, base, out, steps, sizes, wide, items, taken, share):
     packed = ragged or y_column != 1 or y_row >= APART
     panel = np.empty((depth if held else DEPTH) * width if packed else 0, x.dtype)
     sums = np.empty(SUMS * width if ragged else 0, x.dtype)
-    terms = np.arange(min(depth, DEPTH)) * steps[0, 2]
-    lines = np.arange(min(depth, DEPTH)) * (width if packed else y_row)
-    kept, item = (-1, -1), take(taken, share, items)
+    terms = multiples(steps[0, 2], min(depth, DEPTH))
+    lines = multiples(width if packed else y_row, min(depth, DEPTH))
+    kept = -1, -1
+    item = take(taken, low, items)
     while item < items:
-        matrix, group, low, high = _place(item, sizes, width)
+        matrix, group, top, bottom = _place(item, sizes, width)
         j, some = group * width, min(width, columns - group * width)
-        for k in range(0, depth if low < high else 0, DEPTH):
+        for k in range(0, depth if top < bottom else 0, DEPTH):
             deep, given = min(DEPTH, depth - k), y
             at = matrix * steps[1, 0] + k * y_row + j * y_column
             if packed:
@@ -108,23 +110,17 @@ def _products(x, y, base, out, steps, sizes, wide, items, taken, share):
                 at = own
             # sums of earlier terms lie in out, those of the first begin with base
             add, there, n = (onto, base, 3) if k == 0 else (1, out, 2)
-            for i in range(low, high, ROWS):
+            for i in range(top, bottom, ROWS):
                 start = matrix * steps[0, 0] + i * steps[0, 1] + k * steps[0, 2]
                 to = matrix * steps[2, 0] + i * steps[2, 1] + j
                 own = matrix * steps[n, 0] + i * steps[n, 1] + j
-                size = min(ROWS, high - i), steps[0, 1], steps[2, 1], steps[n, 1], some, lanes
+                size = min(ROWS, bottom - i), steps[0, 1], steps[2, 1], steps[n, 1], some, lanes
                 _tile(
                     x, start, terms[:deep], given[at:], lines[:deep], out, to, there, own, size,
                     add, sums, wide,
                 )  # fmt: skip
-        kept = (matrix, group) if low < high else kept
-        item = take(taken, share, items)
-
-
-@njit(**_options, parallel=True)
-def _products_parallel(x, y, base, out, steps, sizes, wide, items, taken):
-    for share in prange(len(taken)):
-        _products(x, y, base, out, steps, sizes, wide, items, taken, share)
+        kept = (matrix, group) if top < bottom else kept
+        item = take(taken, low, items)
 
 
 def mm(x, y, base=None):
@@ -166,9 +162,9 @@ def _product(x, y, base=None):
     taken = np.zeros(workers, np.int64)
     given = x.ravel("K"), y.ravel("K"), base, flat, steps, sizes, VECTORS, items, taken
     if workers > 1:
-        _products_parallel(*given)
+        share(_products, given, workers, workers)
     else:
-        _products(*given, 0)
+        _products(*given, 0, 1)
     return out
 
 

@@ -70,13 +70,22 @@ def whole(width, lanes):
 
 
 @njit(**_options)
+def multiples(step, count):
+    """0, step, 2 * step and so on: where lines begin. NumPy's way costs more to compile."""
+    found = np.empty(count, np.int64)
+    for i in range(count):
+        found[i] = i * step
+    return found
+
+
+@njit(**_options)
 def pack(x, start, row, column, rows, width, lanes, panel, pitch):
     """`panel[i * pitch + j] = x[start + i * row + j * column]`; zeros up to whole vectors."""
     zero = x.dtype.type(0)
     full = width // lanes * lanes
     turned = rows // lanes * lanes if row == 1 and column != 1 else 0
     if turned:
-        lines, places = np.arange(full) * column, np.arange(turned) * pitch
+        lines, places = multiples(column, full), multiples(pitch, turned)
         for i in range(0, turned, lanes):
             for j in range(0, full, lanes):
                 turn_square(x, start + i, lines, j, panel, j, places, i)
@@ -119,7 +128,7 @@ def multiply_onto(
 
     For j up to `width` rounded up to whole vectors. A pitch of 0 adds one row to all.
     """
-    j = 0
+    j = np.int64(0)  # a 0 would be a type of its own, and all be compiled twice
     while j < width:
         left, more = whole(width - j, lanes) // lanes, (base_at + j, base_pitch, add)
         place = x, start, step, terms, panel, j, rows_at, out, at + j, pitch, rows
@@ -135,9 +144,7 @@ def multiply_onto(
 
 
 @njit(**_options)
-def multiply(
-    x, start, step, terms, panel, rows_at, out, at, pitch, rows, width, lanes, wide, add=0
-):
+def multiply(x, start, step, terms, panel, rows_at, out, at, pitch, rows, width, lanes, wide, add):
     """`multiply_onto` what is there, if `add` is 1."""
     multiply_onto(
         x, start, step, terms, panel, rows_at, out, at, pitch, rows, width, lanes, wide, out, at,

@@ -10,9 +10,10 @@ import math
 from functools import lru_cache
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
 from ..threads import get_num_threads, threads
+from .sharing import share
 from .windows import Pooling
 
 
@@ -183,30 +184,6 @@ def _pool_3(planes, out, place, sizes, steps, inner, lowest, low, high):
                 places[j] = base + q + at
 
 
-@njit(cache=True, nogil=True, parallel=True)
-def _pool_any_parallel(planes, out, place, sizes, steps, lowest, parts):
-    n = planes.shape[0]
-    for part in prange(parts):
-        low, high = part * n // parts, (part + 1) * n // parts
-        _pool_any(planes, out, place, sizes, steps, lowest, low, high)
-
-
-@njit(cache=True, nogil=True, parallel=True)
-def _pool_2_parallel(planes, out, place, sizes, steps, inner, lowest, parts):
-    n = planes.shape[0]
-    for part in prange(parts):
-        low, high = part * n // parts, (part + 1) * n // parts
-        _pool_2(planes, out, place, sizes, steps, inner, lowest, low, high)
-
-
-@njit(cache=True, nogil=True, parallel=True)
-def _pool_3_parallel(planes, out, place, sizes, steps, inner, lowest, parts):
-    n = planes.shape[0]
-    for part in prange(parts):
-        low, high = part * n // parts, (part + 1) * n // parts
-        _pool_3(planes, out, place, sizes, steps, inner, lowest, low, high)
-
-
 @njit(cache=True, nogil=True)
 def _spread(given, place, out, low, high):
     """`out[p, place[p, i]] += given[p, i]`, plane by plane; -1 is no place."""
@@ -218,19 +195,12 @@ def _spread(given, place, out, low, high):
                 out[p, at] += given[p, i]
 
 
-@njit(cache=True, nogil=True, parallel=True)
-def _spread_parallel(given, place, out, parts):
-    n = given.shape[0]
-    for part in prange(parts):
-        _spread(given, place, out, part * n // parts, (part + 1) * n // parts)
-
-
-def run_planes(serial, parallel, size, planes, *arguments):
+def run_planes(kernel, size, planes, *arguments):
     """Run a kernel on all planes, shared among threads from a certain size on."""
     if size >= threads.minimum and planes > 1:
-        parallel(*arguments, min(planes, 4 * get_num_threads()))
+        share(kernel, arguments, planes, min(planes, 4 * get_num_threads()))
     else:
-        serial(*arguments, 0, planes)
+        kernel(*arguments, 0, planes)
 
 
 def dense_planes(array):
@@ -255,12 +225,12 @@ def max_pool2d_with_indices(input, kernel_size, stride, padding, dilation, ceil_
     size = out.size * windows.kernel[0] * windows.kernel[1]
     (kh, kw), (sh, sw) = windows.kernel, windows.stride
     if kh == kw and kh in (2, 3) and sh == sw and sh <= 3 and windows.dilation == (1, 1):
-        pair = (_pool_2, _pool_2_parallel) if kh == 2 else (_pool_3, _pool_3_parallel)
+        kernel = _pool_2 if kh == 2 else _pool_3
         special = (0,) * sh, windows.inner
     else:
-        pair = _pool_any, _pool_any_parallel
+        kernel = _pool_any
         special = ((0,) * sw if sw <= 3 else (),)
-    run_planes(*pair, size, len(planes), planes, out, place, windows.sizes, *special, lowest)
+    run_planes(kernel, size, len(planes), planes, out, place, windows.sizes, *special, lowest)
     shape = (*input.shape[:-2], *windows.output)
     return out.reshape(shape), place.reshape(shape)
 
@@ -273,7 +243,7 @@ def pool_scatter(self, size, indices):
     given = np.ascontiguousarray(self).reshape(planes, many)
     place = np.ascontiguousarray(indices).reshape(planes, many)
     out = np.zeros((planes, size[-2] * size[-1]), self.dtype)
-    run_planes(_spread, _spread_parallel, out.size, planes, given, place, out)
+    run_planes(_spread, out.size, planes, given, place, out)
     return out.reshape(size)
 
 

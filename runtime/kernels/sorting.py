@@ -97,7 +97,8 @@ def _radix(keys, places, other_keys, other_places, counts):
         source, target = target, source
         order, moved = moved, order
     if order is not places:
-        places[:] = order
+        for i in range(n):  # `places[:] = order` would compile what words its errors, too
+            places[i] = order[i]
 
 
 @njit(cache=True, nogil=True)

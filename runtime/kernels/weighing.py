@@ -6,11 +6,12 @@ With AVX-512 and many channels, products with panels are quicker: weighing_panel
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
 from ..threads import get_num_threads, threads
 from .convolving import check_gradient, taps_of
 from .laying_out import grouped, lay_out, layout_of
+from .sharing import share
 from .tiles import LANES, VECTOR_BYTES, copy_row, correlate
 from .weighing_panels import weigh
 
@@ -82,13 +83,6 @@ def _weigh(images, grads, layout, offsets, out, sizes, low, high):
                 own += many
 
 
-@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
-def _weigh_parallel(images, grads, layout, offsets, out, sizes, items, shares):
-    for share in prange(shares):
-        low, high = share * items // shares, (share + 1) * items // shares
-        _weigh(images, grads, layout, offsets, out, sizes, low, high)
-
-
 def convolution_weight(grad_output, input, size, stride, padding, dilation, groups):
     """The gradient of a weight of `size`."""
     size = tuple(size)
@@ -124,7 +118,7 @@ def convolution_weight(grad_output, input, size, stride, padding, dilation, grou
     )
     items = parts * groups * -(-outputs // each)
     if batch * groups * layout.run * count * outputs >= 16 * threads.minimum and items > 1:
-        _weigh_parallel(*given, items, min(items, 4 * get_num_threads()))
+        share(_weigh, given, items, min(items, 4 * get_num_threads()))
     else:
         _weigh(*given, 0, items)
     total = out[0] if parts == 1 else out.sum(axis=0)

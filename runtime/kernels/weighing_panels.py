@@ -8,10 +8,11 @@ those lie; the sums, a row for each channel, are added up over places and images
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
 from ..threads import get_num_threads, threads
 from .panels import multiply, pack, whole
+from .sharing import share
 from .tiles import LANES, VECTORS
 
 PLACES = 512  # rows of a panel: what is read of it and of the image stays in the cache
@@ -63,6 +64,7 @@ def _add_up(images, grads, taps, stride, out, sizes, wide, low, high):
     outputs, columns = grads.shape[2], grads.shape[4]
     parts, panels, count, pitch = out.shape[0], out.shape[2], out.shape[3], out.shape[5]
     area, plane, most = grads.shape[3] * columns, height * width, chunk * together
+    one = np.int64(1)  # not a type of its own, as 1 would be
     x, g, sums = images.reshape(-1), grads.reshape(-1), out.reshape(-1)
     panel = np.empty(most * pitch, x.dtype)
     terms, lines = np.empty(count * most, np.int64), np.empty(count * most, np.int64)
@@ -90,13 +92,13 @@ def _add_up(images, grads, taps, stride, out, sizes, wide, low, high):
                 many = min(together, stop - image)
                 for n in range(many):
                     place = (((image + n) * groups + group) * outputs + column) * area + first
-                    pack(g, place, 1, area, size, some, lanes, panel[n * size * pitch :], pitch)
+                    pack(g, place, one, area, size, some, lanes, panel[n * size * pitch :], pitch)
                 start = ((image * groups + group) * channels + channel) * plane
                 for tap in range(count):
                     own = slice(tap * most, tap * most + ends[tap] // together * many)
                     multiply(
                         x, start, plane, terms[own], panel, lines[own], sums,
-                        goal + tap * channels * pitch, pitch, rows, some, lanes, wide, 1,
+                        goal + tap * channels * pitch, pitch, rows, some, lanes, wide, one,
                     )  # fmt: skip
 
 
@@ -110,22 +112,14 @@ def _deliver(sums, out, low, high):
         channel, rest = item % channels, item // channels
         group, panel = rest // panels, rest % panels
         for tap in range(count):
-            total[tap] = sums[0, group, panel, tap, channel]
-            for part in range(1, parts):
-                total[tap] += sums[part, group, panel, tap, channel]
+            total[tap] = 0
+            for part in range(parts):
+                found = sums[part, group, panel, tap, channel]
+                for j in range(pitch):
+                    total[tap, j] += found[j]
         for j in range(min(pitch, outputs - panel * pitch)):
             for tap in range(count):
                 out[group, panel * pitch + j, channel, tap] = total[tap, j]
-
-
-@njit(**_options, parallel=True)
-def _weigh_parallel(images, grads, taps, stride, sums, sizes, wide, items, lines, out, shares):
-    few = min(items, shares)
-    for share in prange(few):
-        low, high = share * items // few, (share + 1) * items // few
-        _add_up(images, grads, taps, stride, sums, sizes, wide, low, high)
-    for share in prange(shares):
-        _deliver(sums, out, share * lines // shares, (share + 1) * lines // shares)
 
 
 def weigh(images, grads, taps, stride):
@@ -152,7 +146,8 @@ def weigh(images, grads, taps, stride):
     given = images, grads, taps, stride, sums, (lanes, chunk, together, each), VECTORS
     lines = groups * panels * channels
     if batch * groups * area * count * channels * outputs >= 64 * threads.minimum and workers > 1:
-        _weigh_parallel(*given, items, lines, out, 4 * workers)
+        share(_add_up, given, items, min(items, 4 * workers))
+        share(_deliver, (sums, out), lines, 4 * workers)
     else:
         _add_up(*given, 0, items)
         _deliver(sums, out, 0, lines)

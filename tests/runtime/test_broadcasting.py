@@ -326,3 +326,34 @@ def test_strided_large_operands():
     expected[::2] += (array * array[:, :1])[:250] + (array * array[:, :1])[250:]
     expected[:, 0] += (array * repeated).sum(1)
     np.testing.assert_allclose(x.grad.numpy(), expected, rtol=1e-12)
+
+
+def test_threads_repeat_and_add_up_what_one_does():
+    """Sums are made strip by strip, copies block by block, whoever does it."""
+    generator = np.random.default_rng(5)
+    values = generator.uniform(-1, 1, (1031, 1021)).astype(np.float32)
+
+    def results():
+        x = rd.from_numpy(values)
+        row = rd.zeros(1021, requires_grad=True)
+        number = rd.zeros((), requires_grad=True)
+        leaf = rd.zeros(1031, 1021, requires_grad=True)
+        (leaf + row).backward(x)
+        (leaf + number).backward(x)
+        found = [x.sum(), x.sum(0), x[:, 1:].sum(0), x.t().contiguous(), leaf.grad]
+        return [t.numpy() for t in (*found, x[0].expand(1031, 1021).clone(), row.grad, number.grad)]
+
+    many = results()
+    before = rd.get_num_threads()
+    rd.set_num_threads(1)
+    try:
+        one = results()
+    finally:
+        rd.set_num_threads(before)
+    for left, right in zip(many, one, strict=True):
+        np.testing.assert_array_equal(left, right)
+    np.testing.assert_allclose(many[0], values.sum(dtype=np.float64), rtol=1e-6)
+    np.testing.assert_array_equal(many[3], values.T)
+    np.testing.assert_array_equal(many[4], 2 * values)
+    np.testing.assert_array_equal(many[5], np.broadcast_to(values[0], values.shape))
+    np.testing.assert_allclose(many[6], values.sum(0, dtype=np.float64), rtol=1e-6, atol=1e-6)

@@ -67,10 +67,10 @@ def test_two_processes_never_share_a_data_file():
     program = """
         import os
         import rederive
-        from rederive.generated import kernels_pointwise_multiplication as kernels
+        from rederive.generated import functions_pointwise_multiplication as functions
         from rederive.kernels import scan
 
-        name = kernels.mul_forward._cache._cache_file._data_name
+        name = functions.kernels.mul_forward._cache._cache_file._data_name
         print(name(1), name(2), scan._recurrence._cache._cache_file._data_name(1), flush=True)
         if os.fork() == 0:
             print(name(1), flush=True)
@@ -123,8 +123,8 @@ WHERE = (
     check("float64")
     + """
     print(rd.__file__)
-    from rederive.generated import kernels_pointwise_multiplication as kernels
-    print(kernels.mul_forward._cache.cache_path)
+    from rederive.generated import functions_pointwise_multiplication as functions
+    print(functions.kernels.mul_forward._cache.cache_path)
 """
 )
 
@@ -206,6 +206,22 @@ def test_import_leaves_out_what_it_does_not_need():
     assert "rederive" in loaded
     assert not unwanted & set(loaded)
     assert not {"rederive.codegen", "rederive.tools"} & set(loaded)
+
+
+def test_import_declares_no_generated_kernels():
+    assert python(
+        """
+        import sys
+        import rederive
+
+        def loaded():
+            return sorted(name for name in sys.modules if ".kernels_" in name)
+
+        print(loaded())
+        rederive.ones(2) * 2.0
+        print(loaded())
+        """
+    ) == ["[]", "['rederive.generated.kernels_pointwise_multiplication']"]
 
 
 def test_a_cached_gradient_needs_nothing_of_the_compiler():

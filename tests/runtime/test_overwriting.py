@@ -227,3 +227,20 @@ def test_writing_into_a_view_by_index_reaches_its_base():
     y.sum().backward()
     assert value.grad.item() == 6.0
     assert x.grad.tolist() == [[1.0] * 3] + [[0.0, 1.0, 0.0]] * 3
+
+
+def test_a_number_too_large_for_the_dtype_is_refused():
+    t = rd.zeros(2)
+    with pytest.raises(RuntimeError, match="cannot be converted to type float32 without overflow"):
+        t.fill_(1e300)
+    assert t.tolist() == [0.0, 0.0]
+    assert t.fill_(float("inf")).tolist() == [float("inf")] * 2
+
+
+def test_large_tensors_are_overwritten_whole():
+    t, other = rd.ones(1_000_003), rd.arange(1_000_003, dtype=rd.float32)
+    assert t.copy_(other).equal(other)
+    assert t.copy_(other.double() + 0.5).double().equal(other.double() + 0.5)
+    assert not t.zero_().numpy().any()
+    assert (t.fill_(2.5).numpy() == 2.5).all()
+    assert (t.long().fill_(-7).numpy() == -7).all()

@@ -154,3 +154,20 @@ def mul_backward_other_parallel(grad, self, out):
         low = part * CHUNK
         high = low + CHUNK if low + CHUNK < n else n
         mul_backward_other(grad[low:high], self[low:high], out[low:high])
+
+
+# mul_:
+#     self * other
+@kernel
+def mul_inplace(self, other):
+    for i in range(self.shape[0]):
+        self[i] = self[i] * other[i]
+
+
+@parallel_kernel
+def mul_inplace_parallel(self, other):
+    n = self.shape[0]
+    for part in prange((n + CHUNK - 1) // CHUNK):
+        low = part * CHUNK
+        high = low + CHUNK if low + CHUNK < n else n
+        mul_inplace(self[low:high], other[low:high])
