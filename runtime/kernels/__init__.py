@@ -25,6 +25,7 @@ from . import (
     sharing,
     sliding,
     sorting,
+    taking,
     tiles,
     triangular,
     turning,
@@ -112,7 +113,7 @@ kernel_cache.separate(placing, folding)
 kernel_cache.separate(convolving, laying_out, tiles)
 kernel_cache.separate(depthwise, sliding, tiles)
 kernel_cache.separate(panels, tiles, turning)
-kernel_cache.separate(multiplying, panels, tiles, turning)
+kernel_cache.separate(multiplying, panels, taking, tiles, turning)
 kernel_cache.separate(weighing, laying_out, tiles)
 kernel_cache.separate(weighing_panels, panels, tiles, turning)
 

@@ -19,10 +19,12 @@ _options = {"cache": True, "nogil": True, "error_model": "numpy"}
 
 
 @intrinsic
-def _block(typingctx, panel, column, rows_at, x, start, terms, out, at, sizes, rows, vectors):
-    """`multiply` for as many rows as `rows` has, and the columns of `vectors` from `column` on.
+def _block(
+    typingctx, panel, column, rows_at, x, start, terms, out, at, base, sizes, rows, vectors
+):  # fmt: skip
+    """`multiply_onto` for as many rows as `rows` has, and `vectors` from a column on.
 
-    sizes: (step, pitch, whether to add to what is there).
+    sizes: (step, pitch, where base begins, its pitch, whether to add it).
     """
     many, wide = len(rows), len(vectors)
 
@@ -34,7 +36,8 @@ def _block(typingctx, panel, column, rows_at, x, start, terms, out, at, sizes, r
         )
         lines, count = block.data(signature.args[2], arguments[2])
         places, _ = block.data(signature.args[5], arguments[5])
-        step, pitch, add = cgutils.unpack_tuple(builder, arguments[8])
+        step, pitch, base_at, base_pitch, add = cgutils.unpack_tuple(builder, arguments[9])
+        given = block.at(block.data(signature.args[8], arguments[8])[0], base_at)
         own = [block.at(factors, block.times(step, m)) for m in range(many)]
         totals = block.zeros(many, wide)
         with cgutils.for_range(builder, count) as loop:
@@ -48,7 +51,7 @@ def _block(typingctx, panel, column, rows_at, x, start, terms, out, at, sizes, r
         with builder.if_then(builder.trunc(add, ir.IntType(1))):
             for m in range(many):
                 for v in range(wide):
-                    there = block.at(target, block.times(pitch, m), v * block.lanes)
+                    there = block.at(given, block.times(base_pitch, m), v * block.lanes)
                     total = builder.fadd(block.load(there), builder.load(totals[m][v]))
                     builder.store(total, totals[m][v])
         for m in range(many):
@@ -57,7 +60,7 @@ def _block(typingctx, panel, column, rows_at, x, start, terms, out, at, sizes, r
                 block.store(builder.load(totals[m][v]), there)
         return context.get_dummy_value()
 
-    arguments = (panel, column, rows_at, x, start, terms, out, at, sizes, rows, vectors)
+    arguments = (panel, column, rows_at, x, start, terms, out, at, base, sizes, rows, vectors)
     return types.void(*arguments), generate
 
 
@@ -99,37 +102,55 @@ def pack(x, start, row, column, rows, width, lanes, panel, pitch):
 
 
 @njit(**_options)
-def _strip(x, start, step, terms, panel, column, rows_at, out, at, pitch, rows, add, wide):
-    """`multiply` for columns from `column` on, as many as `wide` has vectors."""
-    sizes = step, pitch, add
+def _strip(x, start, step, terms, panel, column, rows_at, out, at, pitch, rows, wide, base, more):
+    """`multiply_onto` for columns from `column` on, as many as `wide` has vectors.
+
+    more: (where base begins, its pitch, whether to add it).
+    """
+    base_at, base_pitch, add = more
     fours = rows // 4 * 4
     for i in range(0, fours, 4):
         own, to = start + i * step, at + i * pitch
-        _block(panel, column, rows_at, x, own, terms, out, to, sizes, (0, 0, 0, 0), wide)
+        sizes = step, pitch, base_at + i * base_pitch, base_pitch, add
+        _block(panel, column, rows_at, x, own, terms, out, to, base, sizes, (0, 0, 0, 0), wide)
     for i in range(fours, rows):
         own, to = start + i * step, at + i * pitch
-        _block(panel, column, rows_at, x, own, terms, out, to, sizes, (0,), wide)
+        sizes = step, pitch, base_at + i * base_pitch, base_pitch, add
+        _block(panel, column, rows_at, x, own, terms, out, to, base, sizes, (0,), wide)
+
+
+@njit(**_options)
+def multiply_onto(
+    x, start, step, terms, panel, rows_at, out, at, pitch, rows, width, lanes, wide, base, base_at,
+    base_pitch, add,
+):  # fmt: skip
+    """`out[at + i * pitch + j]` = `base[base_at + i * base_pitch + j]`, if `add` is 1, and the sum
+    over k of `x[start + i * step + terms[k]]` times `panel[rows_at[k] + j]`.
+
+    For j up to `width` rounded up to whole vectors. A pitch of 0 adds one row to all.
+    """
+    j = np.int64(0)  # a 0 would be a type of its own, and all be compiled twice
+    while j < width:
+        left, more = whole(width - j, lanes) // lanes, (base_at + j, base_pitch, add)
+        place = x, start, step, terms, panel, j, rows_at, out, at + j, pitch, rows
+        if left > 3 and len(wide) > 2:
+            _strip(*place, wide, base, more)
+            j += len(wide) * lanes
+        elif left > 1:
+            _strip(*place, (0, 0), base, more)
+            j += 2 * lanes
+        else:
+            _strip(*place, (0,), base, more)
+            j += lanes
 
 
 @njit(**_options)
 def multiply(x, start, step, terms, panel, rows_at, out, at, pitch, rows, width, lanes, wide, add):
-    """`out[at + i * pitch + j]` = the sum over k of `x[start + i * step + terms[k]]` times
-    `panel[rows_at[k] + j]`, for j up to `width` rounded up to whole vectors.
-
-    add: 1 where the sum is added to what is there.
-    """
-    j = np.int64(0)  # a 0 would be a type of its own, and all be compiled twice
-    while j < width:
-        left = whole(width - j, lanes) // lanes
-        if left > 3 and len(wide) > 2:
-            _strip(x, start, step, terms, panel, j, rows_at, out, at + j, pitch, rows, add, wide)
-            j += len(wide) * lanes
-        elif left > 1:
-            _strip(x, start, step, terms, panel, j, rows_at, out, at + j, pitch, rows, add, (0, 0))
-            j += 2 * lanes
-        else:
-            _strip(x, start, step, terms, panel, j, rows_at, out, at + j, pitch, rows, add, (0,))
-            j += lanes
+    """`multiply_onto` what is there, if `add` is 1."""
+    multiply_onto(
+        x, start, step, terms, panel, rows_at, out, at, pitch, rows, width, lanes, wide, out, at,
+        pitch, add,
+    )  # fmt: skip
 
 
 @njit(**_options)

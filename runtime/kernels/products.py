@@ -10,6 +10,9 @@ from .multiplying import bmm, mm
 
 def addmm(self, mat1, mat2, beta, alpha):
     """`beta * self + alpha * (mat1 @ mat2)`, in one buffer."""
+    columns = mat2.shape[1]
+    if beta == alpha == 1 and self.shape in ((len(mat1), columns), (columns,)):
+        return mm(mat1, mat2, self)
     product = mm(mat1, mat2)
     if alpha != 1:
         product *= product.dtype.type(alpha)
@@ -39,13 +42,12 @@ def batched_matmul(self, other):
 def linear(input, weight, bias):
     """`input @ weight.T + bias`, in one buffer."""
     if input.ndim == 2:
-        product = mm(input, weight.T)
-    elif 0 in input.shape:
+        return mm(input, weight.T, bias)
+    if 0 in input.shape:
         product = np.matmul(input, weight.T)
-    else:
-        # one product of all rows instead of one a matrix
-        rows = mm(input.reshape(-1, input.shape[-1]), weight.T)
-        product = rows.reshape(*input.shape[:-1], len(weight))
-    if bias is not None:
-        add_to_rows(product, bias)
-    return product
+        if bias is not None:
+            add_to_rows(product, bias)
+        return product
+    # one product of all rows instead of one a matrix
+    rows = mm(input.reshape(-1, input.shape[-1]), weight.T, bias)
+    return rows.reshape(*input.shape[:-1], len(weight))

@@ -1,11 +1,13 @@
 """Products of matrices by our own blocks: every shape, layout and dtype that they take."""
 
+import numba
 import numpy as np
 import pytest
 import rederive as rd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rederive.kernels import multiplying
+from rederive.kernels.taking import take
 
 SIZES = st.integers(multiplying.NARROW, 150)
 LAYOUTS = st.sampled_from(("dense", "turned", "every second column", "repeated"))
@@ -78,3 +80,42 @@ def test_other_dtypes_are_left_to_numpy():
     x = np.arange(400).reshape(20, 20)
     found = multiplying.mm(x, x)
     assert found.dtype == x.dtype and np.array_equal(found, x @ x)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    sizes=st.tuples(SIZES, st.integers(1, 1200), SIZES),
+    matrix=st.booleans(),
+    dtype=st.sampled_from(("float32", "float64")),
+    workers=st.sampled_from((1, 2)),
+)
+def test_a_row_or_a_matrix_is_added_where_sums_are_written(sizes, matrix, dtype, workers):
+    draw = np.random.default_rng(2)
+    rows, depth, columns = sizes
+    x, y = draw.standard_normal((rows, depth)), draw.standard_normal((depth, columns))
+    base = draw.standard_normal((rows, columns) if matrix else columns).astype(dtype)
+    x, y = x.astype(dtype), y.astype(dtype)
+    before = rd.get_num_threads()
+    rd.set_num_threads(workers)
+    try:
+        found = multiplying.mm(x, y, base)
+    finally:
+        rd.set_num_threads(before)
+    wanted = multiplying.mm(x, y)
+    size = np.abs(wanted).max() + np.abs(base).max()
+    assert np.all(np.abs(found - (wanted + base)) <= 4 * np.finfo(dtype).eps * size)
+
+
+def test_items_are_given_once_to_one_of_several_threads():
+    @numba.njit(parallel=True)
+    def count(taken, times, items):
+        for share in numba.prange(len(taken)):
+            item = take(taken, share, items)
+            while item < items:
+                times[item] += 1
+                item = take(taken, share, items)
+
+    for shares in (1, 2, 3):
+        times = np.zeros(1000, np.int64)
+        count(np.zeros(shares, np.int64), times, len(times))
+        assert np.all(times == 1)
