@@ -12,6 +12,7 @@ from .scalars import SCALARS
 
 WIDTH = 60
 
+
 def _power(base: Expr, exponent: Expr) -> Expr:
     value = exponent.value if isinstance(exponent, Constant) else None
     if isinstance(exponent, Unary) and isinstance(exponent.operand, Constant):
