@@ -63,7 +63,7 @@ def index_put_(self, indices, values, accumulate=False):
     if not accumulate:
         self[indices] = values
         return self
-    return inplace.inplace("index_put", _index_added, False, self, indices, values)
+    return inplace.inplace("index_put", _index_added, (), self, indices, values)
 
 
 def index_put(self, indices, values, accumulate=False):
