@@ -76,9 +76,6 @@ def zero_(self):
     if profiling.on and profiled("zero_", zero_, (self,)):
         return self
     recorded = inplace.check(self)
-    if type(self) is Tensor and self._flat is not None and not (recorded or modes.active):
-        fill(self._flat, 0)
-        return inplace.changed(self)
     overwrite(self, 0)
     if recorded:
         inplace.rebase(self, value_history("zero", self))

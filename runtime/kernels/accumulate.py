@@ -84,11 +84,13 @@ def convert(target, source):
 
 def copy_into(target, source):
     """Copy a dense flat array into another of as many elements, which may be of another dtype."""
-    size = source.nbytes
-    if len(source) < threads.light:
-        quietly(convert, target, source)
-    elif source.dtype == target.dtype:
+    size, large = source.nbytes, len(source) >= threads.light
+    if source.dtype == target.dtype and large:
         copy_runs(source.view(np.uint8), target.view(np.uint8), (0, size), (0, size), size, 1)
+    elif source.dtype == target.dtype:
+        np.copyto(target, source)
+    elif not large:
+        quietly(convert, target, source)
     else:
 
         def work(strip):

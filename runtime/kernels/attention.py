@@ -7,9 +7,9 @@ import math
 import numpy as np
 
 from ..geometry import contiguous_strides, storage_span
-from ..threads import get_num_threads, threads
+from ..threads import threads
 from . import attending
-from .sharing import share
+from .sharing import run_items
 from .tiles import LANES, VECTORS
 
 LEAST = 4  # items that the gradients of few heads are made of, with sums of their own
@@ -32,7 +32,7 @@ def blocked_attention(query, key, value, causal, scale):
     work = heads * queries * sources * (features + values)
     number = query.dtype.type(scale)
     given = *flat, levels.reshape(-1), starts, steps, sizes, number, causal, VECTORS
-    _run(attending.attend, given, heads * blocks, work)
+    run_items(attending.attend, given, heads * blocks, work >= 16 * threads.minimum)
     return result, levels
 
 
@@ -60,15 +60,8 @@ def attention_backward(flow, query, key, value, attended, levels, causal, scale)
     work = heads * queries * sources * (3 * features + 2 * values)
     flat.insert(5, np.ascontiguousarray(levels).reshape(-1))
     given = *flat, starts, steps, sizes, query.dtype.type(scale), causal, VECTORS
-    _run(attending.spread, given, heads * parts, work)
+    run_items(attending.spread, given, heads * parts, work >= 16 * threads.minimum)
     return flows[0], *(f if parts == 1 else f.sum(0) for f in flows[1:])
-
-
-def _run(kernel, given, items, work):
-    if items > 1 and work >= 16 * threads.minimum:
-        share(kernel, given, items, min(items, 4 * get_num_threads()))
-    else:
-        kernel(*given, 0, items)
 
 
 def _like(array, shape):

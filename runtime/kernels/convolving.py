@@ -16,7 +16,7 @@ from numba import njit
 from ..threads import get_num_threads, threads
 from . import depthwise
 from .laying_out import grouped, lay_out, layout_of, masks_of
-from .sharing import share
+from .sharing import run_items
 from .tiles import LANES, MASKED, NARROW, VECTORS, combine, copy_row
 
 CACHE = 1 << 19  # bytes of an image that an item reads
@@ -238,10 +238,7 @@ def _correlation(images, taps, step, weights, bias, out, place, stacked=1):
         (*sizes, outputs, each),
     )
     work = batch * groups * rows * columns * channels * len(offsets) * outputs
-    if work >= 16 * threads.minimum and items > 1:
-        share(_convolve, given, items, min(items, 4 * get_num_threads()))
-    else:
-        _convolve(*given, 0, items)
+    run_items(_convolve, given, items, work >= 16 * threads.minimum)
 
 
 def taps_of(kernel, padding, dilation):
@@ -335,11 +332,8 @@ def _turn(weights, out, outputs, inputs, area, low, high):
 def _turned(weights, groups, outputs, inputs, area):
     """Weights with those of an input behind each other: far apart they share few cache lines."""
     out, lines = np.empty_like(weights), groups * inputs
-    if weights.size >= threads.minimum:
-        given = weights, out, outputs, inputs, area
-        share(_turn, given, lines, min(lines, 4 * get_num_threads()))
-    else:
-        _turn(weights, out, outputs, inputs, area, 0, lines)
+    given = weights, out, outputs, inputs, area
+    run_items(_turn, given, lines, weights.size >= threads.minimum)
     return out
 
 

@@ -11,8 +11,8 @@ from functools import lru_cache
 import numpy as np
 from numba import njit
 
-from ..threads import get_num_threads, threads
-from .sharing import share
+from ..threads import threads
+from .sharing import run_items
 from .sliding import slide, slide_sums
 from .tiles import LANES
 
@@ -178,10 +178,9 @@ def _run(x, weights, bias, out, rows, columns, x_step, kernel):
         x.reshape(-1), weights, bias, out.reshape(-1), tables, kinds, sizes, (0,) * x_step[1],
         (0,) * phases,
     )  # fmt: skip
-    if max(x.size, out.size) * area >= 16 * threads.minimum and items > 1:
-        share(_slide, arguments, items, min(items, 8 * get_num_threads()))
-    else:
-        _slide(*arguments, 0, items)
+    run_items(
+        _slide, arguments, items, max(x.size, out.size) * area >= 16 * threads.minimum, each=8
+    )
 
 
 def forward(images, weights, bias, out, taps, stride, kernel):
@@ -305,8 +304,7 @@ def weight(input, grad_output, taps, stride):
     flat = input.reshape(-1), grad_output.reshape(-1)
     arguments = *flat, tables, rows, total, sizes, (0,) * stride[1]
     items = parts * outputs
-    if grad_output.size * len(places) >= 16 * threads.minimum and items > 1:
-        share(_weigh, arguments, items, min(items, 8 * get_num_threads()))
-    else:
-        _weigh(*arguments, 0, items)
+    run_items(
+        _weigh, arguments, items, grad_output.size * len(places) >= 16 * threads.minimum, each=8
+    )
     return total.sum(axis=0)[:, places].astype(input.dtype)

@@ -12,8 +12,8 @@ from functools import lru_cache
 import numpy as np
 from numba import njit
 
-from ..threads import get_num_threads, threads
-from .sharing import share
+from ..threads import threads
+from .sharing import run_items
 from .windows import Pooling
 
 
@@ -197,10 +197,7 @@ def _spread(given, place, out, low, high):
 
 def run_planes(kernel, size, planes, *arguments):
     """Run a kernel on all planes, shared among threads from a certain size on."""
-    if size >= threads.minimum and planes > 1:
-        share(kernel, arguments, planes, min(planes, 4 * get_num_threads()))
-    else:
-        kernel(*arguments, 0, planes)
+    run_items(kernel, arguments, planes, size >= threads.minimum)
 
 
 def dense_planes(array):

@@ -12,6 +12,8 @@ from numba._dispatcher import compute_fingerprint
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from ..threads import get_num_threads
+
 _options = {"cache": True, "nogil": True}
 _NUMBER = ir.IntType(64)
 _ADDRESS = ir.IntType(8).as_pointer()
@@ -81,6 +83,17 @@ def _for_all(caller, frame, items, shares):
 def _run(address, arguments, items, shares):
     caller, frame = _caller(address, arguments)
     return _for_all(caller, frame, items, shares)
+
+
+def run_items(kernel, arguments, items, large, each=4):
+    """`kernel(*arguments, low, high)` for all items, in one call or by all threads.
+
+    large: whether there is work enough for several threads; each: shares for one of them.
+    """
+    if large and items > 1:
+        share(kernel, arguments, items, min(items, each * get_num_threads()))
+    else:
+        kernel(*arguments, 0, items)
 
 
 def share(kernel, arguments, items, shares):

@@ -12,7 +12,7 @@ from ..threads import get_num_threads, threads
 from . import depthwise
 from .convolving import check_gradient, taps_of
 from .laying_out import grouped, lay_out, layout_of
-from .sharing import share
+from .sharing import run_items
 from .tiles import LANES, VECTOR_BYTES, copy_row, correlate
 from .weighing_panels import weigh
 
@@ -121,9 +121,7 @@ def convolution_weight(grad_output, input, size, stride, padding, dilation, grou
         (layout.size, layout.run, lanes, together, each),
     )
     items = parts * groups * -(-outputs // each)
-    if batch * groups * layout.run * count * outputs >= 16 * threads.minimum and items > 1:
-        share(_weigh, given, items, min(items, 4 * get_num_threads()))
-    else:
-        _weigh(*given, 0, items)
+    work = batch * groups * layout.run * count * outputs
+    run_items(_weigh, given, items, work >= 16 * threads.minimum)
     total = out[0] if parts == 1 else out.sum(axis=0)
     return np.ascontiguousarray(total.reshape(-1, wanted)[:, :count]).reshape(size)
